@@ -1,0 +1,45 @@
+/** CPU time of processes, user and system apart. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+export interface CpuTime {
+  readonly userUs: number;
+  readonly systemUs: number;
+}
+
+let tickUs: number | undefined;
+
+/** The unit of /proc/PID/stat. */
+function clockTickUs(): number {
+  tickUs ??= 1e6 / Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+  return tickUs;
+}
+
+/**
+ * Of a process with all its threads, ended ones and the kernel's io_uring workers included; undefined if there is no such process. Ticks of
+ * 10 ms: measure for seconds. The kernel splits an exact sum into user and system by samples.
+ */
+export function cpuTimeOf(pid: number): CpuTime | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return undefined;
+  }
+  return parseStat(stat, clockTickUs());
+}
+
+/** proc(5): the second field is the name in parentheses, which may hold anything; utime and stime are fields 14 and 15. */
+export function parseStat(stat: string, unitUs: number): CpuTime {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { userUs: Number(fields[11]) * unitUs, systemUs: Number(fields[12]) * unitUs };
+}
+
+export function ownCpuTime(): CpuTime {
+  const { user, system } = process.cpuUsage();
+  return { userUs: user, systemUs: system };
+}
+
+export function elapsedCpuTime(from: CpuTime, to: CpuTime): CpuTime {
+  return { userUs: to.userUs - from.userUs, systemUs: to.systemUs - from.systemUs };
+}

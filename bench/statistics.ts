@@ -1,0 +1,23 @@
+/** Of few samples. */
+
+export function median(samples: readonly number[]): number {
+  if (samples.length === 0) return Number.NaN;
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Largest less smallest, in parts of the median. */
+export function spread(samples: readonly number[]): number {
+  return (Math.max(...samples) - Math.min(...samples)) / median(samples);
+}
+
+/** A table for people: the first column to the left, the others to the right. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join("  ");
+  return rows.map((row) => line(row).trimEnd()).join("\n");
+}

@@ -1,0 +1,207 @@
+/**
+ * Between a login that is negotiated and a session that is served: ends what the login replaces, waits for that, chooses a
+ * shard, enters the session into the registry. Logins of one nexus pass one after the other.
+ */
+import { LOGIN_STATUS_SERVICE_UNAVAILABLE } from "../dataplane/wire/login-response.js";
+import { REINSTATEMENT_TIMEOUT_MS } from "./limits.js";
+import type { Logger } from "./logger.js";
+import type { LoginFailureStatus } from "./login/status.js";
+import { REFUSALS } from "./login-context.js";
+import {
+  type Agreement,
+  type Connection,
+  type ConnectionDetails,
+  type Session,
+  type SessionIdentity,
+  type SessionRegistry,
+  SHARD_NONE,
+} from "./session-registry.js";
+import type { ShardControl } from "./shards.js";
+
+export interface Applicant {
+  readonly identity: SessionIdentity;
+  /** As in the Login Request. */
+  readonly tsih: number;
+  readonly cid: number;
+  readonly agreement: Agreement;
+  readonly details: ConnectionDetails;
+  /** Units that the session will reach; undefined for a discovery session, which no shard serves. */
+  readonly unitIndexes: readonly number[] | undefined;
+  /** Whether the connection is still there: nobody's session is ended for one that is gone. */
+  readonly isAlive: () => boolean;
+}
+
+export interface Admitted {
+  readonly session: Session;
+  readonly connection: Connection;
+}
+
+export type Refusal = { readonly status: LoginFailureStatus; readonly reason: string };
+
+export class Admission {
+  readonly #registry: SessionRegistry;
+  readonly #shards: ShardControl;
+  readonly #logger: Logger;
+  /** By nexus: the last login in the queue. */
+  readonly #queues = new Map<string, Promise<unknown>>();
+  /** Who waits for the end of a connection. */
+  readonly #closing = new Map<number, (() => void)[]>();
+  /** Connections whose session goes on without them for a moment. */
+  readonly #replaced = new Set<number>();
+  /** How to close a discovery session's connection. */
+  readonly #closers = new Map<number, () => void>();
+
+  constructor(registry: SessionRegistry, shards: ShardControl, logger: Logger) {
+    this.#registry = registry;
+    this.#shards = shards;
+    this.#logger = logger;
+  }
+
+  /**
+   * Admits the login, and has `commit` take the connection over before anybody else's turn comes. What `commit` returns
+   * undoes the admission: the connection could not be taken over.
+   *
+   * @returns why not; undefined when it is done.
+   */
+  async admit(applicant: Applicant, commit: (admitted: Admitted) => Refusal | undefined): Promise<Refusal | undefined> {
+    const key = JSON.stringify(applicant.identity);
+    const previous = this.#queues.get(key) ?? Promise.resolve();
+    const turn = previous.then(() => this.#admitInTurn(applicant, commit));
+    const tail = turn.catch(() => {});
+    this.#queues.set(key, tail);
+    void tail.then(() => {
+      if (this.#queues.get(key) === tail) this.#queues.delete(key);
+    });
+    return turn;
+  }
+
+  async #admitInTurn(
+    applicant: Applicant,
+    commit: (admitted: Admitted) => Refusal | undefined,
+  ): Promise<Refusal | undefined> {
+    for (;;) {
+      if (applicant.unitIndexes !== undefined) {
+        await this.#shards.unitsSettled(applicant.unitIndexes);
+        await this.#shards.available();
+      }
+      if (!applicant.isAlive()) return GONE;
+      const verdict = this.#registry.judge(applicant.identity, applicant.tsih, applicant.cid);
+      switch (verdict.kind) {
+        case "refuse":
+          return REFUSALS[verdict.reason];
+        case "reinstateSession":
+          if (!(await this.endSession(verdict.session, "session reinstatement"))) return STILL_THERE;
+          break;
+        case "reinstateConnection":
+          if (!(await this.#endConnection(verdict.session, verdict.connection))) return STILL_THERE;
+          break;
+        case "addConnection":
+          return this.#enter(applicant, verdict.session, commit);
+        case "newSession": {
+          const shard =
+            applicant.unitIndexes === undefined ? SHARD_NONE : this.#registry.leastLoaded(this.#shards.serving());
+          if (shard === undefined) break;
+          const session = this.#registry.open(
+            applicant.identity,
+            shard,
+            applicant.agreement,
+            applicant.unitIndexes ?? [],
+          );
+          return this.#enter(applicant, session, commit);
+        }
+        default:
+          verdict satisfies never;
+      }
+      // Something was awaited, and all may be different now.
+    }
+  }
+
+  #enter(
+    { cid, details }: Applicant,
+    session: Session,
+    commit: (admitted: Admitted) => Refusal | undefined,
+  ): Refusal | undefined {
+    const connection = this.#registry.addConnection(session.sessionId, cid, details);
+    let done = false;
+    try {
+      const refusal = commit({ session, connection });
+      done = refusal === undefined;
+      return refusal;
+    } finally {
+      if (!done) this.connectionClosed(connection.connectionId);
+    }
+  }
+
+  /** The connection of a discovery session, so that a later login can end it. */
+  registerCloser(connectionId: number, close: () => void): void {
+    this.#closers.set(connectionId, close);
+  }
+
+  /** Ends all connections of the session. @returns whether they are gone; false: not in time. */
+  async endSession(session: Session, reason: string): Promise<boolean> {
+    const closed = [...session.connections.values()].map(({ connectionId }) => this.#closed(connectionId));
+    this.#logger.info(
+      { sessionId: session.sessionId, initiator: session.identity.initiatorName, reason },
+      "ending session",
+    );
+    if (session.shard === SHARD_NONE) this.#closeDiscovery(session);
+    else this.#shards.send(session.shard, { type: "endSession", sessionId: session.sessionId, reason });
+    return (await Promise.all(closed)).every(Boolean);
+  }
+
+  async #endConnection(session: Session, { connectionId }: Connection): Promise<boolean> {
+    const closed = this.#closed(connectionId);
+    this.#replaced.add(connectionId);
+    if (session.shard === SHARD_NONE) this.#closeDiscovery(session);
+    else this.#shards.send(session.shard, { type: "endConnection", connectionId, reason: "connection reinstatement" });
+    const done = await closed;
+    this.#replaced.delete(connectionId);
+    return done;
+  }
+
+  #closeDiscovery(session: Session): void {
+    for (const { connectionId } of [...session.connections.values()]) {
+      this.#closers.get(connectionId)?.();
+      this.connectionClosed(connectionId);
+    }
+  }
+
+  /** The connection has ended, as its shard or its discovery session says. */
+  connectionClosed(connectionId: number): void {
+    this.#closers.delete(connectionId);
+    this.#registry.closeConnection(connectionId, this.#replaced.has(connectionId));
+    for (const resolve of this.#closing.get(connectionId) ?? []) resolve();
+    this.#closing.delete(connectionId);
+  }
+
+  /** All connections of the shard have ended with it. */
+  shardDied(shard: number): void {
+    for (const session of this.#registry.sessionsOfShard(shard)) {
+      for (const { connectionId } of [...session.connections.values()]) {
+        this.#replaced.delete(connectionId);
+        this.connectionClosed(connectionId);
+      }
+      // One that was between two connections.
+      this.#registry.closeSession(session.sessionId);
+    }
+  }
+
+  #closed(connectionId: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), REINSTATEMENT_TIMEOUT_MS);
+      const waiting = this.#closing.get(connectionId) ?? [];
+      this.#closing.set(connectionId, waiting);
+      waiting.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+}
+
+const GONE: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "the connection is gone" };
+
+const STILL_THERE: Refusal = {
+  status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
+  reason: "the session that it replaces has not ended in time",
+};

@@ -1,0 +1,416 @@
+import { dirname, resolve } from "node:path";
+import { type Finding, formatPath, type Path } from "./findings.js";
+import { inspectFile, readSecretFile } from "./named-files.js";
+import { formatPortalAddress, type PortalAddress } from "./portal-address.js";
+import type { ConfigurationDocument } from "./schema.js";
+import { Secret } from "./secret.js";
+import { FLAWED, hasControlCharacter, SECRET_LENGTH_MAX_BYTES } from "./values.js";
+
+/** 96 bits (RFC 7143 section 9.2.1). */
+const SECRET_LENGTH_MIN_BYTES = 12;
+/** What fits a LUN in the flat addressing of SAM. */
+const LUN_MAX = 16_383;
+const UNIT_NAME_LENGTH_MAX_BYTES = 255;
+/** Permissions of everybody but the owner. */
+const MODE_OTHERS = 0o077;
+
+/** Where the document comes from. */
+export interface Origin {
+  /** Absolute path of the configuration file; relative paths start from its folder. */
+  readonly file: string;
+  /** Permission bits of the file; absent where there is none. */
+  readonly mode?: number;
+  /** Whether the key at the path was written as text: `units: { 5: ... }` is a mistake. */
+  keyIsText?(path: Path): boolean;
+}
+
+/** The document as far as it is sound: any part of it may be flawed, any required key may be missing. */
+export type Flawed<T> =
+  | typeof FLAWED
+  | (T extends PortalAddress
+      ? T
+      : T extends readonly (infer Item)[]
+        ? readonly Flawed<Item>[]
+        : T extends object
+          ? { readonly [Key in keyof T]?: Flawed<T[Key]> | undefined }
+          : T);
+
+type Credential = Part<Auth["chap"]>[number];
+type Part<T> = NonNullable<T>;
+type Target = ConfigurationDocument["targets"][number];
+type Auth = Part<Target["auth"]>;
+type Luns = Target["luns"];
+type Unit = ConfigurationDocument["units"][string];
+
+/** What the checks had to find out, and the configuration is made of. */
+export interface Results {
+  readonly faults: readonly Finding[];
+  readonly warnings: readonly Finding[];
+  /** By the credential of the document. */
+  readonly secrets: ReadonlyMap<object, Secret>;
+}
+
+/**
+ * Checks what no single value shows: references, what must be unique, what excludes what, and the files named.
+ * Works on what is sound of a document with faults, so that all of them come out at once.
+ */
+export function checkDocument(document: Flawed<ConfigurationDocument>, origin: Origin): Results {
+  const checker = new Checker(origin);
+  const root = sound(document);
+  if (root !== undefined) checker.check(root);
+  return checker;
+}
+
+class Checker implements Results {
+  readonly faults: Finding[] = [];
+  readonly warnings: Finding[] = [];
+  readonly secrets = new Map<object, Secret>();
+  readonly #origin: Origin;
+  /** Address to where it is listened on. */
+  readonly #listeners = new Map<string, Path>();
+  readonly #portals = new Map<number, readonly PortalAddress[]>();
+  readonly #initiatorSecrets = new Map<string, { path: Path; user: string | undefined }>();
+  readonly #targetSecrets: { path: Path; fingerprint: string }[] = [];
+  #modeWarned = false;
+
+  constructor(origin: Origin) {
+    this.#origin = origin;
+  }
+
+  check(document: Exclude<Flawed<ConfigurationDocument>, typeof FLAWED>): void {
+    this.#checkPortalGroups(document.portalGroups);
+    const listen = sound(sound(document.http)?.listen);
+    if (listen !== undefined) this.#listen(listen, ["http", "listen"]);
+    const units = entries<Unit>(document.units);
+    this.#checkUnits(units);
+    const unitNames = new Set(units.map(([name]) => name));
+    // Without a sound list of units, no reference to one can be called wrong.
+    this.#checkTargets(document, document.units === FLAWED ? undefined : unitNames);
+    this.#checkAuth(sound(document.discovery)?.auth, ["discovery", "auth"]);
+    for (const { path, fingerprint } of this.#targetSecrets) {
+      const initiator = this.#initiatorSecrets.get(fingerprint);
+      if (initiator === undefined) continue;
+      this.#fault(
+        path,
+        `is also the secret of an initiator (${formatPath(initiator.path)}): a target needs a secret of its own`,
+      );
+    }
+    this.#checkStateDir(sound(document.stateDir));
+  }
+
+  #checkPortalGroups(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefined): void {
+    const tags = new Map<number, Path>();
+    for (const [index, group] of items<ConfigurationDocument["portalGroups"][number]>(groups)) {
+      const path = ["portalGroups", index];
+      const tag = sound(group.tag);
+      if (tag !== undefined) this.#unique(tags, tag, [...path, "tag"], `the tag ${tag}`);
+      const portals = items<PortalAddress>(group.portals);
+      for (const [portalIndex, portal] of portals) this.#listen(portal, [...path, "portals", portalIndex]);
+      if (tag !== undefined) {
+        this.#portals.set(tag, [...(this.#portals.get(tag) ?? []), ...portals.map(([, portal]) => portal)]);
+      }
+    }
+  }
+
+  #listen(address: PortalAddress, path: Path): void {
+    const text = formatPortalAddress(address);
+    this.#unique(this.#listeners, text, path, text);
+  }
+
+  #checkUnits(units: readonly [string, Flawed<Unit>][]): void {
+    const files = new Map<string, Path>();
+    const ids = new Map<string, Path>();
+    for (const [name, flawed] of units) {
+      const path = ["units", name];
+      this.#checkUnitName(name, path);
+      const unit = sound(flawed);
+      if (unit === undefined) continue;
+      const id = sound(unit.id);
+      if (id !== undefined) this.#unique(ids, id, [...path, "id"], `the id ${id}`);
+      this.#checkUnitSize(unit, path);
+      if (unit.file !== undefined && unit.null !== undefined) {
+        this.#fault([...path, "null"], "excludes file: remove one of them", "key");
+      } else if (unit.null !== undefined) {
+        if (unit.size === undefined) this.#fault(path, "has no size: a null unit needs one, as size: 1TiB");
+      } else if (unit.file === undefined) {
+        this.#fault(path, "has neither file nor null: write file: PATH, or null: true");
+      }
+      const file = sound(unit.file);
+      if (file !== undefined) this.#checkUnitFile(unit, file, path, files);
+    }
+  }
+
+  #checkUnitName(name: string, path: Path): void {
+    if (this.#origin.keyIsText?.(path) === false) {
+      this.#fault(path, "is not text: put the name of the unit in quotes", "key");
+    } else if (name === "" || hasControlCharacter(name) || Buffer.byteLength(name) > UNIT_NAME_LENGTH_MAX_BYTES) {
+      this.#fault(
+        path,
+        `is no name for a unit: 1 to ${UNIT_NAME_LENGTH_MAX_BYTES} bytes without control characters`,
+        "key",
+      );
+    }
+  }
+
+  #checkUnitSize(unit: Exclude<Flawed<Unit>, typeof FLAWED>, path: Path): void {
+    const size = sound(unit.size);
+    const blockLength = sound(unit.blockLength);
+    if (size === undefined || blockLength === undefined || size % blockLength === 0) return;
+    this.#fault([...path, "size"], `is ${size} bytes: write a multiple of the block length, ${blockLength}`);
+  }
+
+  #checkUnitFile(
+    unit: Exclude<Flawed<Unit>, typeof FLAWED>,
+    file: string,
+    unitPath: Path,
+    identities: Map<string, Path>,
+  ): void {
+    const path = [...unitPath, "file"];
+    const absolute = resolveFrom(this.#origin, file);
+    const size = sound(unit.size);
+    const readOnly = sound(unit.readOnly) === true;
+    const found = inspectFile(absolute);
+    if (found.kind === "unreachable") {
+      this.#fault(path, `names ${absolute}, which cannot be reached: ${found.reason}`);
+      return;
+    }
+    this.#unique(identities, found.identity, path, `the file ${absolute}`);
+    if (found.kind === "missing") {
+      if (readOnly) this.#fault(path, `names ${absolute}, which does not exist: a read-only unit needs its file`);
+      else if (unit.size === undefined) {
+        this.#fault(path, `names ${absolute}, which does not exist: correct it, or give a size to have it created`);
+      }
+    } else if (found.kind === "folder" || found.kind === "other") {
+      this.#fault(path, `names ${absolute}, which is neither a regular file nor a block device`);
+    } else if (found.kind === "regular") {
+      const blockLength = sound(unit.blockLength);
+      if (
+        unit.size === undefined &&
+        blockLength !== undefined &&
+        (found.sizeBytes % blockLength || found.sizeBytes === 0)
+      ) {
+        this.#fault(
+          path,
+          `names ${absolute}, which holds ${found.sizeBytes} bytes: not a multiple of the block length, ${blockLength}; give a size`,
+        );
+      } else if (size !== undefined && size > found.sizeBytes && readOnly) {
+        this.#fault([...unitPath, "size"], `exceeds the ${found.sizeBytes} bytes of a file that is read only`);
+      } else if (size !== undefined && size < found.sizeBytes) {
+        this.#warn([...unitPath, "size"], `hides the end of the file, which holds ${found.sizeBytes} bytes`);
+      }
+    }
+  }
+
+  #checkTargets(document: Exclude<Flawed<ConfigurationDocument>, typeof FLAWED>, units: Set<string> | undefined): void {
+    const names = new Map<string, Path>();
+    const tags = tagsOf(document.portalGroups);
+    for (const [index, target] of items<Target>(document.targets)) {
+      const path = ["targets", index];
+      const name = sound(target.name);
+      if (name !== undefined) this.#unique(names, name, [...path, "name"], `the name ${name}`);
+      this.#checkTags(target.portalGroups, tags, [...path, "portalGroups"]);
+      this.#checkSession(target.session, [...path, "session"]);
+      this.#checkAuth(target.auth, [...path, "auth"]);
+      this.#checkLuns(target.luns, units, [...path, "luns"]);
+      const initiatorNames = new Map<string, Path>();
+      for (const [initiatorIndex, initiator] of items<Part<Target["initiators"]>[number]>(target.initiators)) {
+        const initiatorPath = [...path, "initiators", initiatorIndex];
+        const initiatorName = sound(initiator.name);
+        if (initiatorName !== undefined) {
+          this.#unique(initiatorNames, initiatorName, [...initiatorPath, "name"], `the name ${initiatorName}`);
+        }
+        this.#checkAuth(initiator.auth, [...initiatorPath, "auth"]);
+        this.#checkLuns(initiator.luns, units, [...initiatorPath, "luns"]);
+      }
+      if (Array.isArray(target.initiators) && target.initiators.length === 0) {
+        this.#warn([...path, "initiators"], "is empty: nobody can log in; leave it out to admit every initiator");
+      }
+      this.#checkRedirect(target, [...path, "redirect", "to"]);
+    }
+  }
+
+  #checkTags(listed: Flawed<number[]> | undefined, known: Set<number> | undefined, path: Path): void {
+    const seen = new Map<number, Path>();
+    for (const [index, tag] of items<number>(listed)) {
+      this.#unique(seen, tag, [...path, index], `the portal group ${tag}`);
+      if (known !== undefined && !known.has(tag)) {
+        this.#fault([...path, index], `is ${tag}: no portal group has that tag${choicesOf(known)}`);
+      }
+    }
+  }
+
+  #checkSession(session: Flawed<Target["session"]> | undefined, path: Path): void {
+    const keys = sound(session);
+    if (keys === undefined) return;
+    for (const key of ["headerDigest", "dataDigest", "taskReporting"] as const) {
+      const seen = new Map<string, Path>();
+      for (const [index, name] of items<string>(keys[key])) this.#unique(seen, name, [...path, key, index], name);
+    }
+    const first = sound(keys.firstBurstLength);
+    const most = sound(keys.maxBurstLength);
+    if (first !== undefined && most !== undefined && first > most) {
+      // "FirstBurstLength MUST NOT exceed MaxBurstLength" (RFC 7143 section 13.14).
+      this.#fault([...path, "firstBurstLength"], `is ${first}: it must not exceed maxBurstLength, ${most}`);
+    }
+  }
+
+  #checkLuns(flawed: Flawed<Luns> | undefined, units: Set<string> | undefined, path: Path): void {
+    const mapped = entries<Luns[string]>(flawed);
+    for (const [lun, mapping] of mapped) {
+      if (!/^(0|[1-9][0-9]{0,4})$/.test(lun) || Number(lun) > LUN_MAX) {
+        this.#fault([...path, lun], `is no LUN: write a decimal number, 0 to ${LUN_MAX}`, "key");
+      }
+      const unit = sound(sound(mapping)?.unit);
+      if (unit !== undefined && units !== undefined && !units.has(unit)) {
+        this.#fault([...path, lun], `refers to ${JSON.stringify(unit)}: no unit has that name${choicesOf(units)}`);
+      }
+    }
+    if (mapped.length > 0 && !mapped.some(([lun]) => lun === "0")) {
+      this.#warn(path, "has no LUN 0: many initiators look there first, and find nothing", "key");
+    }
+  }
+
+  #checkRedirect(target: Exclude<Flawed<Target>, typeof FLAWED>, path: Path): void {
+    const to = sound(sound(target.redirect)?.to);
+    if (to === undefined) return;
+    const own = items<number>(target.portalGroups).flatMap(([, tag]) => this.#portals.get(tag) ?? []);
+    if (own.some(({ host, port }) => host === to.host && port === to.port)) {
+      this.#fault(path, "leads back to this target: initiators would go round in circles");
+    }
+  }
+
+  #checkAuth(flawed: Flawed<Auth> | undefined, path: Path): void {
+    const auth = sound(flawed);
+    if (auth === undefined) return;
+    const users = new Map<string, Path>();
+    for (const [index, credential] of items<Credential>(auth.chap)) {
+      const credentialPath = [...path, "chap", index];
+      const user = sound(credential.user);
+      if (user !== undefined)
+        this.#unique(users, user, [...credentialPath, "user"], `the user ${JSON.stringify(user)}`);
+      const found = this.#checkSecret(credential, credentialPath);
+      if (found === null) continue;
+      const other = this.#initiatorSecrets.get(found.secret.fingerprint);
+      if (other === undefined) this.#initiatorSecrets.set(found.secret.fingerprint, { path: found.path, user });
+      else if (user !== undefined && other.user !== undefined && other.user !== user) {
+        // "The same CHAP secret SHOULD NOT be configured for authentication of multiple initiators" (section 9.2.1).
+        this.#warn(found.path, `is also the secret of ${formatPath(other.path)}: either user can pose as the other`);
+      }
+    }
+    const mutual = sound(auth.mutual);
+    if (mutual === undefined) return;
+    const found = this.#checkSecret(mutual, [...path, "mutual"]);
+    if (found !== null) this.#targetSecrets.push({ path: found.path, fingerprint: found.secret.fingerprint });
+  }
+
+  /** The secret and the path of the key that gives it; null after a fault. */
+  #checkSecret(
+    credential: Exclude<Flawed<Credential>, typeof FLAWED>,
+    path: Path,
+  ): { secret: Secret; path: Path } | null {
+    if (credential.secret !== undefined && credential.secretFile !== undefined) {
+      this.#fault([...path, "secretFile"], "excludes secret: remove one of them", "key");
+      return null;
+    }
+    if (credential.secret === undefined && credential.secretFile === undefined) {
+      this.#fault(path, "has no secret: write secret or secretFile");
+      return null;
+    }
+    const text = sound(credential.secret);
+    const file = sound(credential.secretFile);
+    const keyPath = [...path, text === undefined ? "secretFile" : "secret"];
+    const bytes = text !== undefined ? Buffer.from(text) : file !== undefined ? this.#readSecret(file, keyPath) : null;
+    if (bytes === null) return null;
+    if (text !== undefined) this.#warnOfMode(keyPath);
+    if (bytes.length < SECRET_LENGTH_MIN_BYTES) {
+      this.#fault(keyPath, `is ${bytes.length} bytes long: a CHAP secret has at least ${SECRET_LENGTH_MIN_BYTES}`);
+      return null;
+    }
+    const secret = new Secret(bytes);
+    this.secrets.set(credential, secret);
+    return { secret, path: keyPath };
+  }
+
+  #readSecret(file: string, path: Path): Uint8Array | null {
+    const absolute = resolveFrom(this.#origin, file);
+    const read = readSecretFile(absolute, SECRET_LENGTH_MAX_BYTES);
+    if (!read.ok) {
+      this.#fault(path, `names ${absolute}, which ${read.reason}`);
+      return null;
+    }
+    if ((read.mode & MODE_OTHERS) !== 0) {
+      this.#warn(path, `names ${absolute}, which others than its owner may open: chmod 600 it`);
+    }
+    return read.bytes;
+  }
+
+  #warnOfMode(path: Path): void {
+    if (this.#modeWarned || ((this.#origin.mode ?? 0) & MODE_OTHERS) === 0) return;
+    this.#modeWarned = true;
+    this.#warn(path, "is a secret in a file that others than its owner may open: chmod 600 it, or use secretFile");
+  }
+
+  #checkStateDir(stateDir: string | undefined): void {
+    if (stateDir === undefined) return;
+    const absolute = resolveFrom(this.#origin, stateDir);
+    const found = inspectFile(absolute);
+    if (found.kind === "unreachable") {
+      this.#fault(["stateDir"], `names ${absolute}, which cannot be reached: ${found.reason}`);
+    } else if (found.kind !== "missing" && found.kind !== "folder") {
+      this.#fault(["stateDir"], `names ${absolute}, which is not a folder`);
+    }
+  }
+
+  /** Notes the first of its kind; reports every further one. */
+  #unique<Key>(seen: Map<Key, Path>, key: Key, path: Path, what: string): void {
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, path);
+    else this.#fault(path, `repeats ${what}, which ${formatPath(first)} has already: remove or change one`);
+  }
+
+  #fault(path: Path, message: string, of: Finding["of"] = "value"): void {
+    this.faults.push({ path, message, of });
+  }
+
+  #warn(path: Path, message: string, of: Finding["of"] = "value"): void {
+    this.warnings.push({ path, message, of });
+  }
+}
+
+/** A path of the configuration, absolute. */
+export function resolveFrom(origin: Origin, path: string): string {
+  return resolve(dirname(origin.file), path);
+}
+
+function sound<T>(value: T | typeof FLAWED | undefined): T | undefined {
+  return value === FLAWED ? undefined : value;
+}
+
+/** The sound items of a list with their indices. */
+function items<Item>(flawed: Flawed<readonly Item[]> | undefined): [number, Exclude<Flawed<Item>, typeof FLAWED>][] {
+  if (!Array.isArray(flawed)) return [];
+  return [...flawed.entries()].filter(([, item]) => item !== FLAWED);
+}
+
+/** The entries of a mapping with keys of the user's own, flawed values included. */
+function entries<Value>(flawed: Flawed<Record<string, Value>> | undefined): [string, Flawed<Value>][] {
+  return typeof flawed === "object" ? (Object.entries(flawed) as [string, Flawed<Value>][]) : [];
+}
+
+/** The tags that exist; undefined where there is a fault in them, so that no reference can be called wrong. */
+function tagsOf(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefined): Set<number> | undefined {
+  if (groups === undefined || groups === FLAWED || groups.length === 0) return undefined;
+  const tags = new Set<number>();
+  for (const group of groups) {
+    const tag = sound(sound(group)?.tag);
+    if (tag === undefined) return undefined;
+    tags.add(tag);
+  }
+  return tags;
+}
+
+/** A hint for a message, short of long lists. */
+function choicesOf(known: ReadonlySet<string | number>): string {
+  if (known.size === 0) return ", there are none";
+  return known.size > 10 ? "" : `; there are ${[...known].join(", ")}`;
+}

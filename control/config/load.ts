@@ -1,0 +1,114 @@
+import { isUtf8 } from "node:buffer";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Finding, formatPath } from "./findings.js";
+import { systemReason } from "./named-files.js";
+import { parseConfiguration } from "./parse.js";
+import type { Configuration } from "./schema.js";
+import { readYamlTree, type TreeFault, type YamlTree } from "./yaml-tree.js";
+
+const FILE_LENGTH_MAX_BYTES = 16 * 2 ** 20;
+
+/** One thing that is wrong with, or doubtful in, a configuration file. */
+export interface Fault {
+  /** `targets[0].luns.0`; empty for the file as a whole. */
+  readonly path: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+  /** What is wrong and what to do, to be read after the path. Never shows a secret. */
+  readonly message: string;
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly configuration: Configuration; readonly warnings: readonly Fault[] }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
+
+/** Reads and checks a configuration file and the files that it names. All of its faults are found at once, in order. */
+export function loadConfiguration(path: string): LoadResult {
+  const file = resolve(path);
+  let read: { bytes: Buffer; mode: number };
+  try {
+    read = readBounded(file);
+  } catch (error) {
+    return refuse(`cannot be read: ${systemReason(error)}`, 1);
+  }
+  const { bytes, mode } = read;
+  if (bytes.length > FILE_LENGTH_MAX_BYTES) {
+    return refuse(`is larger than ${FILE_LENGTH_MAX_BYTES} bytes: that is no configuration`, 1);
+  }
+  if (!isUtf8(bytes)) return refuse("is not UTF-8 text", lineThatIsNotUtf8(bytes));
+
+  const { tree, faults } = readYamlTree(bytes.toString());
+  if (tree === null) return { ok: false, faults: faults.map(placeTreeFault).sort(byPlace) };
+  const result = parseConfiguration(tree.value, { file, mode, keyIsText: (keyPath) => tree.keyIsText(keyPath) });
+  if (result.ok && faults.length === 0) {
+    const warnings = result.warnings.map((warning) => place(warning, tree)).sort(byPlace);
+    return { ok: true, configuration: result.configuration, warnings };
+  }
+  const found = result.ok ? [] : result.faults.map((fault) => place(fault, tree));
+  return { ok: false, faults: [...faults.map(placeTreeFault), ...found].sort(byPlace) };
+}
+
+/** `file:line:column: path: message`, one a line. */
+export function formatFaults(file: string, faults: readonly Fault[]): string {
+  return faults
+    .map(({ path, line, column, message }) => `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`)
+    .map(printable)
+    .join("\n");
+}
+
+/** Keys and values come from the file: nothing in them may break or paint the line that shows them. */
+function printable(line: string): string {
+  return line.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** All of the file, or one byte more than is allowed. */
+function readBounded(file: string): { bytes: Buffer; mode: number } {
+  const descriptor = openSync(file, "r");
+  try {
+    const chunks: Buffer[] = [];
+    let left = FILE_LENGTH_MAX_BYTES + 1;
+    while (left > 0) {
+      const chunk = Buffer.alloc(Math.min(left, 65_536));
+      const length = readSync(descriptor, chunk);
+      if (length === 0) break;
+      chunks.push(chunk.subarray(0, length));
+      left -= length;
+    }
+    return { bytes: Buffer.concat(chunks), mode: fstatSync(descriptor).mode & 0o777 };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A line break is never part of another character: the first line that is not UTF-8 by itself holds the fault. */
+function lineThatIsNotUtf8(bytes: Buffer): number {
+  let line = 1;
+  for (let start = 0; start < bytes.length; line++) {
+    const end = bytes.indexOf("\n", start);
+    if (end === -1 || !isUtf8(bytes.subarray(start, end))) break;
+    start = end + 1;
+  }
+  return line;
+}
+
+function refuse(message: string, line: number): LoadResult {
+  return { ok: false, faults: [{ path: "", line, column: 1, message }] };
+}
+
+function place({ path, message, of }: Finding, tree: YamlTree): Fault {
+  return { path: formatPath(path), ...tree.position(path, of), message };
+}
+
+function placeTreeFault({ path, line, column, message }: TreeFault): Fault {
+  return { path: formatPath(path), line, column, message };
+}
+
+function byPlace(a: Fault, b: Fault): number {
+  return a.line - b.line || a.column - b.column || (a.path < b.path ? -1 : Number(a.path > b.path));
+}

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
+import type * as z from "zod";
+import { checkDocument, type Origin, type Results, resolveFrom } from "./checks.js";
+import type { Finding, Path } from "./findings.js";
+import {
+  type AuthConfiguration,
+  type ChapCredential,
+  type Configuration,
+  type ConfigurationDocument,
+  documentSchema,
+  type LunMapping,
+  type TargetConfiguration,
+  type UnitConfiguration,
+} from "./schema.js";
+import type { Secret } from "./secret.js";
+
+type TargetDocument = ConfigurationDocument["targets"][number];
+type AuthDocument = NonNullable<TargetDocument["auth"]>;
+type CredentialDocument = AuthDocument["chap"][number];
+type UnitDocument = ConfigurationDocument["units"][string];
+
+export type ParseResult =
+  | { readonly ok: true; readonly configuration: Configuration; readonly warnings: readonly Finding[] }
+  | { readonly ok: false; readonly faults: readonly Finding[]; readonly warnings: readonly Finding[] };
+
+/** Makes a configuration of a document, or says all that is wrong with it. Reads the files that it names. */
+export function parseConfiguration(document: unknown, origin: Origin): ParseResult {
+  let results: Results | undefined;
+  // Runs even where the schema has found faults, on what is left of the document: all faults come out at once.
+  const schema = documentSchema.superRefine((draft) => void (results = checkDocument(draft as never, origin)), {
+    when: () => true,
+  });
+  const parse = schema.safeParse(document);
+  const { faults: checked = [], warnings = [], secrets = new Map() } = results ?? {};
+  const faults = [...(parse.error?.issues ?? []).flatMap(translateIssue), ...checked];
+  if (!parse.success || faults.length > 0) return { ok: false, faults, warnings };
+  return { ok: true, configuration: complete(parse.data, origin, secrets), warnings };
+}
+
+function translateIssue(issue: z.core.$ZodIssue): Finding[] {
+  const path = issue.path as Path;
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        message: `is unknown: the keys here are ${issue.message}`,
+        of: "key",
+      }));
+    default:
+      return [{ path, message: issue.message, of: "value" }];
+  }
+}
+
+/** Fills in what the document leaves out. Everything in it is sound by now. */
+function complete(
+  document: ConfigurationDocument,
+  origin: Origin,
+  secrets: ReadonlyMap<object, Secret>,
+): Configuration {
+  const units = Object.entries(document.units).map(([name, unit]) => completeUnit(name, unit, origin));
+  const readOnlyUnits = new Set(units.filter(({ readOnly }) => readOnly).map(({ name }) => name));
+
+  const completeCredential = (credential: CredentialDocument): ChapCredential => {
+    const secret = secrets.get(credential);
+    assert(secret !== undefined, "a credential without a secret passed the checks");
+    return { user: credential.user, secret };
+  };
+  const completeAuth = (auth: AuthDocument | undefined): AuthConfiguration | null =>
+    auth === undefined
+      ? null
+      : {
+          chap: auth.chap.map(completeCredential),
+          mutual: auth.mutual === undefined ? null : completeCredential(auth.mutual),
+        };
+  // The keys of an object that look like numbers come in ascending order.
+  const completeLuns = (luns: TargetDocument["luns"]): LunMapping[] =>
+    Object.entries(luns).map(([lun, { unit, readOnly }]) => ({
+      lun: Number(lun),
+      unit,
+      readOnly: readOnly || readOnlyUnits.has(unit),
+    }));
+  const completeTarget = (target: TargetDocument): TargetConfiguration => {
+    const auth = completeAuth(target.auth);
+    const luns = completeLuns(target.luns);
+    return {
+      name: target.name,
+      alias: target.alias ?? null,
+      portalGroups: target.portalGroups,
+      session: target.session,
+      auth,
+      luns,
+      initiators:
+        target.initiators?.map((initiator) => ({
+          name: initiator.name,
+          auth: initiator.auth === undefined ? auth : completeAuth(initiator.auth),
+          luns: initiator.luns === undefined ? luns : completeLuns(initiator.luns),
+        })) ?? null,
+      redirect: target.redirect ?? null,
+    };
+  };
+
+  return {
+    file: origin.file,
+    portalGroups: document.portalGroups,
+    targets: document.targets.map(completeTarget),
+    units,
+    discoveryAuth: completeAuth(document.discovery.auth),
+    http: document.http ?? null,
+    workers: document.workers === "auto" ? Math.max(1, availableParallelism() - 1) : document.workers,
+    stateDir: document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir),
+    log: document.log,
+  };
+}
+
+function completeUnit(name: string, unit: UnitDocument, origin: Origin): UnitConfiguration {
+  const common = {
+    name,
+    id: unit.id ?? null,
+    blockLengthBytes: unit.blockLength,
+    cache: unit.cache,
+    readOnly: unit.readOnly,
+    removable: unit.removable,
+  };
+  if (unit.file !== undefined) {
+    return { ...common, kind: "file", path: resolveFrom(origin, unit.file), sizeBytes: unit.size ?? null };
+  }
+  assert(unit.size !== undefined, "a null unit without a size passed the checks");
+  return { ...common, kind: "null", sizeBytes: unit.size };
+}

@@ -1,0 +1,430 @@
+import * as z from "zod";
+import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
+import type { Secret } from "./secret.js";
+import * as value from "./values.js";
+
+/**
+ * The configuration as the rest of the program sees it: checked, complete (every default filled in), numbers in their
+ * base units, paths absolute, inheritance between target and initiator entries resolved. Immutable once loaded.
+ */
+export interface Configuration {
+  /** Absolute path of the file it came from. */
+  readonly file: string;
+  readonly portalGroups: readonly PortalGroupConfiguration[];
+  readonly targets: readonly TargetConfiguration[];
+  readonly units: readonly UnitConfiguration[];
+  /** Who may hold a discovery session; null: everybody. */
+  readonly discoveryAuth: AuthConfiguration | null;
+  /** Null: no HTTP. */
+  readonly http: HttpConfiguration | null;
+  /** Shards to start, at least 1 ("auto" is resolved). */
+  readonly workers: number;
+  /** Absolute path of the folder for what must survive a restart. */
+  readonly stateDir: string;
+  readonly log: LogConfiguration;
+}
+
+export interface PortalGroupConfiguration {
+  /** TargetPortalGroupTag, 0..65535 (RFC 7143 section 13.9). */
+  readonly tag: number;
+  /** At least one; none appears twice in a configuration. */
+  readonly portals: readonly PortalAddress[];
+}
+
+export interface TargetConfiguration {
+  /** iqn., eui. or naa., in normal form (lower case): compare it with `parseIscsiName(received).name`. */
+  readonly name: string;
+  readonly alias: string | null;
+  /** Tags of portal groups that exist, at least one. */
+  readonly portalGroups: readonly number[];
+  readonly session: SessionSettings;
+  /** Null: no authentication is required. */
+  readonly auth: AuthConfiguration | null;
+  /** What initiators without an entry of their own see. Ascending by LUN. */
+  readonly luns: readonly LunMapping[];
+  /** Null: every initiator may log in. Otherwise only these; all others are refused with status 0202h. */
+  readonly initiators: readonly InitiatorConfiguration[] | null;
+  readonly redirect: RedirectConfiguration | null;
+}
+
+export interface InitiatorConfiguration {
+  /** iqn., eui. or naa., in normal form (lower case): compare it with `parseIscsiName(received).name`. */
+  readonly name: string;
+  /** In force for this initiator: its own where it has one, else the target's. */
+  readonly auth: AuthConfiguration | null;
+  /** In force for this initiator: its own where it has some, else the target's. Ascending by LUN. */
+  readonly luns: readonly LunMapping[];
+}
+
+export interface LunMapping {
+  /** 0..16383, unique within its list. */
+  readonly lun: number;
+  /** Name of a unit that exists. */
+  readonly unit: string;
+  /** Of the mapping or of the unit itself. */
+  readonly readOnly: boolean;
+}
+
+export interface AuthConfiguration {
+  /** Initiators' credentials, at least one, users distinct. */
+  readonly chap: readonly ChapCredential[];
+  /** The target's own credential, for initiators that ask it to prove itself; null: it cannot. */
+  readonly mutual: ChapCredential | null;
+}
+
+export interface ChapCredential {
+  /** CHAP_N. */
+  readonly user: string;
+  readonly secret: Secret;
+}
+
+export interface RedirectConfiguration {
+  readonly to: PortalAddress;
+  /** Login status 0102h where true, 0101h where false. */
+  readonly permanent: boolean;
+}
+
+/**
+ * What was set of the keys of RFC 7143 chapter 13, named as there with a small first letter. A key that is absent
+ * here was not configured: the table of keys in control/login has the target's own preference.
+ */
+export interface SessionSettings {
+  readonly headerDigest?: readonly DigestName[];
+  readonly dataDigest?: readonly DigestName[];
+  readonly maxConnections?: number;
+  readonly initialR2T?: boolean;
+  readonly immediateData?: boolean;
+  readonly maxRecvDataSegmentLength?: number;
+  readonly maxBurstLength?: number;
+  readonly firstBurstLength?: number;
+  readonly defaultTime2Wait?: number;
+  readonly defaultTime2Retain?: number;
+  readonly maxOutstandingR2T?: number;
+  readonly dataPDUInOrder?: boolean;
+  readonly dataSequenceInOrder?: boolean;
+  readonly errorRecoveryLevel?: number;
+  readonly taskReporting?: readonly TaskReportingName[];
+  readonly iSCSIProtocolLevel?: number;
+}
+
+export type DigestName = "CRC32C" | "None";
+export type TaskReportingName = "RFC3720" | "ResponseFence" | "FastAbort";
+
+export type UnitConfiguration = FileUnitConfiguration | NullUnitConfiguration;
+
+interface UnitCommon {
+  readonly name: string;
+  /** Identity behind VPD 80 and 83, a lower-case UUID; null: the one kept in stateDir under the unit's name. */
+  readonly id: string | null;
+  readonly blockLengthBytes: BlockLength;
+  readonly cache: CacheMode;
+  readonly readOnly: boolean;
+  readonly removable: boolean;
+}
+
+/** A regular file or a block device. */
+export interface FileUnitConfiguration extends UnitCommon {
+  readonly kind: "file";
+  /** Absolute. */
+  readonly path: string;
+  /** A multiple of the block length, at most 2^53-1; null: as large as the file or device is. */
+  readonly sizeBytes: number | null;
+}
+
+/** Discards writes, reads zeroes. */
+export interface NullUnitConfiguration extends UnitCommon {
+  readonly kind: "null";
+  readonly sizeBytes: number;
+}
+
+export type BlockLength = 512 | 4096;
+export type CacheMode = "direct" | "writeback" | "writethrough";
+
+export interface HttpConfiguration {
+  readonly listen: PortalAddress;
+}
+
+export interface LogConfiguration {
+  readonly level: LogLevel;
+}
+
+export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
+
+/** What the reference of the keys (docs/CONFIGURATION.md) says of each; a test keeps the two equal. */
+export interface KeyDescription {
+  /** Empty: the type follows from the keys below it. */
+  readonly type: string;
+  readonly meaning: string;
+  /** What happens without the key, where that is not a plain default value. */
+  readonly absent?: string;
+}
+
+export const keyDescriptions = z.registry<KeyDescription>();
+
+/** Describes the value of one key. On a copy: one schema may serve several keys. */
+function key<Schema extends z.ZodType>(schema: Schema, type: string, meaning: string, absent?: string): Schema {
+  const described = schema.clone();
+  keyDescriptions.add(described, { type, meaning, ...(absent === undefined ? {} : { absent }) });
+  return described;
+}
+
+const HTTP_PORT = 9260;
+const PORTAL_TYPE = "address";
+const SEGMENT_LENGTH_MIN = 512;
+const SEGMENT_LENGTH_MAX = 2 ** 24 - 1;
+
+/** An address to listen on or to send initiators to, where iSCSI is spoken. */
+const iscsiPortal = value.portal(ISCSI_PORT);
+
+const credential = value.mapping({
+  user: key(value.printable, "text", "CHAP name (CHAP_N)."),
+  secret: key(
+    value.secretText.exactOptional(),
+    "text",
+    "CHAP secret, 12 bytes or more, in quotes. Either this or `secretFile`.",
+  ),
+  secretFile: key(
+    value.path.exactOptional(),
+    "path",
+    "File that holds the secret; a line break at its end is not part of it. Should be readable by its owner only.",
+  ),
+});
+
+const auth = value.mapping({
+  chap: key(
+    value.listOfSome(credential, "list at least one user, or leave auth out where none is required"),
+    "list",
+    "Initiators that may log in: one credential each.",
+  ),
+  mutual: key(
+    credential.exactOptional(),
+    "",
+    "The target's own credential, with which it proves itself to initiators that ask. Its secret must not be one of an initiator.",
+    "the target cannot prove itself",
+  ),
+});
+
+const luns = value.dictionary(
+  value.shorthand(
+    "unit",
+    value.printable,
+    value.mapping({
+      unit: key(value.printable, "text", "Name of the unit."),
+      readOnly: key(value.boolean.default(false), "boolean", "Refuse writes through this LUN."),
+    }),
+  ),
+);
+
+/** RFC 7143 chapter 13: the ranges are those of the sections named. */
+const sessionKeys = {
+  headerDigest: key(
+    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both").exactOptional(),
+    "list of `CRC32C`, `None`",
+    "HeaderDigest (13.1), in order of preference. Without `None`, initiators that offer no digest are refused.",
+  ),
+  dataDigest: key(
+    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both").exactOptional(),
+    "list of `CRC32C`, `None`",
+    "DataDigest (13.1), likewise.",
+  ),
+  maxConnections: key(value.integer(1, 65_535).exactOptional(), "1 to 65535", "MaxConnections (13.2)."),
+  initialR2T: key(value.boolean.exactOptional(), "boolean", "InitialR2T (13.10)."),
+  immediateData: key(value.boolean.exactOptional(), "boolean", "ImmediateData (13.11)."),
+  maxRecvDataSegmentLength: key(
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+    "512 to 16777215",
+    "MaxRecvDataSegmentLength (13.12) that the target declares, in bytes.",
+  ),
+  maxBurstLength: key(
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+    "512 to 16777215",
+    "MaxBurstLength (13.13), in bytes.",
+  ),
+  firstBurstLength: key(
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+    "512 to 16777215",
+    "FirstBurstLength (13.14), in bytes; at most `maxBurstLength`.",
+  ),
+  defaultTime2Wait: key(value.integer(0, 3600).exactOptional(), "0 to 3600", "DefaultTime2Wait (13.15), in seconds."),
+  defaultTime2Retain: key(
+    value.integer(0, 3600).exactOptional(),
+    "0 to 3600",
+    "DefaultTime2Retain (13.16), in seconds.",
+  ),
+  maxOutstandingR2T: key(value.integer(1, 65_535).exactOptional(), "1 to 65535", "MaxOutstandingR2T (13.17)."),
+  dataPDUInOrder: key(value.boolean.exactOptional(), "boolean", "DataPDUInOrder (13.18)."),
+  dataSequenceInOrder: key(value.boolean.exactOptional(), "boolean", "DataSequenceInOrder (13.19)."),
+  errorRecoveryLevel: key(value.integer(0, 2).exactOptional(), "0 to 2", "ErrorRecoveryLevel (13.20)."),
+  taskReporting: key(
+    value
+      .listOfSome(value.choice("RFC3720", "ResponseFence", "FastAbort"), "list RFC3720, ResponseFence or FastAbort")
+      .exactOptional(),
+    "list of `RFC3720`, `ResponseFence`, `FastAbort`",
+    "TaskReporting (13.23), in order of preference.",
+  ),
+  iSCSIProtocolLevel: key(
+    value.integer(1, 1).exactOptional(),
+    "1",
+    "iSCSIProtocolLevel (13.24): 1 is the level of RFC 7143.",
+  ),
+};
+
+const initiator = value.mapping({
+  name: key(value.iscsiName, "iSCSI name", "Name of the initiator."),
+  luns: key(luns.exactOptional(), "", "LUNs of this initiator instead of the target's.", "those of the target"),
+  auth: key(
+    auth.exactOptional(),
+    "",
+    "Authentication of this initiator instead of the target's.",
+    "that of the target",
+  ),
+});
+
+const target = value.mapping({
+  name: key(
+    value.iscsiName,
+    "iSCSI name",
+    "Name of the target: `iqn.`, `eui.` or `naa.`; capital letters become small.",
+  ),
+  alias: key(value.printable.exactOptional(), "text", "Name for people (TargetAlias)."),
+  portalGroups: key(
+    value.listOfSome(value.integer(0, 65_535), "list the tag of at least one portal group"),
+    "list of tags",
+    "Portal groups through which the target is reached.",
+  ),
+  session: key(
+    value.mapping(sessionKeys).default({}),
+    "",
+    "Wishes for the negotiation of RFC 7143 chapter 13; what is not set keeps the target's own preference.",
+    "the target's own preferences",
+  ),
+  auth: key(auth.exactOptional(), "", "Authentication of initiators.", "none is required"),
+  luns: key(
+    luns.default({}),
+    "",
+    "LUN (decimal, 0 to 16383) to the name of a unit, or to a mapping as follows.",
+    "no LUN",
+  ),
+  initiators: key(
+    value.list(initiator).exactOptional(),
+    "list",
+    "The only initiators that may log in.",
+    "every initiator may log in and sees all of `luns`",
+  ),
+  redirect: key(
+    value
+      .mapping({
+        to: key(
+          value.remotePortal(ISCSI_PORT),
+          PORTAL_TYPE,
+          "Where initiators are sent at login; port 3260 unless given.",
+        ),
+        permanent: key(value.boolean.default(false), "boolean", "Moved for good (status 0102h), not for now (0101h)."),
+      })
+      .exactOptional(),
+    "",
+    "Send initiators elsewhere.",
+    "served here",
+  ),
+});
+
+const unit = value.mapping({
+  file: key(value.path.exactOptional(), "path", "Regular file or block device. Either this or `null`."),
+  null: key(value.onlyTrue.exactOptional(), "`true`", "Discard writes, read zeroes: for benchmarks."),
+  size: key(
+    value.size.exactOptional(),
+    "size",
+    "A multiple of `blockLength`. Needed with `null`, and to create a file that does not exist.",
+    "the size of the file or device",
+  ),
+  cache: key(
+    value.choice("direct", "writeback", "writethrough").default("direct"),
+    "`direct`, `writeback` or `writethrough`",
+    "`direct`: past the page cache (O_DIRECT; where the file system refuses it, `writeback` with a warning). " +
+      "`writeback`: through the page cache. With both a write is durable after SYNCHRONIZE CACHE or with FUA. " +
+      "`writethrough`: every write is durable when it is acknowledged.",
+  ),
+  readOnly: key(value.boolean.default(false), "boolean", "Refuse writes."),
+  removable: key(value.boolean.default(false), "boolean", "Report a removable medium."),
+  blockLength: key(value.choice(512, 4096).default(512), "`512` or `4096`", "Bytes of a logical block."),
+  id: key(
+    value.uuid.exactOptional(),
+    "UUID",
+    "Identity that hosts see (VPD pages 80h and 83h).",
+    "made once and kept in `stateDir` under the unit's name",
+  ),
+});
+
+/** The YAML document, before it is completed; see parse.ts. */
+export const documentSchema = value.mapping({
+  portalGroups: key(
+    value.listOfSome(
+      value.mapping({
+        tag: key(value.integer(0, 65_535), "0 to 65535", "Target portal group tag, unique."),
+        portals: key(
+          value.listOfSome(iscsiPortal, "list at least one portal, as 127.0.0.1:3260"),
+          "list of addresses",
+          "Where to listen: `IPv4:port`, `[IPv6]:port` or `host:port`; port 3260 unless given. None may be listed twice.",
+        ),
+      }),
+      "list at least one portal group",
+    ),
+    "list",
+    "Portals, in groups.",
+  ),
+  targets: key(value.list(target), "list", "Targets."),
+  units: key(
+    value.dictionary(unit).default({}),
+    "",
+    "Name of a unit to what it is made of. No two units may use one file.",
+    "no unit",
+  ),
+  discovery: key(
+    value
+      .mapping({ auth: key(auth.exactOptional(), "", "Authentication of discovery sessions.", "none is required") })
+      .default({}),
+    "",
+    "Discovery sessions (SendTargets).",
+    "open to everybody",
+  ),
+  http: key(
+    value
+      .mapping({
+        listen: key(
+          value.portal(HTTP_PORT),
+          PORTAL_TYPE,
+          "Where the API and the metrics are served; port 9260 unless given.",
+        ),
+      })
+      .exactOptional(),
+    "",
+    "API and metrics.",
+    "no HTTP",
+  ),
+  workers: key(
+    value.workers.default("auto"),
+    "`auto` or 1 to 256",
+    "Shards of the data plane; `auto`: the cores less one, at least one.",
+  ),
+  stateDir: key(
+    value.path.exactOptional(),
+    "path",
+    "Folder for what must survive a restart: unit identities, saved mode pages, persistent reservations.",
+    "the configuration file's name and `.state`",
+  ),
+  log: key(
+    value
+      .mapping({
+        level: key(
+          value.choice("fatal", "error", "warn", "info", "debug", "trace", "silent").default("info"),
+          "`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`",
+          "What is logged: this level and the graver ones.",
+        ),
+      })
+      .default({ level: "info" }),
+    "",
+    "The log.",
+  ),
+});
+
+export type ConfigurationDocument = z.output<typeof documentSchema>;

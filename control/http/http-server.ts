@@ -1,0 +1,74 @@
+/** HTTP beside the data: metrics, health, and what there is, read-only. */
+import { type FastifyInstance, fastify } from "fastify";
+import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
+import type { Logger } from "../logger.js";
+import type { Server } from "../server.js";
+import type { Metrics } from "./metrics.js";
+import { openApi } from "./openapi.js";
+import { status } from "./status.js";
+
+const REQUEST_TIMEOUT_MS = 10_000;
+const BODY_LENGTH_MAX = 4096;
+
+export interface HttpOptions {
+  readonly server: Server;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export class HttpServer {
+  readonly address: PortalAddress;
+  readonly #app: FastifyInstance;
+
+  private constructor(app: FastifyInstance, address: PortalAddress) {
+    this.#app = app;
+    this.address = address;
+  }
+
+  /** @throws what listen(2) says. */
+  static async start(listen: PortalAddress, options: HttpOptions): Promise<HttpServer> {
+    const app = createApp(listen, options);
+    await app.listen({ host: listen.host, port: listen.port });
+    const bound = app.server.address();
+    const port = typeof bound === "object" && bound !== null ? bound.port : listen.port;
+    options.logger.info({ http: formatPortalAddress({ host: listen.host, port }) }, "HTTP listens");
+    return new HttpServer(app, { host: listen.host, port });
+  }
+
+  async stop(): Promise<void> {
+    await this.#app.close();
+  }
+}
+
+function createApp(listen: PortalAddress, { server, metrics }: HttpOptions): FastifyInstance {
+  const app = fastify({
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    bodyLimit: BODY_LENGTH_MAX,
+    // An open keep-alive connection must not hold up the end of the program.
+    forceCloseConnections: true,
+  });
+  app.addHook("onRequest", async (request, reply) => {
+    if (!isOurs(request.headers.host, listen)) {
+      await reply.code(421).send({ error: "Misdirected Request", message: "unknown Host" });
+    }
+  });
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  // The process answers, so it lives.
+  app.get("/healthz", async () => ({ status: "ok" }));
+  app.get("/readyz", async (_request, reply) =>
+    server.isReady ? { status: "ready" } : reply.code(503).send({ status: "not ready" }),
+  );
+  app.get("/api/v1/status", async () => status(server));
+  app.get("/api/v1/openapi.json", async () => openApi);
+  return app;
+}
+
+/**
+ * Whether a request's Host header names us: an IP address, localhost, or the host that is configured. A web page that has
+ * its own name resolve to our address (DNS rebinding) does not get through.
+ */
+export function isOurs(header: string | undefined, listen: PortalAddress): boolean {
+  const host = /^(\[[0-9a-f:.]+\]|[^:]*)(?::[0-9]+)?$/i.exec(header ?? "")?.[1]?.toLowerCase();
+  if (host === undefined || host === "") return false;
+  return host === "localhost" || host.startsWith("[") || /^[0-9]+(\.[0-9]+){3}$/.test(host) || host === listen.host;
+}

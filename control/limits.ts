@@ -1,0 +1,61 @@
+/** Every bound of the control plane in one place, with what happens when it is reached. Milliseconds and bytes where not said. */
+
+/** From the accept to the hand-off (or to the first request of a discovery session): then the connection is dropped. */
+export const LOGIN_TIMEOUT_MS = 15_000;
+
+/** Once we have said our last word, the peer has so long to close too. */
+export const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Connections that have not logged in yet, of all peers and of one address: one more is closed as soon as it is accepted. */
+export const UNAUTHENTICATED_CONNECTIONS_MAX = 512;
+export const UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX = 128;
+
+/**
+ * The longest data segment that we take before full feature phase and on a discovery session: the default of
+ * MaxRecvDataSegmentLength (RFC 7143 section 13.12), which nothing that we say before login can raise. A longer one
+ * drops the connection before any of it is buffered.
+ */
+export const LOGIN_DATA_SEGMENT_LENGTH_MAX = 8192;
+
+/** A discovery session that says nothing for so long is dropped (section 7.4.3). */
+export const DISCOVERY_IDLE_TIMEOUT_MS = 60_000;
+/** The text of one Text Request, all its C-bit parts together: a longer one is rejected. */
+export const TEXT_LENGTH_MAX = 65_536;
+
+/** Sessions of the whole process, discovery included. The next login is answered with 0302h (out of resources). */
+export const SESSIONS_MAX = 4096;
+
+/** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
+export const REINSTATEMENT_TIMEOUT_MS = 8_000;
+
+/** Keep-alive on full feature phase connections (HandoffRecord.pingIntervalMs). */
+export const PING_INTERVAL_MS = 10_000;
+
+/** On stop: how long sessions may take to log out, and how long a shard may take beyond that to say that it has stopped. */
+export const STOP_GRACE_MS = 2_000;
+export const STOP_OVERTIME_MS = 3_000;
+
+/** From the start of a shard's thread to its `ready`. */
+export const SHARD_START_TIMEOUT_MS = 30_000;
+/** From a shard's death to the confirmation that the kernel holds none of its operations: then the process exits. */
+export const DRAIN_TIMEOUT_MS = 15_000;
+/** A shard that dies sooner than this after its start, so many times in a row, makes the process exit. */
+export const SHARD_SHORT_LIFE_MS = 1_000;
+export const SHARD_SHORT_LIVES_MAX = 5;
+
+/**
+ * Records between control and a shard; one record takes half of a ring at most, which is enough for a hand-off with all
+ * 16384 LUNs and for a text in JSON. A full ring makes control queue, a shard wait.
+ */
+export const RING_TO_SHARD_BYTES = 4_194_304;
+export const RING_TO_CONTROL_BYTES = 1_048_576;
+/** Messages that control keeps for a shard whose ring is full: one more is a fault of that shard, which is ended. */
+export const SHARD_BACKLOG_MAX = 16_384;
+/** Descriptor numbers that a shard may own are below this: a login that ends up with a higher one is answered with 0302h. */
+export const DESCRIPTORS_MAX = 1_048_576;
+
+/** Size of a shard's arena where nothing else is configured. */
+export const ARENA_BYTES = 64 * 1024 * 1024;
+
+/** Probes by TCP itself, which find out that a host is gone even where iSCSI pings are off. Seconds. */
+export const TCP_KEEP_ALIVE = { idleS: 60, intervalS: 10, count: 6 };

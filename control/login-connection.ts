@@ -1,0 +1,308 @@
+/**
+ * One connection from its accept to its hand-off, or to the end of its discovery session: reads PDUs, drives the login
+ * machine, does what that decides. The machine knows the protocol; here are sockets, time and the way to a shard.
+ */
+import type { Socket } from "node:net";
+import type { HandoffRecord, LunRecord } from "../dataplane/messages.js";
+import { OPCODE_LOGIN_REQUEST, Pdu } from "../dataplane/wire/bhs.js";
+import {
+  describeLoginStatus,
+  LOGIN_STATUS_SERVICE_UNAVAILABLE,
+  LOGIN_STATUS_SUCCESS,
+  LOGIN_STATUS_TARGET_REMOVED,
+} from "../dataplane/wire/login-response.js";
+import { judgeAccess, visibleTargets } from "./access.js";
+import type { Admission, Admitted, Refusal } from "./admission.js";
+import { formatPortalAddress } from "./config/portal-address.js";
+import type { Configuration, LunMapping } from "./config/schema.js";
+import { type ListeningPortal, sendTargetsValue, targetRecords } from "./discovery.js";
+import { DiscoverySession } from "./discovery-session.js";
+import { detach } from "./handoff.js";
+import { DISCOVERY_IDLE_TIMEOUT_MS, LOGIN_TIMEOUT_MS, PING_INTERVAL_MS } from "./limits.js";
+import type { Logger } from "./logger.js";
+import { challengeOf, LOGIN_START, type LoginState, refuseCompleted, step } from "./login/machine.js";
+import type { LoginAction, LoginEvent, LoginResponse, LoginResult } from "./login/messages.js";
+import { normalizeName } from "./login/names.js";
+import { createLoginContext, type Entrance, identityOf } from "./login-context.js";
+import { decodeLoginRequest, encodeLoginResponse } from "./login-pdus.js";
+import { PduStream, type Received, viewOf } from "./pdu-stream.js";
+import type { Session, SessionRegistry } from "./session-registry.js";
+import type { ShardControl } from "./shards.js";
+
+/** What a connection needs of the server around it. */
+export interface ConnectionHost {
+  readonly registry: SessionRegistry;
+  readonly admission: Admission;
+  readonly shards: ShardControl;
+  readonly logger: Logger;
+  /** As it is now: it may be reloaded at any time. */
+  configuration(): Configuration;
+  portals(): readonly ListeningPortal[];
+  lunRecords(luns: readonly LunMapping[]): LunRecord[];
+  isChallengeOutstanding(challenge: Uint8Array): boolean;
+  /** A login has ended with this status. */
+  onLogin(status: number): void;
+}
+
+export class LoginConnection {
+  readonly #socket: Socket;
+  readonly #stream: PduStream;
+  readonly #entrance: Entrance;
+  readonly #localHost: string;
+  readonly #peer: string;
+  readonly #host: ConnectionHost;
+  readonly #onAuthenticated: () => void;
+  readonly #logger: Logger;
+  #state: LoginState = LOGIN_START;
+  #timer: NodeJS.Timeout | undefined;
+  #timedOut = false;
+
+  /** @param onAuthenticated called when the login is done: the connection no longer counts among the unknown ones. */
+  constructor(socket: Socket, entrance: Entrance, host: ConnectionHost, onAuthenticated: () => void) {
+    this.#socket = socket;
+    this.#stream = new PduStream(socket);
+    this.#entrance = entrance;
+    this.#localHost = socket.localAddress ?? "";
+    this.#peer = formatPortalAddress({ host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 });
+    this.#host = host;
+    this.#onAuthenticated = onAuthenticated;
+    this.#logger = host.logger.child({ peer: this.#peer });
+  }
+
+  /** The challenge that we have sent and that is not answered yet. */
+  get challenge(): Uint8Array | undefined {
+    return challengeOf(this.#state);
+  }
+
+  /** Ends the connection, wherever it stands. Nothing happens if it is handed off. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#socket.destroy();
+  }
+
+  /** Serves the connection until it is closed or somebody else's. Never rejects. */
+  async serve(): Promise<void> {
+    this.#limitTime(LOGIN_TIMEOUT_MS);
+    try {
+      while (await this.#turn());
+    } catch (error) {
+      this.#logger.error({ err: error }, "login failed for a fault of ours");
+    } finally {
+      clearTimeout(this.#timer);
+      this.#socket.destroy();
+    }
+  }
+
+  /** From now on, so long. */
+  #limitTime(timeoutMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timedOut = true;
+      this.#socket.destroy();
+    }, timeoutMs);
+  }
+
+  /** Takes one PDU. @returns whether another one is to come. */
+  async #turn(): Promise<boolean> {
+    const event = this.#eventOf(await this.#stream.read());
+    const { state, actions } = step(this.#state, event, this.#context());
+    this.#state = state;
+    let open = true;
+    for (const action of actions) open = (await this.#do(action)) && open;
+    return open;
+  }
+
+  #eventOf(received: Received): LoginEvent {
+    switch (received.kind) {
+      case "end":
+        return { type: this.#timedOut ? "timeout" : "disconnect" };
+      case "malformed":
+        return { type: "malformedPdu", reason: received.reason };
+      case "pdu": {
+        const { opcode } = new Pdu(viewOf(received.header));
+        if (opcode !== OPCODE_LOGIN_REQUEST) return { type: "otherPdu", opcode };
+        return { type: "request", request: decodeLoginRequest(received.header, received.data) };
+      }
+    }
+  }
+
+  #context() {
+    return createLoginContext({
+      configuration: this.#host.configuration(),
+      registry: this.#host.registry,
+      entrance: this.#entrance,
+      isChallengeOutstanding: (challenge) => this.#host.isChallengeOutstanding(challenge),
+    });
+  }
+
+  async #do(action: LoginAction): Promise<boolean> {
+    switch (action.type) {
+      case "respond":
+        await this.#respond(action.response);
+        return true;
+      case "close":
+        // Who never began to log in is a port scanner or a health check: not worth a line each.
+        this.#logger[action.transition === "T6" ? "debug" : "info"](
+          { transition: action.transition, reason: action.reason },
+          "login ended",
+        );
+        await this.#stream.finish();
+        return false;
+      case "complete":
+        await this.#complete(action.result);
+        return false;
+    }
+  }
+
+  async #respond(response: LoginResponse): Promise<void> {
+    if (response.status !== LOGIN_STATUS_SUCCESS) this.#host.onLogin(response.status);
+    await this.#stream.write(encodeLoginResponse(response), Buffer.from(response.text));
+  }
+
+  async #complete(result: LoginResult): Promise<void> {
+    const refusal =
+      result.sessionType === "Discovery"
+        ? await this.#discover(result)
+        : await this.#handOff(result, result.targetName);
+    if (refusal === undefined) return;
+    this.#logger.info({ status: describeLoginStatus(refusal.status), reason: refusal.reason }, "login refused");
+    await this.#respond(refuseCompleted(result.response, refusal.status));
+    await this.#stream.finish();
+  }
+
+  #admit(
+    result: LoginResult,
+    unitIndexes: readonly number[] | undefined,
+    commit: (admitted: Admitted) => Refusal | undefined,
+  ): Promise<Refusal | undefined> {
+    return this.#host.admission.admit(
+      {
+        identity: identityOf(result, this.#entrance),
+        tsih: result.tsih,
+        cid: result.cid,
+        agreement: { parameters: result.session, authentication: result.authentication },
+        details: { peer: this.#peer, localHost: this.#localHost, parameters: result.connection },
+        unitIndexes,
+        isAlive: () => !this.#socket.destroyed,
+      },
+      commit,
+    );
+  }
+
+  // ---- Normal session
+
+  async #handOff(result: LoginResult, targetName: string | undefined): Promise<Refusal | undefined> {
+    const { portalGroupTag } = this.#entrance;
+    // The configuration may have changed since the machine asked.
+    const access = judgeAccess(this.#host.configuration(), targetName ?? "", portalGroupTag, result.initiatorName);
+    if (access.kind !== "granted") return { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" };
+    const luns = this.#host.lunRecords(access.grant.luns);
+    return this.#admit(
+      result,
+      luns.map(({ unitIndex }) => unitIndex),
+      ({ session, connection }) => {
+        const detached = detach(this.#socket);
+        if (!detached.ok) return { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: detached.reason };
+        this.#onAuthenticated();
+        this.#host.onLogin(LOGIN_STATUS_SUCCESS);
+        const record = this.#handoffRecord(result, session, connection.connectionId, detached.fd, luns);
+        this.#host.shards.handOff(session.shard, { type: "connection", record });
+        const { sessionId, tsih, shard } = session;
+        const { initiatorName, authentication } = result;
+        const user = authentication.method === "CHAP" ? { user: authentication.user } : {};
+        this.#logger.info({ sessionId, tsih, shard, initiatorName, targetName, ...user }, "logged in");
+        return undefined;
+      },
+    );
+  }
+
+  #handoffRecord(
+    result: LoginResult,
+    session: Session,
+    connectionId: number,
+    fd: number,
+    luns: readonly LunRecord[],
+  ): HandoffRecord {
+    const { parameters } = session.agreement;
+    const header = encodeLoginResponse({ ...result.response, tsih: session.tsih });
+    return {
+      connectionId,
+      sessionId: session.sessionId,
+      fd,
+      initiatorName: result.initiatorName,
+      initiatorAddress: this.#peer,
+      targetName: session.identity.targetName,
+      targetPortalGroupTag: this.#entrance.portalGroupTag,
+      isid: result.isid,
+      tsih: session.tsih,
+      cid: result.cid,
+      session: {
+        maxConnections: parameters.maxConnections,
+        initialR2T: parameters.initialR2T,
+        immediateData: parameters.immediateData,
+        maxBurstLength: parameters.maxBurstLength,
+        firstBurstLength: parameters.firstBurstLength,
+        maxOutstandingR2T: parameters.maxOutstandingR2T,
+        defaultTime2Wait: parameters.defaultTime2Wait,
+        defaultTime2Retain: parameters.defaultTime2Retain,
+        errorRecoveryLevel: parameters.errorRecoveryLevel,
+      },
+      connection: result.connection,
+      expCmdSN: result.expCmdSN,
+      statSN: result.statSN,
+      loginResponse: Buffer.concat([header, result.response.text]).toString("hex"),
+      luns,
+      pingIntervalMs: PING_INTERVAL_MS,
+    };
+  }
+
+  // ---- Discovery session
+
+  async #discover(result: LoginResult): Promise<Refusal | undefined> {
+    let connectionId = 0;
+    let tsih = 0;
+    const refusal = await this.#admit(result, undefined, ({ session, connection }) => {
+      connectionId = connection.connectionId;
+      tsih = session.tsih;
+      this.#host.admission.registerCloser(connectionId, () => this.#socket.destroy());
+      return undefined;
+    });
+    if (refusal !== undefined) return refusal;
+    this.#onAuthenticated();
+    this.#host.onLogin(LOGIN_STATUS_SUCCESS);
+    this.#logger.info({ initiatorName: result.initiatorName, tsih }, "discovery session opened");
+    try {
+      await this.#serveDiscovery(result, tsih);
+    } finally {
+      this.#host.admission.connectionClosed(connectionId);
+    }
+    return undefined;
+  }
+
+  async #serveDiscovery(result: LoginResult, tsih: number): Promise<void> {
+    const { headerDigest, dataDigest, maxSendDataSegmentLength } = result.connection;
+    this.#limitTime(DISCOVERY_IDLE_TIMEOUT_MS);
+    await this.#respond({ ...result.response, tsih });
+    this.#stream.useDigests(headerDigest === "CRC32C", dataDigest === "CRC32C");
+    const session = new DiscoverySession(this.#stream, {
+      statSN: result.nextStatSN,
+      expCmdSN: result.expCmdSN,
+      maxSendDataSegmentLength,
+      answer: (text) => this.#answerSendTargets(text, result),
+      onActivity: () => this.#limitTime(DISCOVERY_IDLE_TIMEOUT_MS),
+    });
+    const reason = await session.serve();
+    this.#logger.info({ reason: this.#timedOut ? "idle for too long" : reason }, "discovery session closed");
+    await this.#stream.finish();
+  }
+
+  /** Appendix C: all targets that this initiator may use, the one that is named, or that of the session itself. */
+  #answerSendTargets(text: string, { initiatorName, targetName }: LoginResult): string | undefined {
+    const value = sendTargetsValue(text);
+    if (value === undefined) return undefined;
+    const name = value === "" ? targetName : normalizeName(value);
+    const visible = visibleTargets(this.#host.configuration(), initiatorName);
+    const targets = value === "All" ? visible : visible.filter((target) => target.name === name);
+    return targetRecords(targets, this.#host.portals(), this.#localHost);
+  }
+}

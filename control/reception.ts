@@ -1,0 +1,101 @@
+/** Where initiators come in: the portals, and the connections that are control's own, in the Login Phase or in discovery. */
+import type { Socket } from "node:net";
+import { formatPortalAddress } from "./config/portal-address.js";
+import type { PortalGroupConfiguration } from "./config/schema.js";
+import { ConnectionQuota } from "./connection-quota.js";
+import type { ListeningPortal } from "./discovery.js";
+import { UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX } from "./limits.js";
+import type { Logger } from "./logger.js";
+import { type ConnectionHost, LoginConnection } from "./login-connection.js";
+import { Portal } from "./portal.js";
+
+export interface ReceptionOptions extends Omit<ConnectionHost, "portals" | "isChallengeOutstanding"> {
+  /** A connection was closed as soon as it came: there are too many that have not logged in. */
+  onRefused(): void;
+}
+
+/** A portal cannot listen. The message names it and says why. */
+export class PortalError extends Error {
+  override readonly name = "PortalError";
+}
+
+export class Reception {
+  readonly #options: ReceptionOptions;
+  readonly #host: ConnectionHost;
+  readonly #logger: Logger;
+  readonly #portals: Portal[] = [];
+  readonly #connections = new Set<LoginConnection>();
+  readonly #quota = new ConnectionQuota(UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX);
+  #isClosed = false;
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#host = {
+      ...options,
+      portals: () => this.#portals,
+      isChallengeOutstanding: (challenge) => this.#isChallengeOutstanding(challenge),
+    };
+  }
+
+  get portals(): readonly ListeningPortal[] {
+    return this.#portals;
+  }
+
+  /** Connections in the Login Phase. */
+  get unauthenticatedCount(): number {
+    return this.#quota.count;
+  }
+
+  /** @throws PortalError */
+  async listen({ tag, portals }: PortalGroupConfiguration): Promise<void> {
+    for (const address of portals) {
+      const portal = await Portal.listen(tag, address, (socket) => this.#accept(socket, tag)).catch((error) => {
+        const name = formatPortalAddress(address);
+        throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${error.message}`, {
+          cause: error,
+        });
+      });
+      portal.onError((error) => this.#logger.error({ portal: formatPortalAddress(address), err: error }, "portal"));
+      this.#portals.push(portal);
+      this.#logger.info({ portal: formatPortalAddress(portal.address), tag }, "portal listens");
+    }
+  }
+
+  /** Accepts no more, and ends what is control's. */
+  close(): void {
+    this.#isClosed = true;
+    for (const portal of this.#portals) portal.close();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #accept(socket: Socket, portalGroupTag: number): void {
+    const { remoteAddress, localAddress, localPort } = socket;
+    // Gone already.
+    if (remoteAddress === undefined || localAddress === undefined || localPort === undefined) {
+      socket.destroy();
+      return;
+    }
+    const release = this.#isClosed ? undefined : this.#quota.take(remoteAddress);
+    if (release === undefined) {
+      this.#options.onRefused();
+      this.#logger.debug({ peer: remoteAddress }, "connection closed: too many that have not logged in");
+      socket.destroy();
+      return;
+    }
+    const entrance = { portalGroupTag, localAddress: formatPortalAddress({ host: localAddress, port: localPort }) };
+    const connection = new LoginConnection(socket, entrance, this.#host, release);
+    this.#connections.add(connection);
+    void connection.serve().finally(() => {
+      release();
+      this.#connections.delete(connection);
+    });
+  }
+
+  #isChallengeOutstanding(challenge: Uint8Array): boolean {
+    for (const { challenge: outstanding } of this.#connections) {
+      if (outstanding !== undefined && Buffer.compare(outstanding, challenge) === 0) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * The whole target in one object: units, shards, portals and HTTP, started in this order and stopped in the reverse one.
+ * Several can live in one process.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { judgeAccess } from "./access.js";
+import { Admission } from "./admission.js";
+import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
+import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import { StateDirectory } from "./config/state-directory.js";
+import type { ListeningPortal } from "./discovery.js";
+import { answerFullFeatureText } from "./full-feature-text.js";
+import { HttpServer } from "./http/http-server.js";
+import { Metrics } from "./http/metrics.js";
+import { ARENA_BYTES, STOP_GRACE_MS } from "./limits.js";
+import { createLogger, type Logger } from "./logger.js";
+import { sessionLimits } from "./login-context.js";
+import { Reception } from "./reception.js";
+import { type Session, SessionRegistry, SHARD_NONE } from "./session-registry.js";
+import { Shards } from "./shards.js";
+import { UnitResets } from "./unit-resets.js";
+import { Units } from "./units/units.js";
+
+export interface ServerOptions {
+  /** Default: one that logs to standard error at the configured level. */
+  readonly logger?: Logger;
+  /** Size of each shard's arena. */
+  readonly arenaBytes?: number;
+  /** The shards' module. Tests may have their own. */
+  readonly worker?: URL;
+  /**
+   * Called when nothing can be served safely any more. Default: the process exits with EXIT_UNSAFE, for its supervisor
+   * to start it again.
+   */
+  readonly onFatal?: (reason: string) => void;
+}
+
+/** Exit code of a process whose dead shard could not be drained. */
+export const EXIT_UNSAFE = 70;
+
+/** HTTP cannot listen. The message says where and why. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+}
+
+export class Server {
+  readonly #logger: Logger;
+  readonly #units: Units;
+  readonly #registry: SessionRegistry;
+  readonly #metrics: Metrics;
+  readonly #startedAtMs = Date.now();
+  #configuration: Configuration;
+  // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
+  #stateDirectory!: StateDirectory;
+  #shards!: Shards;
+  #admission: Admission | undefined;
+  #unitResets: UnitResets | undefined;
+  #reception: Reception | undefined;
+  #http: HttpServer | undefined;
+  #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
+  #stopped: Promise<void> | undefined;
+
+  private constructor(configuration: Configuration, options: ServerOptions) {
+    this.#configuration = configuration;
+    this.#logger = options.logger ?? createLogger(configuration.log.level);
+    this.#units = new Units(this.#logger);
+    this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000));
+    this.#metrics = new Metrics(this);
+  }
+
+  /**
+   * Resolves when all portals listen and all shards run.
+   *
+   * @throws PortalError, HttpError, UnitError, StateError, or what a shard says; then nothing is left open.
+   */
+  static async start(configuration: Configuration, options: ServerOptions = {}): Promise<Server> {
+    const server = new Server(configuration, options);
+    try {
+      await server.#start(options);
+    } catch (error) {
+      await server.stop(0).catch(() => {});
+      throw error;
+    }
+    return server;
+  }
+
+  async #start(options: ServerOptions): Promise<void> {
+    const { units, stateDir, workers, portalGroups, http } = this.#configuration;
+    this.#warnOfLimits(this.#configuration);
+    this.#stateDirectory = await StateDirectory.open(stateDir);
+    await this.#openUnits(units);
+    this.#shards = await Shards.start({
+      count: workers,
+      units: this.#units.records(),
+      arenaBytes: options.arenaBytes ?? ARENA_BYTES,
+      logger: this.#logger,
+      onMessage: (shard, message) => this.#onMessage(shard, message),
+      onDeath: (shard) => this.#onDeath(shard),
+      onFatal: options.onFatal ?? ((reason) => this.#exit(reason)),
+      ...(options.worker === undefined ? {} : { worker: options.worker }),
+    });
+    this.#unitResets = new UnitResets(this.#shards);
+    this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
+    this.#reception = this.#createReception(this.#admission);
+    for (const group of portalGroups) await this.#reception.listen(group);
+    if (http !== null) this.#http = await this.#startHttp(http.listen);
+    this.#phase = "ready";
+  }
+
+  // ---- What others may see
+
+  /** Where the portals listen, with their real ports. */
+  get portals(): readonly ListeningPortal[] {
+    return this.#reception?.portals ?? [];
+  }
+
+  get shards(): Shards {
+    return this.#shards;
+  }
+
+  get sessions(): readonly Session[] {
+    return [...this.#registry.sessions()];
+  }
+
+  get connectionCount(): number {
+    return this.#registry.connectionCount;
+  }
+
+  /** Connections in the Login Phase. */
+  get unauthenticatedCount(): number {
+    return this.#reception?.unauthenticatedCount ?? 0;
+  }
+
+  get units(): readonly UnitRecord[] {
+    return this.#units.records();
+  }
+
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
+  /** Where HTTP listens; undefined if it does not. */
+  get httpAddress() {
+    return this.#http?.address;
+  }
+
+  get startedAtMs(): number {
+    return this.#startedAtMs;
+  }
+
+  /** Everything listens and every shard serves. */
+  get isReady(): boolean {
+    return this.#phase === "ready" && this.#shards.serving().length === this.#shards.count;
+  }
+
+  // ---- Start
+
+  async #openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]> {
+    // Those that are open already have a say: no two units may have one identity.
+    const others = this.#configuration.units.filter((unit) => !units.includes(unit));
+    const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
+    return units.map((unit) => this.#units.open(unit, identities.get(unit.name)!));
+  }
+
+  #createReception(admission: Admission): Reception {
+    return new Reception({
+      registry: this.#registry,
+      admission,
+      shards: this.#shards,
+      logger: this.#logger,
+      configuration: () => this.#configuration,
+      lunRecords: (luns) => this.#lunRecords(luns),
+      onLogin: (status) => this.#metrics.countLogin(status),
+      onRefused: () => this.#metrics.countRefusedConnection(),
+    });
+  }
+
+  async #startHttp(listen: PortalAddress): Promise<HttpServer> {
+    try {
+      return await HttpServer.start(listen, { server: this, metrics: this.#metrics, logger: this.#logger });
+    } catch (error) {
+      const reason = (error as Error).message;
+      throw new HttpError(`HTTP on ${formatPortalAddress(listen)} cannot listen: ${reason}`, { cause: error });
+    }
+  }
+
+  /** What is configured and does not work yet is said once, not hidden. */
+  #warnOfLimits({ targets }: Configuration): void {
+    for (const { name, session } of targets) {
+      for (const key of ["maxConnections", "errorRecoveryLevel"] as const) {
+        const inForce = sessionLimits(session)[key];
+        const configured = session[key] ?? inForce;
+        if (configured > inForce) this.#logger.warn({ target: name, key, configured, inForce }, "not supported yet");
+      }
+    }
+  }
+
+  #lunRecords(luns: readonly LunMapping[]): LunRecord[] {
+    return luns.flatMap(({ lun, unit, readOnly }) => {
+      const record = this.#units.find(unit);
+      return record === undefined ? [] : [{ lun, unitIndex: record.unitIndex, readOnly: readOnly || record.readOnly }];
+    });
+  }
+
+  // ---- Shards
+
+  #onMessage(shard: number, message: ShardMessage): void {
+    switch (message.type) {
+      case "connectionClosed": {
+        const { connectionId, sessionId, reason } = message;
+        this.#logger.info({ shard, connectionId, sessionId, reason }, "connection closed");
+        this.#admission?.connectionClosed(connectionId);
+        break;
+      }
+      case "text":
+        this.#answerText(shard, message);
+        break;
+      case "unitReset":
+        this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
+        break;
+      case "done":
+        this.#unitResets?.done(shard, message.exchange);
+        break;
+      case "ready":
+      case "stopped":
+      case "log":
+        // Shards keeps these to itself.
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #answerText(shard: number, { connectionId, exchange, text }: ShardMessage & { type: "text" }): void {
+    const found = this.#registry.connection(connectionId);
+    if (found === undefined) return;
+    const { session, connection } = found;
+    const { localHost, parameters } = connection.details;
+    const answer = answerFullFeatureText(text, {
+      target: this.#configuration.targets.find(({ name }) => name === session.identity.targetName),
+      portals: this.portals,
+      localHost,
+      parameters,
+    });
+    if (answer.kind === "reject") this.#logger.info({ connectionId, reason: answer.reason }, "Text Request rejected");
+    const reply = answer.kind === "answer" ? answer.text : "";
+    this.#shards.send(shard, { type: "textReply", connectionId, exchange, text: reply });
+  }
+
+  #onDeath(shard: number): void {
+    this.#admission?.shardDied(shard);
+    this.#unitResets?.shardDied(shard);
+  }
+
+  #exit(reason: string): void {
+    this.#logger.fatal({ reason }, "exiting, so that no old write lands on newer data");
+    process.exit(EXIT_UNSAFE);
+  }
+
+  // ---- Reload
+
+  /**
+   * Makes the configuration, which has been checked, the one in force. Sessions that it does not concern go on. What needs
+   * a restart is logged, and stays as it was.
+   */
+  async reload(next: Configuration): Promise<void> {
+    const current = this.#configuration;
+    for (const key of ["portalGroups", "workers", "stateDir", "http"] as const) {
+      if (!isDeepStrictEqual(current[key], next[key])) this.#logger.warn({ key }, "changed: needs a restart");
+    }
+    this.#logger.level = next.log.level;
+    this.#warnOfLimits(next);
+    const { kept, added, removed } = diffUnits(current.units, next.units);
+    for (const { name } of kept.filter(
+      (unit) =>
+        !isDeepStrictEqual(
+          unit,
+          next.units.find(({ name }) => name === unit.name),
+        ),
+    )) {
+      this.#logger.warn({ unit: name }, "unit changed: needs a restart");
+    }
+    // First of all, so that no new session gets what is about to go.
+    this.#configuration = {
+      ...current,
+      targets: next.targets,
+      discoveryAuth: next.discoveryAuth,
+      log: next.log,
+      units: kept,
+    };
+    await Promise.all(
+      this.sessions
+        .filter((session) => this.#isConcerned(session, removed))
+        .map((session) => this.#admission?.endSession(session, "configuration changed")),
+    );
+    for (const { name } of removed) {
+      this.#shards.forgetUnit(this.#units.find(name)?.unitIndex ?? -1);
+      await this.#units.close(name);
+      this.#logger.info({ unit: name }, "unit removed");
+    }
+    for (const unit of added) await this.#addUnit(unit);
+    this.#logger.info(
+      { targets: next.targets.length, units: this.#configuration.units.length },
+      "configuration reloaded",
+    );
+  }
+
+  async #addUnit(unit: UnitConfiguration): Promise<void> {
+    try {
+      const [record] = await this.#openUnits([unit]);
+      this.#shards.addUnit(record!);
+      this.#configuration = { ...this.#configuration, units: [...this.#configuration.units, unit] };
+    } catch (error) {
+      this.#logger.error(
+        { unit: unit.name, reason: (error as Error).message },
+        "unit not opened: its LUNs are missing",
+      );
+    }
+  }
+
+  /** Its initiator has no access any more, or one of its units is about to go. */
+  #isConcerned(session: Session, removed: readonly UnitConfiguration[]): boolean {
+    if (session.shard === SHARD_NONE) return false;
+    const { targetName, portalGroup, initiatorName } = session.identity;
+    if (judgeAccess(this.#configuration, targetName, Number(portalGroup), initiatorName).kind !== "granted")
+      return true;
+    return removed.some(({ name }) => session.unitIndexes.includes(this.#units.find(name)?.unitIndex ?? -1));
+  }
+
+  // ---- Stop
+
+  /**
+   * Accepts no more, lets the sessions go within graceMs, makes the units durable and closes everything. May be called
+   * again: it is done once. Rejects if something written could not be made durable; all is closed then, too.
+   */
+  stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#phase = "stopping";
+    this.#reception?.close();
+    // Unset where the start failed before.
+    await (this.#shards as Shards | undefined)?.stop(graceMs);
+    const flushed = await this.#units.closeAll();
+    await this.#http?.stop();
+    this.#phase = "stopped";
+    if (!flushed) throw new Error("not everything that was written could be made durable");
+  }
+}
+
+function diffUnits(current: readonly UnitConfiguration[], next: readonly UnitConfiguration[]) {
+  const names = new Set(next.map(({ name }) => name));
+  const currentNames = new Set(current.map(({ name }) => name));
+  return {
+    kept: current.filter(({ name }) => names.has(name)),
+    added: next.filter(({ name }) => !currentNames.has(name)),
+    removed: current.filter(({ name }) => !names.has(name)),
+  };
+}

@@ -1,0 +1,219 @@
+/**
+ * Who is logged in: sessions by the four parts of their identity, with their TSIH and connections. Pure bookkeeping: what
+ * a verdict asks for (ending a session on its shard, waiting for that) is done by who asked.
+ */
+import assert from "node:assert/strict";
+import { SESSIONS_MAX } from "./limits.js";
+import type { Authentication } from "./login/context.js";
+import type { ConnectionParameters, SessionParameters } from "./login/parameters.js";
+
+const TSIH_MAX = 0xffff;
+
+/** Sessions that control itself serves (discovery) have this in place of a shard's number. */
+export const SHARD_NONE = -1;
+
+/**
+ * The I_T nexus of a session (RFC 7143 section 4.4.3, the ISID RULE). For an unnamed discovery session `targetName` is
+ * empty and the portal's own address takes the place of the portal group (section 7.4.2.1, the UNNAMED ISID RULE).
+ */
+export interface SessionIdentity {
+  /** In normal form. */
+  readonly initiatorName: string;
+  /** Six bytes in hexadecimal. */
+  readonly isid: string;
+  /** In normal form. */
+  readonly targetName: string;
+  readonly portalGroup: number | string;
+}
+
+export interface Session {
+  /** Unique for the life of the process. */
+  readonly sessionId: number;
+  /** Unique among the sessions that exist, never 0. */
+  readonly tsih: number;
+  readonly identity: SessionIdentity;
+  readonly shard: number;
+  readonly agreement: Agreement;
+  /** The units of its LUNs. */
+  readonly unitIndexes: readonly number[];
+  readonly connections: ReadonlyMap<number, Connection>;
+}
+
+/** What the leading login settled, and every later connection takes over. */
+export interface Agreement {
+  readonly parameters: SessionParameters;
+  readonly authentication: Authentication;
+}
+
+export interface Connection {
+  /** Unique for the life of the process. */
+  readonly connectionId: number;
+  readonly cid: number;
+  readonly sessionId: number;
+  readonly details: ConnectionDetails;
+}
+
+export interface ConnectionDetails {
+  /** Who is at the other end, for logs and status: `address:port`. */
+  readonly peer: string;
+  /** The address by which it reached us, without port. */
+  readonly localHost: string;
+  readonly parameters: ConnectionParameters;
+}
+
+/** What a login's ISID, TSIH and CID ask for (the table of RFC 7143 section 6.3.1). */
+export type Verdict =
+  | { readonly kind: "newSession" }
+  /** The old session must have ended before the new one begins (section 6.3.5). */
+  | { readonly kind: "reinstateSession"; readonly session: Session }
+  /** The old connection must have ended before the new one takes its CID (section 6.3.4). */
+  | { readonly kind: "reinstateConnection"; readonly session: Session; readonly connection: Connection }
+  | { readonly kind: "addConnection"; readonly session: Session }
+  | { readonly kind: "refuse"; readonly reason: "sessionDoesNotExist" | "tooManyConnections" | "outOfResources" };
+
+interface OpenSession extends Session {
+  readonly connections: Map<number, Connection>;
+}
+
+export class SessionRegistry {
+  readonly #byKey = new Map<string, OpenSession>();
+  readonly #byId = new Map<number, OpenSession>();
+  readonly #byConnection = new Map<number, OpenSession>();
+  readonly #tsihs = new Set<number>();
+  readonly #sessionsMax: number;
+  #lastTsih: number;
+  #nextId = 1;
+
+  /** @param tsihStart any number: where the TSIHs begin, so that they differ from those of an earlier process. */
+  constructor(tsihStart: number, sessionsMax = SESSIONS_MAX) {
+    assert(sessionsMax > 0 && sessionsMax <= TSIH_MAX, "every session needs a TSIH of its own");
+    this.#lastTsih = Math.abs(Math.trunc(tsihStart)) % (TSIH_MAX + 1);
+    this.#sessionsMax = sessionsMax;
+  }
+
+  judge(identity: SessionIdentity, tsih: number, cid: number): Verdict {
+    const session = this.#byKey.get(keyOf(identity));
+    if (tsih === 0) {
+      if (session !== undefined) return { kind: "reinstateSession", session };
+      return this.#byId.size < this.#sessionsMax
+        ? { kind: "newSession" }
+        : { kind: "refuse", reason: "outOfResources" };
+    }
+    if (session === undefined || session.tsih !== tsih) return { kind: "refuse", reason: "sessionDoesNotExist" };
+    const connection = session.connections.get(cid);
+    if (connection !== undefined) return { kind: "reinstateConnection", session, connection };
+    if (session.connections.size >= session.agreement.parameters.maxConnections)
+      return { kind: "refuse", reason: "tooManyConnections" };
+    return { kind: "addConnection", session };
+  }
+
+  /** Makes the session that `judge` allowed. It has no connection yet: `addConnection` follows. */
+  open(identity: SessionIdentity, shard: number, agreement: Agreement, unitIndexes: readonly number[]): Session {
+    const key = keyOf(identity);
+    assert(!this.#byKey.has(key), "the old session has ended");
+    assert(this.#byId.size < this.#sessionsMax, "judge() has seen to the limit");
+    const session: OpenSession = {
+      sessionId: this.#nextId++,
+      tsih: this.#allocateTsih(),
+      identity,
+      shard,
+      agreement,
+      unitIndexes,
+      connections: new Map(),
+    };
+    this.#byKey.set(key, session);
+    this.#byId.set(session.sessionId, session);
+    return session;
+  }
+
+  addConnection(sessionId: number, cid: number, details: ConnectionDetails): Connection {
+    const session = this.#byId.get(sessionId);
+    assert(session !== undefined, "the session exists");
+    assert(!session.connections.has(cid), "the old connection of this CID has ended");
+    const connection: Connection = { connectionId: this.#nextId++, cid, sessionId, details };
+    session.connections.set(cid, connection);
+    this.#byConnection.set(connection.connectionId, session);
+    return connection;
+  }
+
+  /**
+   * The connection is gone. A session ends with its last connection: there is nothing to come back to while
+   * ErrorRecoveryLevel is 0. With `keepSession` it stays, for the connection that is about to take its place.
+   *
+   * @returns its session, undefined if there is no such connection.
+   */
+  closeConnection(connectionId: number, keepSession = false): Session | undefined {
+    const session = this.#byConnection.get(connectionId);
+    if (session === undefined) return undefined;
+    this.#byConnection.delete(connectionId);
+    for (const [cid, connection] of session.connections) {
+      if (connection.connectionId === connectionId) session.connections.delete(cid);
+    }
+    if (session.connections.size === 0 && !keepSession) this.closeSession(session.sessionId);
+    return session;
+  }
+
+  /** The session is gone, with all its connections. Nothing happens if there is none. */
+  closeSession(sessionId: number): void {
+    const session = this.#byId.get(sessionId);
+    if (session === undefined) return;
+    for (const connection of session.connections.values()) this.#byConnection.delete(connection.connectionId);
+    session.connections.clear();
+    this.#byId.delete(sessionId);
+    this.#byKey.delete(keyOf(session.identity));
+    this.#tsihs.delete(session.tsih);
+  }
+
+  session(sessionId: number): Session | undefined {
+    return this.#byId.get(sessionId);
+  }
+
+  /** A connection and its session; undefined if it is gone. */
+  connection(connectionId: number): { readonly session: Session; readonly connection: Connection } | undefined {
+    const session = this.#byConnection.get(connectionId);
+    for (const connection of session?.connections.values() ?? []) {
+      if (session !== undefined && connection.connectionId === connectionId) return { session, connection };
+    }
+    return undefined;
+  }
+
+  sessions(): IterableIterator<Session> {
+    return this.#byId.values();
+  }
+
+  sessionsOfShard(shard: number): Session[] {
+    return [...this.#byId.values()].filter((session) => session.shard === shard);
+  }
+
+  get connectionCount(): number {
+    return this.#byConnection.size;
+  }
+
+  /** The one of these shards that has the fewest sessions, the first of several. Undefined if there are none. */
+  leastLoaded(shards: readonly number[]): number | undefined {
+    const load = new Map(shards.map((shard) => [shard, 0]));
+    for (const { shard } of this.#byId.values()) {
+      const sessions = load.get(shard);
+      if (sessions !== undefined) load.set(shard, sessions + 1);
+    }
+    let least: number | undefined;
+    for (const [shard, sessions] of load) {
+      if (least === undefined || sessions < (load.get(least) ?? 0)) least = shard;
+    }
+    return least;
+  }
+
+  /** Section 11.13.3: the target MUST generate a non-zero TSIH. One that was given up is not given out again for long. */
+  #allocateTsih(): number {
+    do {
+      this.#lastTsih = this.#lastTsih === TSIH_MAX ? 1 : this.#lastTsih + 1;
+    } while (this.#tsihs.has(this.#lastTsih));
+    this.#tsihs.add(this.#lastTsih);
+    return this.#lastTsih;
+  }
+}
+
+/** NUL stands in none of the parts: names come from text keys, which it ends. */
+function keyOf({ initiatorName, isid, targetName, portalGroup }: SessionIdentity): string {
+  return `${initiatorName}\0${isid}\0${targetName}\0${portalGroup}`;
+}

@@ -1,0 +1,141 @@
+/** The shards as the rest of control sees them. What a shard is, and what becomes of a dead one, stands in shard.ts. */
+import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import type { Logger } from "./logger.js";
+import { Shard } from "./shard.js";
+
+export interface ShardsOptions {
+  readonly count: number;
+  /** Each shard starts with these; `addUnit` tells of later ones. */
+  readonly units: readonly UnitRecord[];
+  readonly arenaBytes: number;
+  readonly logger: Logger;
+  /** All but `ready`, `log` and `stopped`, which end here. */
+  readonly onMessage: (shard: number, message: ShardMessage) => void;
+  /** The shard is dead: its connections are gone. Called before anything else of the clean-up. */
+  readonly onDeath: (shard: number) => void;
+  /** Writes of a dead shard may still land: nothing can be served safely any more. Must not return to normal service. */
+  readonly onFatal: (reason: string) => void;
+  /** The worker's module. Tests have their own. */
+  readonly worker?: URL;
+}
+
+/** What the rest of control needs of the shards: small enough to be played by a test. */
+export interface ShardControl {
+  readonly count: number;
+  /** The shards that take connections now. */
+  serving(): number[];
+  send(shard: number, message: ControlMessage): void;
+  /** `connection`: from this call on the shard owns the descriptor in the record. */
+  handOff(shard: number, message: ControlMessage & { type: "connection" }): void;
+  /** Resolves when no operation of a dead shard can touch these units any more: at once, if none died. */
+  unitsSettled(unitIndexes: readonly number[]): Promise<void>;
+  /** Resolves when at least one shard takes connections: at once, unless all are dead or being started. */
+  available(): Promise<void>;
+}
+
+const WORKER = new URL("../dataplane/worker.js", import.meta.url);
+
+export class Shards implements ShardControl {
+  readonly #shards: Shard[] = [];
+  readonly #units: UnitRecord[];
+  readonly #waiting: (() => void)[] = [];
+
+  private constructor(units: readonly UnitRecord[]) {
+    this.#units = [...units];
+  }
+
+  /** Resolves when all shards are ready. Rejects with what the first one to fail says; then none is left running. */
+  static async start(options: ShardsOptions): Promise<Shards> {
+    const { count, arenaBytes, logger, onMessage, onDeath, onFatal, worker = WORKER } = options;
+    const shards = new Shards(options.units);
+    for (let shard = 0; shard < count; shard++) {
+      shards.#shards.push(
+        new Shard({
+          shard,
+          units: shards.#units,
+          arenaBytes,
+          logger,
+          onMessage: (message) => onMessage(shard, message),
+          onServing: () => shards.#onServing(),
+          onDeath: () => onDeath(shard),
+          onFatal,
+          worker,
+        }),
+      );
+    }
+    try {
+      await Promise.all(shards.#shards.map((shard) => shard.start()));
+    } catch (error) {
+      await Promise.all(shards.#shards.map((shard) => shard.discard()));
+      throw error;
+    }
+    return shards;
+  }
+
+  get count(): number {
+    return this.#shards.length;
+  }
+
+  serving(): number[] {
+    return this.#shards.filter(({ isServing }) => isServing).map(({ number }) => number);
+  }
+
+  send(shard: number, message: ControlMessage): void {
+    this.#shards[shard]?.send(message);
+  }
+
+  handOff(shard: number, message: ControlMessage & { type: "connection" }): void {
+    this.#shards[shard]?.handOff(message);
+  }
+
+  broadcast(message: ControlMessage): void {
+    for (const shard of this.#shards) shard.send(message);
+  }
+
+  /** Makes a further unit known to all shards, and to those that are started later. */
+  addUnit(unit: UnitRecord): void {
+    this.#units.push(unit);
+    this.broadcast({ type: "unit", unit });
+  }
+
+  /**
+   * The unit is gone: shards that are started later do not have it. Those that run keep its record, which no session
+   * refers to any more.
+   */
+  forgetUnit(unitIndex: number): void {
+    const at = this.#units.findIndex((unit) => unit.unitIndex === unitIndex);
+    if (at >= 0) this.#units.splice(at, 1);
+  }
+
+  async unitsSettled(unitIndexes: readonly number[]): Promise<void> {
+    await Promise.all(this.#shards.map((shard) => shard.unitsSettled(unitIndexes)));
+  }
+
+  async available(): Promise<void> {
+    while (this.serving().length === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** One shard's counters, as ShardTask.counters. */
+  counters(shard: number): SharedArrayBuffer | undefined {
+    return this.#shards[shard]?.counters;
+  }
+
+  /** Starts of each shard beyond the first. */
+  restarts(shard: number): number {
+    return this.#shards[shard]?.restarts ?? 0;
+  }
+
+  /** Ends the shard's thread as if it had died, to test what follows. Resolves when it serves again. */
+  async kill(shard: number): Promise<void> {
+    await this.#shards[shard]?.kill();
+  }
+
+  /** Lets every shard tell its sessions and finish, for graceMs; ends what then still runs. */
+  async stop(graceMs: number): Promise<void> {
+    await Promise.all(this.#shards.map((shard) => shard.stop(graceMs)));
+  }
+
+  #onServing(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}

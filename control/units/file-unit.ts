@@ -1,0 +1,226 @@
+/** A unit on a regular file or a block device: how it is opened. */
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, type Stats } from "node:fs";
+import { dirname } from "node:path";
+import {
+  addressOf,
+  blockDeviceGeometry,
+  errnoMessage,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  fallocateSync,
+  fstatfsType,
+  lockFile,
+  preadSync,
+  RAMFS_MAGIC,
+  statxDirectIo,
+  TMPFS_MAGIC,
+} from "io-uring-node";
+import type { CacheMode, UnitRecord } from "../../dataplane/messages.js";
+import type { FileUnitConfiguration } from "../config/schema.js";
+import type { Logger } from "../logger.js";
+
+/** A new image is its owner's alone: it will hold somebody's disk. */
+const IMAGE_MODE = 0o600;
+/** What O_DIRECT is content with on every file system that does not say what it needs. */
+const DIRECT_ALIGNMENT_BYTES = 4096;
+
+/** A unit cannot be served. The message names it, its file, and what is wrong. */
+export class UnitError extends Error {
+  override readonly name = "UnitError";
+
+  constructor(unit: string, path: string, reason: string, options?: ErrorOptions) {
+    super(`unit ${unit}: ${path}: ${reason}`, options);
+  }
+}
+
+/** What the file itself does not say. */
+export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid">;
+
+/**
+ * Opens, locks and measures the unit's file or device; creates a file that is not there if a size is configured.
+ *
+ * @throws UnitError; then nothing is left open.
+ */
+export function openFileUnit(
+  unit: FileUnitConfiguration,
+  { unitIndex, uuid }: UnitIdentity,
+  logger: Logger,
+): UnitRecord {
+  const opened = new OpenFiles(unit);
+  try {
+    const file = opened.openBuffered();
+    const stats = fstatSync(file);
+    const isBlock = stats.isBlockDevice();
+    if (!isBlock && !stats.isFile()) throw opened.error("is neither a regular file nor a block device");
+    opened.lock(file);
+    const inMemory = !isBlock && isMemoryFileSystem(fstatfsType(file));
+    const sizeBytes = isBlock ? deviceSize(opened, file) : fileSize(opened, file, stats);
+    const direct = unit.cache === "direct" && !inMemory ? opened.openDirect(isBlock) : undefined;
+    if (unit.cache === "direct" && direct === undefined && !inMemory) {
+      logger.warn({ unit: unit.name, path: unit.path }, "O_DIRECT is refused here: the unit's cache is writeback");
+    }
+    return {
+      unitIndex,
+      name: unit.name,
+      kind: isBlock ? "block" : "file",
+      fd: direct?.fd ?? file,
+      bufferedFd: file,
+      alignmentBytes: direct?.alignmentBytes ?? 1,
+      sizeBytes,
+      blockLengthBytes: unit.blockLengthBytes,
+      cache: effectiveCache(unit.cache, direct !== undefined),
+      readOnly: unit.readOnly,
+      removable: unit.removable,
+      thin: isBlock ? deviceIsThin(file) : canPunchHoles(file, sizeBytes),
+      inMemory,
+      uuid,
+    };
+  } catch (error) {
+    opened.closeAll();
+    throw error instanceof UnitError ? error : opened.error((error as Error).message, error);
+  }
+}
+
+/** The descriptors of one unit while it is being opened. */
+class OpenFiles {
+  readonly unit: FileUnitConfiguration;
+  readonly #fds: number[] = [];
+  readonly #access: number;
+
+  constructor(unit: FileUnitConfiguration) {
+    this.unit = unit;
+    this.#access = unit.readOnly ? constants.O_RDONLY : constants.O_RDWR;
+  }
+
+  error(reason: string, cause?: unknown): UnitError {
+    return new UnitError(this.unit.name, this.unit.path, reason, cause === undefined ? {} : { cause });
+  }
+
+  openBuffered(): number {
+    const { path, sizeBytes, readOnly } = this.unit;
+    try {
+      // Of a block device O_EXCL claims the whole: it fails where the device is mounted, and keeps it from being mounted.
+      // A regular file that exists is not concerned.
+      return this.#open(readOnly ? this.#access : this.#access | constants.O_EXCL);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      if (readOnly) throw this.error("does not exist");
+      if (sizeBytes === null) throw this.error("does not exist: give the unit a size to have it created");
+    }
+    const fd = this.#open(this.#access | constants.O_CREAT | constants.O_EXCL);
+    ftruncateSync(fd, sizeBytes);
+    fsyncSync(fd);
+    syncFolder(dirname(path));
+    return fd;
+  }
+
+  /** A writer keeps everybody else off; readers keep only writers off. */
+  lock(fd: number): void {
+    const { readOnly } = this.unit;
+    const result = lockFile(fd, !readOnly);
+    if (result >= 0) return;
+    const code = errnoMessage(result);
+    throw this.error(
+      `is in use, by another process or as another unit of this one (lock refused: ${code})${
+        readOnly ? "" : "; two writers would destroy what is on it"
+      }`,
+    );
+  }
+
+  /** Undefined where the file system does not do direct I/O on this file. */
+  openDirect(isBlock: boolean): { readonly fd: number; readonly alignmentBytes: number } | undefined {
+    let fd: number;
+    try {
+      fd = this.#open(this.#access | constants.O_DIRECT);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EINVAL") return undefined;
+      throw error;
+    }
+    const told = isBlock ? blockDeviceGeometry(fd).logicalBlockBytes : statxDirectIo(fd)?.offsetAlign;
+    const alignmentBytes = told === undefined || told === 0 ? DIRECT_ALIGNMENT_BYTES : told;
+    if (directReadWorks(fd, alignmentBytes)) return { fd, alignmentBytes };
+    this.#fds.pop();
+    closeSync(fd);
+    return undefined;
+  }
+
+  closeAll(): void {
+    for (const fd of this.#fds) closeSync(fd);
+  }
+
+  #open(flags: number): number {
+    const fd = openSync(this.unit.path, flags, IMAGE_MODE);
+    this.#fds.push(fd);
+    return fd;
+  }
+}
+
+/** What is not direct although it should be has the page cache's durability. */
+function effectiveCache(configured: CacheMode, isDirect: boolean): CacheMode {
+  return configured === "direct" && !isDirect ? "writeback" : configured;
+}
+
+function fileSize(opened: OpenFiles, fd: number, stats: Stats): number {
+  const { sizeBytes: configured, blockLengthBytes, readOnly } = opened.unit;
+  if (configured === null) return wholeBlocks(opened, stats.size, blockLengthBytes);
+  if (stats.size > configured) {
+    throw opened.error(
+      `is ${stats.size} bytes long, and the configured size is ${configured}: files are never shrunk; configure its size, or none`,
+    );
+  }
+  if (stats.size < configured) {
+    if (readOnly) throw opened.error(`is ${stats.size} bytes long, and cannot grow to ${configured}: it is read-only`);
+    ftruncateSync(fd, configured);
+    fsyncSync(fd);
+  }
+  return configured;
+}
+
+function deviceSize(opened: OpenFiles, fd: number): number {
+  const { sizeBytes: configured, blockLengthBytes } = opened.unit;
+  const { sizeBytes } = blockDeviceGeometry(fd);
+  if (configured === null) return wholeBlocks(opened, sizeBytes, blockLengthBytes);
+  if (configured > sizeBytes) {
+    throw opened.error(`has ${sizeBytes} bytes, and the configured size is ${configured}`);
+  }
+  return configured;
+}
+
+function wholeBlocks(opened: OpenFiles, sizeBytes: number, blockLengthBytes: number): number {
+  const size = sizeBytes - (sizeBytes % blockLengthBytes);
+  if (size === 0) throw opened.error(`is ${sizeBytes} bytes long: not one block of ${blockLengthBytes}`);
+  return size;
+}
+
+/** The name of a new file is durable only with its folder. */
+function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isMemoryFileSystem(magic: number): boolean {
+  return magic === TMPFS_MAGIC || magic === RAMFS_MAGIC;
+}
+
+/** Some file systems accept O_DIRECT in open(2) and refuse the I/O. */
+function directReadWorks(fd: number, alignmentBytes: number): boolean {
+  const memory = new Uint8Array(2 * alignmentBytes);
+  const address = addressOf(memory);
+  const aligned = Math.ceil(address / alignmentBytes) * alignmentBytes;
+  return preadSync(fd, aligned, alignmentBytes, 0) >= 0;
+}
+
+/** Asked where there is nothing to lose: behind the end of the file. */
+function canPunchHoles(fd: number, sizeBytes: number): boolean {
+  return fallocateSync(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, sizeBytes, DIRECT_ALIGNMENT_BYTES) >= 0;
+}
+
+/** Punching a hole in a block device zeroes, and deallocates where the device can do both at once. */
+function deviceIsThin(fd: number): boolean {
+  const { discard, writeZeroesMaxBytes } = blockDeviceGeometry(fd);
+  return discard && writeZeroesMaxBytes > 0;
+}

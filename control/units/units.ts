@@ -1,0 +1,96 @@
+/** The logical units that are configured, open for as long as they are. */
+import { closeSync, fdatasync } from "node:fs";
+import { promisify } from "node:util";
+import type { UnitRecord } from "../../dataplane/messages.js";
+import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
+import type { Logger } from "../logger.js";
+import { openFileUnit, type UnitIdentity } from "./file-unit.js";
+
+export class Units {
+  readonly #logger: Logger;
+  readonly #byName = new Map<string, UnitRecord>();
+  #nextIndex = 0;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  records(): UnitRecord[] {
+    return [...this.#byName.values()];
+  }
+
+  find(name: string): UnitRecord | undefined {
+    return this.#byName.get(name);
+  }
+
+  /**
+   * Opens a unit; its file is created if a size is configured and it is not there.
+   *
+   * @throws UnitError; then nothing is left open.
+   */
+  open(unit: UnitConfiguration, uuid: string): UnitRecord {
+    const identity = { unitIndex: this.#nextIndex++, uuid };
+    const record = unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#logger);
+    this.#byName.set(unit.name, record);
+    this.#logger.info(
+      { unit: record.name, kind: record.kind, sizeBytes: record.sizeBytes, cache: record.cache, thin: record.thin },
+      "unit open",
+    );
+    return record;
+  }
+
+  /**
+   * Makes durable what was written to the unit, and closes it. No shard may use it any more.
+   *
+   * @returns false if it could not be made durable. It is closed all the same.
+   */
+  async close(name: string): Promise<boolean> {
+    const record = this.#byName.get(name);
+    if (record === undefined) return true;
+    this.#byName.delete(name);
+    const flushed = await this.#flush(record);
+    closeRecord(record);
+    return flushed;
+  }
+
+  /** `close` for all of them. */
+  async closeAll(): Promise<boolean> {
+    const flushed = await Promise.all([...this.#byName.keys()].map((name) => this.close(name)));
+    return flushed.every(Boolean);
+  }
+
+  async #flush(record: UnitRecord): Promise<boolean> {
+    if (record.bufferedFd < 0 || record.readOnly) return true;
+    try {
+      await promisify(fdatasync)(record.bufferedFd);
+      return true;
+    } catch (error) {
+      this.#logger.error({ unit: record.name, err: error }, "unit not flushed: what was written to it may be lost");
+      return false;
+    }
+  }
+}
+
+function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity): UnitRecord {
+  return {
+    unitIndex,
+    name: unit.name,
+    kind: "null",
+    fd: -1,
+    bufferedFd: -1,
+    alignmentBytes: 1,
+    sizeBytes: unit.sizeBytes,
+    blockLengthBytes: unit.blockLengthBytes,
+    cache: unit.cache,
+    readOnly: unit.readOnly,
+    removable: unit.removable,
+    thin: true,
+    inMemory: true,
+    uuid,
+  };
+}
+
+function closeRecord({ fd, bufferedFd }: UnitRecord): void {
+  if (bufferedFd >= 0) closeSync(bufferedFd);
+  if (fd >= 0 && fd !== bufferedFd) closeSync(fd);
+}

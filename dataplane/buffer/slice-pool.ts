@@ -1,0 +1,86 @@
+/** The slices of a shard, in three classes of size, all cut from the arena at the start. */
+import { type Arena, PAGE_BYTES } from "../arena.js";
+import { assert } from "../assert.js";
+import { SLICE_BYTES_MAX, SLICE_CLASSES } from "../limits.js";
+import type { Task } from "../task/task.js";
+import { NO_TAG, Slice } from "./slice.js";
+
+export class SlicePool {
+  readonly slices: Slice[] = [];
+  /** The part of the arena that holds all slices: what is registered with the ring as fixed buffer 0. */
+  readonly regionOffset: number;
+  readonly regionLength: number;
+  readonly #free: (Slice | null)[] = [];
+  readonly #freeCount: number[] = [];
+  /** Something was released since the flag was last cleared: parked tasks may try again. */
+  released = false;
+
+  constructor(arena: Arena) {
+    const start = arena.take(0, PAGE_BYTES);
+    const budget = arena.bytes.length;
+    let end = start;
+    for (const [classIndex, { dataBytes, arenaShare }] of SLICE_CLASSES.entries()) {
+      // One page in front of each: the front room must not touch a neighbour's data, and data is page-aligned.
+      const stride = dataBytes + PAGE_BYTES;
+      const count = Math.max(4, Math.floor((budget * arenaShare) / stride));
+      const at = arena.take(stride * count, PAGE_BYTES);
+      this.#free.push(null);
+      this.#freeCount.push(0);
+      for (let i = 0; i < count; i++) {
+        const slice = new Slice(this.slices.length, classIndex, at + i * stride + PAGE_BYTES, dataBytes);
+        this.slices.push(slice);
+        this.#push(slice);
+      }
+      end = at + stride * count;
+    }
+    assert(this.slices.length <= 0xffff, "a slice's index is half of a Target Transfer Tag");
+    this.regionOffset = start;
+    this.regionLength = end - start;
+    this.released = false;
+  }
+
+  /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
+  acquire(length: number, task: Task | null): Slice | null {
+    assert(length <= SLICE_BYTES_MAX, "a slice is at most SLICE_BYTES_MAX long");
+    for (let c = 0; c < SLICE_CLASSES.length; c++) {
+      const slice = this.#free[c]!;
+      if (slice === null || slice.capacity < length) continue;
+      this.#free[c] = slice.nextOfTask;
+      this.#freeCount[c]!--;
+      slice.nextOfTask = null;
+      slice.nextOfBatch = null;
+      slice.task = task;
+      slice.transferOffset = 0;
+      slice.length = length;
+      slice.filled = 0;
+      slice.storeLength = 0;
+      slice.storeOffset = 0;
+      slice.storeDone = 0;
+      slice.sent = 0;
+      slice.tag = NO_TAG;
+      slice.requestedEnd = 0;
+      slice.dataSN = 0;
+      return slice;
+    }
+    return null;
+  }
+
+  release(slice: Slice): void {
+    assert(!slice.storeBusy, "a slice in use by the store is not released");
+    assert(slice.next === null && !slice.queued, "a queued slice is not released");
+    slice.task = null;
+    slice.tag = NO_TAG;
+    this.#push(slice);
+    this.released = true;
+  }
+
+  freeCount(classIndex: number): number {
+    return this.#freeCount[classIndex]!;
+  }
+
+  #push(slice: Slice): void {
+    slice.nextOfTask = this.#free[slice.classIndex]!;
+    this.#free[slice.classIndex] = slice;
+    this.#freeCount[slice.classIndex]!++;
+  }
+}

@@ -1,0 +1,97 @@
+/** One iSCSI connection in full feature phase, as its shard keeps it. */
+import type { Slice } from "../buffer/slice.js";
+import type { Session } from "../session/session.js";
+import type { Task } from "../task/task.js";
+import { BHS_LENGTH } from "../wire/bhs.js";
+import type { Batch } from "./batch.js";
+import type { Outgoing } from "./outgoing.js";
+
+export const CONNECTION_FREE = 0;
+export const CONNECTION_OPEN = 1;
+/** Shut down: waits until the kernel holds nothing of it and its tasks are gone, then the descriptor is closed. */
+export const CONNECTION_CLOSING = 2;
+
+/** Receive states: what the next byte belongs to. */
+export const RECEIVE_HEADER = 0;
+export const RECEIVE_DATA = 1;
+/** Padding and data digest. */
+export const RECEIVE_TRAILER = 2;
+
+/** BHS, the longest AHS (255 words) and a header digest; then the trailer (padding 3, digest 4). */
+export const TRAILER_OFFSET = BHS_LENGTH + 255 * 4 + 4;
+export const HEADER_AREA_BYTES = 1088;
+
+export class Connection {
+  readonly index: number;
+  /** Arena offset: headers and trailers that arrive in pieces are put together here. */
+  readonly headerArea: number;
+  state = CONNECTION_FREE;
+  fd = -1;
+  connectionId = 0;
+  cid = 0;
+  session: Session | null = null;
+
+  // -- negotiated
+  headerDigest = false;
+  dataDigest = false;
+  maxReceive = 0;
+  maxSend = 0;
+  pingIntervalUs = 0;
+
+  // -- numbers
+  statSN = 0;
+  expStatSN = 0;
+
+  // -- receive
+  receiveState = RECEIVE_HEADER;
+  /** Bytes of the header or trailer put together so far. */
+  have = 0;
+  /** Arena offset of the header of the PDU in work. */
+  header = 0;
+  dataLength = 0;
+  dataReceived = 0;
+  /** Where the data segment goes: a slice, from `sinkOffset` on; null: it is dropped. */
+  sink: Slice | null = null;
+  sinkOffset = 0;
+  /** The sink is the connection's own until the PDU is complete (immediate data, text, ping data); otherwise it is a task's. */
+  sinkOwned = false;
+  receiveBusy = false;
+  /** The receive in flight goes straight to the sink. */
+  receiveDirect = false;
+  receiveCancelled = false;
+  /** Solicited bytes that were asked for and have not come. */
+  solicitedBytes = 0;
+
+  // -- transmit
+  queueHead: Outgoing | null = null;
+  queueTail: Outgoing | null = null;
+  replies = 0;
+  batch: Batch | null = null;
+  dirty = false;
+  waitsForBatch = false;
+  /** Read data in buffers: in the store's hands, queued, or being sent. */
+  readBytes = 0;
+  starvedHead: Task | null = null;
+  starvedTail: Task | null = null;
+
+  // -- text exchange in progress: parts received, or answer still to send
+  textReceived = "";
+  textToSend = "";
+  textTag = 0;
+  textExchange = 0;
+  textInitiatorTaskTag = 0;
+  textFinal = true;
+
+  // -- life
+  taskCount = 0;
+  lastReceiveUs = 0;
+  pingSentUs = 0;
+  closeReason = "";
+  /** A Logout was accepted: nothing that comes after it is looked at. */
+  loggedOut = false;
+
+  constructor(index: number, headerArea: number) {
+    this.index = index;
+    this.headerArea = headerArea;
+  }
+}

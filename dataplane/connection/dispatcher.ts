@@ -1,0 +1,296 @@
+/**
+ * What a PDU is and who deals with it. `prepare` is called when a header with a data segment is there and decides where
+ * the data goes; `complete` is called when all of the PDU is there. Commands pass the session's window here.
+ */
+import { assert } from "../assert.js";
+import type { Slice } from "../buffer/slice.js";
+import { COUNTER } from "../counters.js";
+import { HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
+import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
+import type { Shard } from "../shard.js";
+import { CDB_BYTES_MAX, TASK_HELD, Task } from "../task/task.js";
+import {
+  BHS_LENGTH,
+  CommandPdu,
+  InitiatorPdu,
+  OPCODE_DATA_OUT,
+  OPCODE_LOGIN_REQUEST,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_NOP_OUT,
+  OPCODE_SCSI_COMMAND,
+  OPCODE_SNACK_REQUEST,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TEXT_REQUEST,
+} from "../wire/bhs.js";
+import { DataOutPdu } from "../wire/data-out.js";
+import { describeInvalid, VALID } from "../wire/invalid.js";
+import { LogoutRequestPdu } from "../wire/logout-request.js";
+import { NopOutPdu } from "../wire/nop-out.js";
+import {
+  REJECT_REASON_COMMAND_NOT_SUPPORTED,
+  REJECT_REASON_DATA_DIGEST_ERROR,
+  REJECT_REASON_PROTOCOL_ERROR,
+  REJECT_REASON_SNACK_REJECT,
+  REJECT_REASON_TASK_IN_PROGRESS,
+  REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS,
+} from "../wire/reject.js";
+import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
+import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
+import { serialLess } from "../wire/serial.js";
+import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
+import { TextRequestPdu } from "../wire/text-request.js";
+import type { Connection } from "./connection.js";
+
+export class Dispatcher {
+  readonly #shard: Shard;
+  readonly #any: InitiatorPdu;
+  readonly #sequencedPdu: CommandPdu;
+  readonly #command: ScsiCommandPdu;
+  readonly #dataOut: DataOutPdu;
+  /** Views that judge the slower requests. */
+  readonly #requestViews: ReadonlyMap<number, InitiatorPdu>;
+  /** Header of a held PDU while it is executed. */
+  readonly #heldHeader: number;
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+    const view = shard.arena.view;
+    this.#any = new InitiatorPdu(view);
+    this.#sequencedPdu = new CommandPdu(view);
+    this.#command = new ScsiCommandPdu(view);
+    this.#dataOut = new DataOutPdu(view);
+    this.#requestViews = new Map<number, InitiatorPdu>([
+      [OPCODE_NOP_OUT, new NopOutPdu(view)],
+      [OPCODE_TASK_MANAGEMENT_REQUEST, new TaskManagementRequestPdu(view)],
+      [OPCODE_TEXT_REQUEST, new TextRequestPdu(view)],
+      [OPCODE_LOGOUT_REQUEST, new LogoutRequestPdu(view)],
+    ]);
+    this.#heldHeader = shard.heldHeader;
+  }
+
+  /** A header is there and its data segment comes next: sets the connection's sink, or leaves it null to drop the data. */
+  prepare(connection: Connection): void {
+    if (connection.loggedOut) return;
+    const pdu = this.#any.at(connection.header);
+    const length = connection.dataLength;
+    switch (pdu.opcode) {
+      case OPCODE_SCSI_COMMAND: {
+        const command = this.#command.at(connection.header);
+        // Room for all of the command's data, as far as one slice goes: what is still to come joins the immediate data.
+        // Unsolicited data cannot be put off, so then nothing less will do.
+        const wanted = Math.max(length, Math.min(command.expectedDataTransferLength, SLICE_BYTES_MAX));
+        const slice = this.#shard.slices.acquire(wanted, null);
+        this.#own(connection, slice ?? (command.final ? this.#shard.slices.acquire(length, null) : null));
+        return;
+      }
+      case OPCODE_DATA_OUT:
+        this.#shard.engine.dataOut.prepare(connection, this.#dataOut.at(connection.header));
+        return;
+      case OPCODE_NOP_OUT:
+      case OPCODE_TEXT_REQUEST:
+        this.#own(connection, this.#shard.slices.acquire(length, null));
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A PDU is there as a whole. `digestValid` is false where its data digest does not match. */
+  complete(connection: Connection, digestValid: boolean): void {
+    const header = connection.header;
+    const pdu = this.#any.at(header);
+    const opcode = pdu.opcode;
+    if (connection.loggedOut) return this.#drop(connection);
+    if (serialLess(connection.expStatSN, pdu.expStatSN)) connection.expStatSN = pdu.expStatSN;
+    if (!digestValid) this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
+    switch (opcode) {
+      case OPCODE_SCSI_COMMAND:
+        if (digestValid) this.#scsiCommand(connection, header);
+        break;
+      case OPCODE_DATA_OUT: {
+        const dataOut = this.#dataOut.at(header);
+        const reason = dataOut.invalid();
+        if (reason !== VALID) this.#formatError(connection, reason);
+        else this.#shard.engine.dataOut.complete(connection, dataOut, digestValid);
+        return;
+      }
+      case OPCODE_NOP_OUT:
+      case OPCODE_TASK_MANAGEMENT_REQUEST:
+      case OPCODE_TEXT_REQUEST:
+      case OPCODE_LOGOUT_REQUEST: {
+        const reason = this.#requestViews.get(opcode)!.at(header).invalid();
+        if (reason !== VALID) this.#formatError(connection, reason);
+        else if (digestValid) this.#sequenced(connection, header);
+        break;
+      }
+      case OPCODE_SNACK_REQUEST:
+        // Nothing is kept for retransmission at ErrorRecoveryLevel 0 (RFC 7143 section 11.16).
+        this.#shard.requests.reject(connection, header, REJECT_REASON_SNACK_REJECT);
+        break;
+      case OPCODE_LOGIN_REQUEST:
+        this.#shard.requests.reject(connection, header, REJECT_REASON_PROTOCOL_ERROR);
+        break;
+      default:
+        this.#shard.requests.reject(connection, header, REJECT_REASON_COMMAND_NOT_SUPPORTED);
+    }
+    this.#drop(connection);
+  }
+
+  #own(connection: Connection, slice: Slice | null): void {
+    connection.sink = slice;
+    connection.sinkOwned = slice !== null;
+  }
+
+  /** Releases the data segment if nobody has taken it. */
+  #drop(connection: Connection): void {
+    const slice = connection.sink;
+    connection.sink = null;
+    if (slice !== null && connection.sinkOwned) this.#shard.slices.release(slice);
+    connection.sinkOwned = false;
+  }
+
+  /** "MUST immediately terminate all transport connections in the session" (RFC 7143 section 7.7). */
+  #formatError(connection: Connection, reason: number): void {
+    const session = connection.session!;
+    this.#drop(connection);
+    this.#shard.lifecycle.closeSession(session, `format error: ${describeInvalid(reason)}`);
+  }
+
+  #scsiCommand(connection: Connection, header: number): void {
+    const pdu = this.#command.at(header);
+    const session = connection.session!;
+    const reason = pdu.invalid();
+    if (reason !== VALID) return this.#formatError(connection, reason);
+    const immediate = pdu.immediate;
+    const place = immediate ? WINDOW_NEXT : session.place(pdu.cmdSN);
+    if (place !== WINDOW_NEXT && (place !== WINDOW_AHEAD || session.held.size >= HELD_MAX)) return;
+    if (immediate && session.immediateTasks >= IMMEDIATE_TASKS_MAX) {
+      return this.#shard.requests.reject(connection, header, REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS);
+    }
+    const tag = pdu.initiatorTaskTag;
+    if (session.tags.get(tag) >= 0) {
+      return this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
+    }
+    const task = this.#shard.tasks.acquire(session, connection, tag);
+    if (task === null) {
+      if (place === WINDOW_AHEAD) return;
+      if (!immediate) {
+        session.advance();
+        session.reopen();
+      }
+      const status = session.taskCount > 0 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
+      this.#shard.requests.statusOnly(connection, tag, status, pdu.expectedDataTransferLength);
+      return;
+    }
+    this.#fillTask(task, pdu, connection);
+    if (immediate) session.immediateTasks++;
+    if (place === WINDOW_AHEAD) {
+      task.state = TASK_HELD;
+      session.held.set(task.cmdSN, task);
+      return;
+    }
+    if (!immediate) session.advance();
+    this.#shard.engine.start(task);
+    if (session.held.size > 0) this.#releaseHeld(session);
+  }
+
+  #fillTask(task: Task, pdu: ScsiCommandPdu, connection: Connection): void {
+    const bytes = this.#shard.arena.bytes;
+    const session = connection.session!;
+    task.lunHigh = pdu.lunHigh;
+    task.lunLow = pdu.lunLow;
+    task.lun = pdu.lun;
+    const mapping = session.luns.get(task.lun);
+    task.unit = mapping === undefined ? null : mapping.unit;
+    task.readOnly = mapping?.readOnly === true;
+    task.cmdSN = pdu.cmdSN;
+    task.attribute = pdu.taskAttributes;
+    task.immediate = pdu.immediate;
+    task.expectsDataIn = pdu.read;
+    task.expectsDataOut = pdu.write;
+    task.expectedDataTransferLength = pdu.expectedDataTransferLength;
+    task.startedUs = this.#shard.ring.nowUs;
+    bytes.copyWithin(task.cdb, pdu.cdbOffset, pdu.cdbOffset + CDB_LENGTH);
+    task.cdbLength = Math.min(pdu.cdbLength, CDB_BYTES_MAX);
+    if (task.cdbLength > CDB_LENGTH) {
+      const rest = pdu.extendedCdbOffset;
+      bytes.copyWithin(task.cdb + CDB_LENGTH, rest, rest + task.cdbLength - CDB_LENGTH);
+    }
+    const slice = connection.sink;
+    if (slice !== null && connection.sinkOwned) {
+      slice.task = task;
+      slice.filled = connection.dataLength;
+      task.firstSlice = slice;
+      task.lastSlice = slice;
+      task.sliceCount = 1;
+      connection.sink = null;
+      connection.sinkOwned = false;
+    }
+    task.overrun = connection.dataLength > 0 && slice === null;
+    task.immediateLength = connection.dataLength;
+    if (!pdu.final && task.expectsDataOut) {
+      task.unsolicited = true;
+      task.unsolicitedEnd = Math.min(session.parameters.firstBurstLength, task.expectedDataTransferLength);
+    }
+    this.#shard.counters[COUNTER.scsi_commands]!++;
+  }
+
+  /** NOP-Out, Text, Logout and task management: in CmdSN order, or at once where immediate. */
+  #sequenced(connection: Connection, header: number): void {
+    const pdu = this.#sequencedPdu.at(header);
+    const session = connection.session!;
+    if (pdu.immediate) {
+      this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
+      return;
+    }
+    switch (session.place(pdu.cmdSN)) {
+      case WINDOW_NEXT:
+        session.advance();
+        session.reopen();
+        this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
+        if (session.held.size > 0) this.#releaseHeld(session);
+        return;
+      case WINDOW_AHEAD: {
+        if (session.held.size >= HELD_MAX) return;
+        const bytes = this.#shard.arena.bytes;
+        const sink = connection.sink;
+        session.held.set(pdu.cmdSN, {
+          connection,
+          header: bytes.slice(header, header + BHS_LENGTH),
+          data: sink === null ? new Uint8Array() : bytes.slice(sink.offset, sink.offset + connection.dataLength),
+        });
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  /** Executes what was held for as long as there is no gap. */
+  #releaseHeld(session: Session): void {
+    for (;;) {
+      const next = session.held.get(session.expCmdSN);
+      if (next === undefined) return;
+      session.held.delete(session.expCmdSN);
+      session.advance();
+      if (next === null) continue;
+      if (next instanceof Task) {
+        this.#shard.engine.start(next);
+      } else {
+        session.reopen();
+        this.#executeHeld(next);
+      }
+    }
+  }
+
+  #executeHeld(held: HeldPdu): void {
+    const bytes = this.#shard.arena.bytes;
+    bytes.set(held.header, this.#heldHeader);
+    const length = held.data.length;
+    const slice = length > 0 ? this.#shard.slices.acquire(length, null) : null;
+    assert(slice === null || slice.capacity >= length, "the slice holds the data");
+    if (slice !== null) bytes.set(held.data, slice.offset);
+    this.#shard.requests.execute(held.connection, this.#heldHeader, length, slice);
+    if (slice !== null) this.#shard.slices.release(slice);
+  }
+}

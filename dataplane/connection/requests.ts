@@ -1,0 +1,270 @@
+/**
+ * The requests that are no SCSI commands: NOP-Out, Task Management, Text, Logout; and the replies to them, with Reject.
+ * None of them is on the path of an I/O, so these may allocate.
+ */
+import { unreachable } from "../assert.js";
+import type { Slice } from "../buffer/slice.js";
+import { COUNTER } from "../counters.js";
+import { TEXT_BYTES_MAX } from "../limits.js";
+import type { Shard } from "../shard.js";
+import { manageTasks } from "../task/task-management.js";
+import {
+  BHS_LENGTH,
+  FLAG_FINAL,
+  hex,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_NOP_OUT,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TEXT_REQUEST,
+  Pdu,
+  RESERVED_TAG,
+} from "../wire/bhs.js";
+import {
+  LOGOUT_REASON_CLOSE_CONNECTION,
+  LOGOUT_REASON_CLOSE_SESSION,
+  LogoutRequestPdu,
+} from "../wire/logout-request.js";
+import {
+  LOGOUT_RESPONSE_CID_NOT_FOUND,
+  LOGOUT_RESPONSE_CLOSED,
+  LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED,
+  LogoutResponsePdu,
+} from "../wire/logout-response.js";
+import { NopInPdu } from "../wire/nop-in.js";
+import { NopOutPdu } from "../wire/nop-out.js";
+import { REJECT_REASON_INVALID_PDU_FIELD, REJECT_REASON_PROTOCOL_ERROR, RejectPdu } from "../wire/reject.js";
+import { FLAG_UNDERFLOW, ScsiResponsePdu } from "../wire/scsi-response.js";
+import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
+import { TaskManagementResponsePdu } from "../wire/task-management-response.js";
+import { TextRequestPdu } from "../wire/text-request.js";
+import { TextResponsePdu } from "../wire/text-response.js";
+import { Barrier } from "../task/barrier.js";
+import { type Connection, CONNECTION_OPEN } from "./connection.js";
+import { Reply, STAMP_CURRENT, STAMP_STATUS } from "./reply.js";
+
+export class Requests {
+  readonly #shard: Shard;
+  readonly #nopOut: NopOutPdu;
+  readonly #text: TextRequestPdu;
+  readonly #logout: LogoutRequestPdu;
+  readonly #management: TaskManagementRequestPdu;
+  #nextTag = 1;
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+    const view = shard.arena.view;
+    this.#nopOut = new NopOutPdu(view);
+    this.#text = new TextRequestPdu(view);
+    this.#logout = new LogoutRequestPdu(view);
+    this.#management = new TaskManagementRequestPdu(view);
+  }
+
+  /** A request whose turn it is. `data` is the caller's; null where there is none (or there was no buffer for it). */
+  execute(connection: Connection, header: number, dataLength: number, data: Slice | null): void {
+    const opcode = this.#nopOut.at(header).opcode;
+    switch (opcode) {
+      case OPCODE_NOP_OUT:
+        return this.#answerNop(connection, this.#nopOut.at(header), dataLength, data);
+      case OPCODE_TASK_MANAGEMENT_REQUEST:
+        return manageTasks(this.#shard, connection, this.#management.at(header));
+      case OPCODE_TEXT_REQUEST:
+        return this.#textRequest(connection, this.#text.at(header), dataLength, data);
+      case OPCODE_LOGOUT_REQUEST:
+        return this.#logoutRequest(connection, this.#logout.at(header));
+      default:
+        return unreachable("request opcode", opcode);
+    }
+  }
+
+  /** Reject with the header of the bad PDU as its data (RFC 7143 section 11.17). */
+  reject(connection: Connection, header: number, reason: number): void {
+    this.#shard.counters[COUNTER.rejects]!++;
+    const pdu = new Pdu(this.#shard.arena.view, header);
+    this.#log(connection, "debug", `rejected (reason ${hex(reason, 2)}): ${pdu.describe()}`);
+    const reply = new Reply(STAMP_STATUS);
+    const view = new RejectPdu(reply.header).clear();
+    view.reason = reason;
+    reply.slice = this.#shard.slices.acquire(BHS_LENGTH, null);
+    if (reply.slice !== null) {
+      view.dataSegmentLength = BHS_LENGTH;
+      this.#shard.arena.bytes.copyWithin(reply.slice.offset, header, header + BHS_LENGTH);
+    }
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  /** A SCSI Response for a command that never became a task. */
+  statusOnly(connection: Connection, initiatorTaskTag: number, status: number, expectedLength: number): void {
+    this.#shard.counters[COUNTER.task_set_full]!++;
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new ScsiResponsePdu(reply.header).clear();
+    pdu.initiatorTaskTag = initiatorTaskTag;
+    pdu.status = status;
+    pdu.flags = FLAG_FINAL | (expectedLength > 0 ? FLAG_UNDERFLOW : 0);
+    pdu.residualCount = expectedLength;
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  /** NOP-In that asks for an answer (section 11.19): the keep-alive. */
+  ping(connection: Connection): void {
+    const reply = new Reply(STAMP_CURRENT);
+    const pdu = new NopInPdu(reply.header).clear();
+    pdu.initiatorTaskTag = RESERVED_TAG;
+    pdu.targetTransferTag = this.#tag();
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  managementResponse(connection: Connection, initiatorTaskTag: number, response: number): void {
+    if (connection.state !== CONNECTION_OPEN) return;
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new TaskManagementResponsePdu(reply.header).clear();
+    pdu.initiatorTaskTag = initiatorTaskTag;
+    pdu.response = response;
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  /** Control's answer to a text exchange. */
+  textReply(connection: Connection, exchange: number, text: string): void {
+    if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange) return;
+    connection.textToSend = text;
+    this.#sendText(connection);
+  }
+
+  #answerNop(connection: Connection, pdu: NopOutPdu, dataLength: number, data: Slice | null): void {
+    // The answer to our ping; that anything came at all is what the keep-alive wanted to know.
+    if (pdu.initiatorTaskTag === RESERVED_TAG) return;
+    const reply = new Reply(STAMP_STATUS);
+    const nopIn = new NopInPdu(reply.header).clear();
+    nopIn.initiatorTaskTag = pdu.initiatorTaskTag;
+    nopIn.targetTransferTag = RESERVED_TAG;
+    nopIn.lunHigh = pdu.lunHigh;
+    nopIn.lunLow = pdu.lunLow;
+    // Ping data beyond what the initiator says that it receives is cut off (section 11.19.4 allows fewer bytes to be returned).
+    const length = Math.min(dataLength, connection.maxSend);
+    if (length > 0 && data !== null) {
+      reply.slice = this.#shard.slices.acquire(length, null);
+      if (reply.slice !== null) {
+        this.#shard.arena.bytes.copyWithin(reply.slice.offset, data.offset, data.offset + length);
+        nopIn.dataSegmentLength = length;
+      }
+    }
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  #textRequest(connection: Connection, pdu: TextRequestPdu, dataLength: number, data: Slice | null): void {
+    const continues = pdu.targetTransferTag !== RESERVED_TAG;
+    if (continues && pdu.targetTransferTag !== connection.textTag) {
+      return this.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
+    }
+    if (!continues) {
+      // A new exchange resets one that was not finished (section 11.10.4).
+      connection.textReceived = "";
+      connection.textToSend = "";
+    }
+    if (dataLength > 0 && data === null) {
+      return this.reject(connection, pdu.offset, REJECT_REASON_PROTOCOL_ERROR);
+    }
+    connection.textInitiatorTaskTag = pdu.initiatorTaskTag;
+    if (continues && dataLength === 0 && connection.textToSend !== "") return this.#sendText(connection);
+    if (data !== null) {
+      const bytes = this.#shard.arena.bytes.slice(data.offset, data.offset + dataLength);
+      connection.textReceived += latin1(bytes);
+    }
+    if (connection.textReceived.length > TEXT_BYTES_MAX) {
+      return this.#shard.lifecycle.close(connection, `text exchange of more than ${TEXT_BYTES_MAX} bytes`);
+    }
+    if (pdu.continue) {
+      connection.textTag = this.#tag();
+      return this.#textResponse(connection, "", false, connection.textTag);
+    }
+    connection.textFinal = pdu.final;
+    connection.textExchange = this.#tag();
+    const text = connection.textReceived;
+    connection.textReceived = "";
+    this.#shard.host.post({
+      type: "text",
+      connectionId: connection.connectionId,
+      exchange: connection.textExchange,
+      text,
+    });
+  }
+
+  /** The next part of the answer; more than fits waits for an empty Text Request with our tag (section 11.11.2). */
+  #sendText(connection: Connection): void {
+    const part = connection.textToSend.slice(0, connection.maxSend);
+    connection.textToSend = connection.textToSend.slice(part.length);
+    const more = connection.textToSend !== "";
+    const open = more || !connection.textFinal;
+    connection.textTag = open ? this.#tag() : RESERVED_TAG;
+    this.#textResponse(connection, part, more, connection.textTag);
+  }
+
+  #textResponse(connection: Connection, text: string, more: boolean, tag: number): void {
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new TextResponsePdu(reply.header).clear();
+    pdu.initiatorTaskTag = connection.textInitiatorTaskTag;
+    pdu.targetTransferTag = tag;
+    pdu.final = tag === RESERVED_TAG;
+    pdu.continue = more;
+    if (text.length > 0) {
+      reply.slice = this.#shard.slices.acquire(text.length, null);
+      if (reply.slice === null) return this.#shard.lifecycle.close(connection, "no buffer for a text response");
+      for (let i = 0; i < text.length; i++) this.#shard.arena.bytes[reply.slice.offset + i] = text.charCodeAt(i);
+      pdu.dataSegmentLength = text.length;
+    }
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  #logoutRequest(connection: Connection, pdu: LogoutRequestPdu): void {
+    const session = connection.session!;
+    let response = LOGOUT_RESPONSE_CLOSED;
+    let closing: Connection[] = [];
+    if (pdu.reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
+      closing = [...session.connections];
+    } else if (pdu.reasonCode === LOGOUT_REASON_CLOSE_CONNECTION) {
+      closing = session.connections.filter(({ cid }) => cid === pdu.cid);
+      if (closing.length === 0) response = LOGOUT_RESPONSE_CID_NOT_FOUND;
+    } else {
+      response = LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED;
+    }
+    const tag = pdu.initiatorTaskTag;
+    const barrier = new Barrier(() => {
+      if (connection.state !== CONNECTION_OPEN) return;
+      for (const other of closing) {
+        if (other !== connection) this.#shard.lifecycle.close(other, "logout");
+      }
+      const reply = new Reply(STAMP_STATUS);
+      const answer = new LogoutResponsePdu(reply.header).clear();
+      answer.initiatorTaskTag = tag;
+      answer.response = response;
+      reply.closesConnection = closing.includes(connection);
+      this.#shard.transmitter.queueReply(connection, reply);
+    });
+    for (const closed of closing) {
+      closed.loggedOut = true;
+      this.#shard.engine.abortConnection(closed, barrier);
+    }
+    barrier.leave();
+  }
+
+  /** Any value but the reserved one, different from the one before. */
+  #tag(): number {
+    const tag = this.#nextTag;
+    this.#nextTag = tag === RESERVED_TAG - 1 ? 1 : tag + 1;
+    return tag;
+  }
+
+  #log(connection: Connection, level: "debug" | "warn", message: string): void {
+    this.#shard.host.post({
+      type: "log",
+      level,
+      message,
+      fields: { connection: connection.connectionId, initiator: connection.session?.initiatorName ?? "" },
+    });
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}

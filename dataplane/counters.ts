@@ -1,0 +1,43 @@
+/**
+ * What a shard counts, in shared memory: bumped by the shard alone, without locks, and read by control when somebody
+ * scrapes. A double holds every count exactly up to 2^53.
+ */
+export const COUNTER_NAMES = [
+  "turns",
+  "enters",
+  "completions",
+  "scsi_commands",
+  "read_bytes",
+  "written_bytes",
+  "received_pdus",
+  "sent_pdus",
+  "received_bytes",
+  "sent_bytes",
+  "check_conditions",
+  "rejects",
+  "digest_errors",
+  "task_set_full",
+  "parked_tasks",
+  "sessions",
+  "connections",
+  "cpu_microseconds",
+] as const;
+
+export type CounterName = (typeof COUNTER_NAMES)[number];
+
+/** Index of each counter. */
+export const COUNTER: Readonly<Record<CounterName, number>> = Object.fromEntries(
+  COUNTER_NAMES.map((name, index) => [name, index]),
+) as Record<CounterName, number>;
+
+export function allocateCounters(): SharedArrayBuffer {
+  return new SharedArrayBuffer(COUNTER_NAMES.length * 8);
+}
+
+/** The counters of several shards, summed. */
+export function sumCounters(shards: readonly SharedArrayBuffer[]): Record<CounterName, number> {
+  const arrays = shards.map((buffer) => new Float64Array(buffer));
+  return Object.fromEntries(
+    COUNTER_NAMES.map((name, index) => [name, arrays.reduce((sum, array) => sum + array[index]!, 0)]),
+  ) as Record<CounterName, number>;
+}

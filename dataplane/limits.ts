@@ -1,0 +1,67 @@
+/** Every bound of the data plane in one place, with what happens when it is reached. */
+import { assert } from "./assert.js";
+
+/** Connections of one shard. One more is refused at the hand-off: its socket is closed. */
+export const CONNECTIONS_MAX = 4096;
+
+/** Tasks of one shard. One more command is answered with TASK SET FULL (or BUSY, where the session has no other task). */
+export const TASKS_MAX = 4096;
+
+/** Non-immediate commands that a session may have outstanding: the width of its command window (RFC 7143 section 4.2.2.1). */
+export const COMMAND_WINDOW = 256;
+
+/** Immediate commands that a session may have outstanding beyond its window. One more is rejected (RFC 7143 section 11.17.1: Immediate Command Reject). */
+export const IMMEDIATE_TASKS_MAX = 32;
+
+/** The largest buffer class: one slice of a transfer. A longer command moves as several slices. */
+export const SLICE_BYTES_MAX = 262144;
+
+/** Buffer classes: data bytes of one slice, and the share of the arena that the class gets. A class that is empty borrows from the next larger one. */
+export const SLICE_CLASSES = [
+  { dataBytes: 4096, arenaShare: 0.18 },
+  { dataBytes: 65536, arenaShare: 0.22 },
+  { dataBytes: SLICE_BYTES_MAX, arenaShare: 0.44 },
+] as const;
+
+/** Slices that one task keeps in flight: enough to have the store and the network busy at once. */
+export const TASK_SLICES_MAX = 4;
+
+/** Read data that a connection may hold in buffers before its tasks wait for sends: a peer that does not read holds no more than this. */
+export const CONNECTION_READ_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Receive buffers are shared by all connections and given out by the kernel when data is there. */
+export const RECEIVE_BUFFER_BYTES = 65536;
+export const RECEIVE_BUFFERS = 64;
+/** A data segment with at least so much missing is received straight into its place instead of through a receive buffer. */
+export const DIRECT_RECEIVE_BYTES_MIN = 8192;
+/** What a receive asks for while solicited data is outstanding: a header and little of the payload, so that the payload can go straight into its place. */
+export const HEADER_RECEIVE_BYTES = 4096;
+
+/** Longest data segment that the target declares and accepts (RFC 7143 section 13.12). */
+export const MAX_RECV_DATA_SEGMENT_LENGTH = 262144;
+
+/** PDUs gathered in one sendmsg, and the sends that may be in flight on a shard. A connection without a batch waits for one. */
+export const BATCH_PDUS_MAX = 128;
+export const BATCHES = 256;
+/** Payload bytes gathered in one sendmsg. */
+export const BATCH_BYTES_MAX = 1024 * 1024;
+
+/** Text of one exchange in full feature phase, over all its PDUs. More is a protocol error. */
+export const TEXT_BYTES_MAX = 65536;
+
+/** Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection. One more closes it: the peer asks and does not read. */
+export const CONNECTION_REPLIES_MAX = 1024;
+
+/** PDUs that arrived ahead of their turn and are kept, per session. */
+export const HELD_MAX = COMMAND_WINDOW;
+
+/** Longest wait in one `enter`: a thread can always be stopped, and clocks are looked at this often. Milliseconds. */
+export const ENTER_WAIT_MS_MAX = 1000;
+
+/** How often connections are looked over for silence. Microseconds. */
+export const SWEEP_INTERVAL_US = 1_000_000;
+
+assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 0.86, "the classes leave room for the rest of the arena");
+assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
+assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
+assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");

@@ -1,0 +1,138 @@
+/**
+ * What control and a shard say to each other: JSON documents, one a record, over the two single-producer single-consumer
+ * rings of the shard. Only slow things pass here: no message is on the path of an I/O.
+ *
+ * Numbers that name things: `connectionId` and `sessionId` are made by control, unique for the life of the process, never
+ * reused. `unitIndex` names a logical unit in all shards. File descriptors belong to the process: control opens a unit's
+ * files and keeps them; a connection's descriptor belongs to the shard from the hand-off on, and the shard closes it.
+ */
+
+/** How a unit's writes become durable (DESIGN section 2). */
+export type CacheMode = "direct" | "writeback" | "writethrough";
+
+/** One logical unit as every shard sees it. */
+export interface UnitRecord {
+  readonly unitIndex: number;
+  readonly name: string;
+  readonly kind: "file" | "block" | "null";
+  /** Descriptor for aligned I/O: O_DIRECT where cache is "direct" and the file system allows it. -1 for a null unit. */
+  readonly fd: number;
+  /** Descriptor for I/O that `fd` would refuse as misaligned; equal to `fd` where that is buffered. -1 for a null unit. */
+  readonly bufferedFd: number;
+  /** `fd` needs file offset and length to be multiples of this; 1 where it is buffered. */
+  readonly alignmentBytes: number;
+  readonly sizeBytes: number;
+  readonly blockLengthBytes: 512 | 4096;
+  readonly cache: CacheMode;
+  readonly readOnly: boolean;
+  readonly removable: boolean;
+  /** Ranges can be deallocated and then read back as zeroes (hole punching, or BLKDISCARD-like zeroing on a block device). */
+  readonly thin: boolean;
+  /** The file lives in memory (tmpfs, ramfs): a write cannot block on a device, so it is made in place, without the ring. */
+  readonly inMemory: boolean;
+  /** Identity behind VPD 80 and 83: a UUID in lower case. */
+  readonly uuid: string;
+}
+
+/** What was negotiated for the session (RFC 7143 chapter 13, session-wide keys). */
+export interface SessionParametersRecord {
+  readonly maxConnections: number;
+  readonly initialR2T: boolean;
+  readonly immediateData: boolean;
+  readonly maxBurstLength: number;
+  readonly firstBurstLength: number;
+  readonly maxOutstandingR2T: number;
+  readonly defaultTime2Wait: number;
+  readonly defaultTime2Retain: number;
+  readonly errorRecoveryLevel: number;
+}
+
+/** What was negotiated for the connection. */
+export interface ConnectionParametersRecord {
+  readonly headerDigest: "None" | "CRC32C";
+  readonly dataDigest: "None" | "CRC32C";
+  /** The longest data segment that we receive (declared by us). */
+  readonly maxRecvDataSegmentLength: number;
+  /** The longest data segment that the peer receives (declared by it; 8192 if it was silent). */
+  readonly maxSendDataSegmentLength: number;
+}
+
+/** A LUN as one session sees it. */
+export interface LunRecord {
+  readonly lun: number;
+  readonly unitIndex: number;
+  readonly readOnly: boolean;
+}
+
+/** The one record of the hand-off: a connection whose negotiation is done, less the final Login Response, which the shard sends. */
+export interface HandoffRecord {
+  readonly connectionId: number;
+  readonly sessionId: number;
+  /** The detached socket: a duplicate of the descriptor, whose stream handle is closed. */
+  readonly fd: number;
+  readonly initiatorName: string;
+  readonly initiatorAddress: string;
+  readonly targetName: string;
+  readonly targetPortalGroupTag: number;
+  /** Six bytes in hexadecimal. */
+  readonly isid: string;
+  readonly tsih: number;
+  readonly cid: number;
+  readonly session: SessionParametersRecord;
+  readonly connection: ConnectionParametersRecord;
+  /** CmdSN that the session's next command must carry (leading login), as the Login Phase left it. */
+  readonly expCmdSN: number;
+  /** StatSN of the final Login Response itself. */
+  readonly statSN: number;
+  /** The final Login Response, header and data segment without padding, in hexadecimal; the shard stamps StatSN, ExpCmdSN, MaxCmdSN. */
+  readonly loginResponse: string;
+  readonly luns: readonly LunRecord[];
+  /** Keep-alive: after so long without a byte a NOP-In goes out; after as long again the connection is dropped. Milliseconds; 0: never. */
+  readonly pingIntervalMs: number;
+}
+
+/** From control to a shard. */
+export type ControlMessage =
+  | { readonly type: "unit"; readonly unit: UnitRecord }
+  | { readonly type: "connection"; readonly record: HandoffRecord }
+  /** Ends all connections of the session now, its tasks aborted (reinstatement, administration). Answered by `connectionClosed` of each. */
+  | { readonly type: "endSession"; readonly sessionId: number; readonly reason: string }
+  | { readonly type: "endConnection"; readonly connectionId: number; readonly reason: string }
+  /** The answer to `text`. `text` is key=value pairs with their NULs, in latin1. */
+  | { readonly type: "textReply"; readonly connectionId: number; readonly exchange: number; readonly text: string }
+  /** LOGICAL UNIT RESET asked for on another shard: abort the unit's tasks of all sessions here, then answer `done`. */
+  | { readonly type: "resetUnit"; readonly exchange: number; readonly unitIndex: number }
+  /** All shards have done what `unitReset` asked for. */
+  | { readonly type: "unitResetDone"; readonly exchange: number }
+  /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */
+  | { readonly type: "stop"; readonly graceMs: number };
+
+/** From a shard to control. */
+export type ShardMessage =
+  | { readonly type: "ready" }
+  | { readonly type: "connectionClosed"; readonly connectionId: number; readonly sessionId: number; readonly reason: string }
+  /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply`. */
+  | { readonly type: "text"; readonly connectionId: number; readonly exchange: number; readonly text: string }
+  /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
+  | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
+  | { readonly type: "done"; readonly exchange: number }
+  | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Readonly<Record<string, string | number | boolean>> }
+  | { readonly type: "stopped" };
+
+/** What a shard's worker thread is started with (Piscina's task, structured clone: the SharedArrayBuffers are shared). */
+export interface ShardTask {
+  readonly shard: number;
+  /** Rings of sharedarraybuffer-ring. */
+  readonly toShard: SharedArrayBuffer;
+  readonly toControl: SharedArrayBuffer;
+  /** eventfd that control signals after writing to `toShard`. Owned by control. */
+  readonly wakeFd: number;
+  /** Int32 [0]: 1 when the ring was drained at the thread's end, -1 when that failed (io-uring-node's `drained`). */
+  readonly drained: SharedArrayBuffer;
+  /** Counters that control sums at scrape: see counters.ts. */
+  readonly counters: SharedArrayBuffer;
+  /** One byte per descriptor number that the shard owns now (1: owned), for control to shut down if the shard dies. */
+  readonly descriptors: SharedArrayBuffer;
+  readonly units: readonly UnitRecord[];
+  readonly arenaBytes: number;
+}

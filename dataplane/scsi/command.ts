@@ -1,0 +1,78 @@
+/**
+ * The seam between SCSI and the task engine. A command is a row of the table: its `begin` reads the CDB and calls exactly
+ * one service (or ends the command); where a service completes later, `resume` is called with its result. A command that
+ * waits for nothing but its transfer (READ, WRITE) has no `resume`: the engine ends it with GOOD, or with the sense that
+ * the store's error maps to.
+ */
+import type { Task } from "../task/task.js";
+
+/** The CDB has no service action. */
+export const NO_SERVICE_ACTION = -1;
+
+export interface Command {
+  readonly name: string;
+  readonly opcode: number;
+  /** Low five bits of CDB byte 1 (or bytes 8-9 for variable length), or NO_SERVICE_ACTION. */
+  readonly serviceAction: number;
+  /** CDB usage data as REPORT SUPPORTED OPERATION CODES shows it: byte 0 the opcode, then the mask of legal bits; its length is the CDB's. */
+  readonly usage: readonly number[];
+  /** Bits of COMMAND_*: what may run when. */
+  readonly conditions: number;
+  begin(task: Task, services: Services): void;
+  /** `result`: 0 or a count, or a negative errno. Called for each service that completes later, until the command is ended. */
+  resume?(task: Task, services: Services, result: number): void;
+}
+
+/** Runs although a unit attention is pending, and leaves it pending (SPC-5: INQUIRY, REPORT LUNS; REQUEST SENSE reports it itself). */
+export const COMMAND_PASSES_UNIT_ATTENTION = 1 << 0;
+/** Needs no logical unit behind the LUN (INQUIRY, REPORT LUNS, REQUEST SENSE). */
+export const COMMAND_WITHOUT_UNIT = 1 << 1;
+/** Changes the medium: refused with DATA PROTECT / WRITE PROTECTED on a read-only unit or mapping. */
+export const COMMAND_WRITES_MEDIUM = 1 << 2;
+/** Reads or writes blocks: refused with NOT READY where there is no medium. */
+export const COMMAND_NEEDS_MEDIUM = 1 << 3;
+
+/**
+ * What the task engine does for a command. Everything below either ends the task, or parks it until a completion.
+ * After a call that ends the task, the command touches the task no more.
+ */
+export interface Services {
+  /** The shard's arena: all offsets below are into it. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+
+  // -- ends the task
+  good(task: Task): void;
+  /** Sends `length` bytes of the task's parameter buffer, cut to `allocationLength` and to what the initiator expects, then GOOD. */
+  reply(task: Task, length: number, allocationLength: number): void;
+  /** CHECK CONDITION with the sense in task.senseKey/asc/ascq/senseInformation/senseFieldPointer (see sense.ts's helpers, which call this). */
+  checkCondition(task: Task): void;
+  /** Any other status byte without data (BUSY, TASK SET FULL, RESERVATION CONFLICT). */
+  status(task: Task, status: number): void;
+
+  // -- memory
+  /** Arena offset of a page-aligned buffer of at least `length` (at most SLICE_BYTES_MAX) zeroed bytes that lives until the task ends (also kept
+      in task.parameterOffset), or -1: none is free now; return at once, `begin` (or `resume` with the same result) will be called again later. */
+  parameterBuffer(task: Task, length: number): number;
+
+  // -- transfers
+  /** Streams blocks to the initiator and ends the task. The range was checked. `dpo`/`fua` change nothing but the cache's use. */
+  readBlocks(task: Task, lba: number, blocks: number): void;
+  /** Takes blocks from the initiator into the store and ends the task; `durable`: FUA, or the unit's write cache is off. */
+  writeBlocks(task: Task, lba: number, blocks: number, durable: boolean): void;
+  /** Takes blocks from the initiator, reads the medium, compares; ends the task, on a difference with MISCOMPARE and its offset. */
+  compareBlocks(task: Task, lba: number, blocks: number): void;
+  /** Reads the blocks and sends nothing (VERIFY with BYTCHK=0, PRE-FETCH); ends the task. */
+  verifyBlocks(task: Task, lba: number, blocks: number): void;
+  /** Receives the parameter list or block data of a command into the parameter buffer (at most SLICE_BYTES_MAX); then `resume` with
+      the number of bytes received: min(length, what the initiator sends). Allocates the buffer itself: task.parameterOffset. */
+  receiveParameters(task: Task, length: number): void;
+
+  // -- store operations; each completes with one `resume`
+  flush(task: Task): void;
+  discard(task: Task, lba: number, blocks: number): void;
+  zero(task: Task, lba: number, blocks: number, keepAllocated: boolean): void;
+  /** From / to the parameter buffer at `bufferOffset` (0: its start), whole: short ones are continued. */
+  storeWrite(task: Task, bufferOffset: number, lba: number, blocks: number, durable: boolean): void;
+  storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void;
+}

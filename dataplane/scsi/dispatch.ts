@@ -1,0 +1,142 @@
+/**
+ * From a CDB to its handler: finds the row of the command table, judges the CDB and the state of the unit once, and begins
+ * the command; handlers trust what was judged here. On the path of every I/O: it allocates nothing.
+ *
+ * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, write protection, no medium.
+ */
+import { assert } from "../assert.js";
+import type { Task } from "../task/task.js";
+import {
+  COMMAND_NEEDS_MEDIUM,
+  COMMAND_PASSES_UNIT_ATTENTION,
+  COMMAND_WITHOUT_UNIT,
+  COMMAND_WRITES_MEDIUM,
+  type Command,
+  NO_SERVICE_ACTION,
+  type Services,
+} from "./command.js";
+import {
+  checkCondition,
+  endWithSense,
+  INVALID_COMMAND_OPERATION_CODE,
+  invalidFieldInCdb,
+  LOGICAL_UNIT_NOT_SUPPORTED,
+  MEDIUM_NOT_PRESENT,
+  SENSE_KEY_UNIT_ATTENTION,
+  WRITE_PROTECTED,
+} from "./sense.js";
+import { COMMANDS } from "./table.js";
+
+const SERVICE_ACTION_BYTE = 1;
+const SERVICE_ACTION_MASK = 0x1f;
+const SERVICE_ACTION_BIT = 4;
+const SERVICE_ACTIONS = 32;
+/** CDBs of the table are no longer than this, and a task's copy no shorter. */
+const CDB_BYTES = 16;
+
+/** A command as the dispatcher wants it: the bits that must be 0, as four big-endian words over the CDB and what follows it. */
+class Row {
+  readonly command: Command;
+  readonly illegal0: number;
+  readonly illegal1: number;
+  readonly illegal2: number;
+  readonly illegal3: number;
+
+  constructor(command: Command) {
+    this.command = command;
+    this.illegal0 = illegalWord(command, 0);
+    this.illegal1 = illegalWord(command, 4);
+    this.illegal2 = illegalWord(command, 8);
+    this.illegal3 = illegalWord(command, 12);
+  }
+}
+
+function illegalBits(command: Command, byte: number): number {
+  if (byte === 0 || byte >= command.usage.length) return 0;
+  const hasAction = command.serviceAction !== NO_SERVICE_ACTION;
+  const legal = command.usage[byte]! | (hasAction && byte === SERVICE_ACTION_BYTE ? SERVICE_ACTION_MASK : 0);
+  return ~legal & 0xff;
+}
+
+function illegalWord(command: Command, byte: number): number {
+  let word = 0;
+  for (let i = 0; i < 4; i++) word = (word << 8) | illegalBits(command, byte + i);
+  return word;
+}
+
+/** Opcode -> its row, or null. */
+const ROWS: (Row | null)[] = new Array<Row | null>(256).fill(null);
+/** Opcode -> service action -> row, for opcodes that have service actions; else null. */
+const ACTION_ROWS: ((Row | null)[] | null)[] = new Array<(Row | null)[] | null>(256).fill(null);
+
+for (const command of COMMANDS) {
+  assert(command.usage.length <= CDB_BYTES, "a CDB of the table fits into the BHS");
+  const row = new Row(command);
+  if (command.serviceAction === NO_SERVICE_ACTION) {
+    ROWS[command.opcode] = row;
+  } else {
+    const actions = (ACTION_ROWS[command.opcode] ??= new Array<Row | null>(SERVICE_ACTIONS).fill(null));
+    actions[command.serviceAction] = row;
+  }
+}
+
+/** Begins the task's command, or ends it. The CDB, the LUN with its unit, and the session are set; nothing else need be. */
+export function dispatch(task: Task, services: Services): void {
+  const { bytes, view } = services;
+  const { cdb, unit } = task;
+  const opcode = bytes[cdb]!;
+  let row = ROWS[opcode]!;
+  let isKnownOpcode = row !== null;
+  const actions = ACTION_ROWS[opcode]!;
+  if (actions !== null) {
+    row = actions[bytes[cdb + SERVICE_ACTION_BYTE]! & SERVICE_ACTION_MASK]!;
+    isKnownOpcode = true;
+  }
+  const conditions = row === null ? 0 : row.command.conditions;
+
+  if (unit === null && (conditions & COMMAND_WITHOUT_UNIT) === 0) {
+    endWithSense(task, services, LOGICAL_UNIT_NOT_SUPPORTED);
+    return;
+  }
+  const attentions = task.session!.attentions;
+  if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
+    const code = attentions.take(task.lun);
+    checkCondition(task, services, SENSE_KEY_UNIT_ATTENTION, code >>> 8, code & 0xff);
+    return;
+  }
+  if (row === null) {
+    if (isKnownOpcode) invalidFieldInCdb(task, services, SERVICE_ACTION_BYTE, SERVICE_ACTION_BIT);
+    else endWithSense(task, services, INVALID_COMMAND_OPERATION_CODE);
+    return;
+  }
+  const illegal =
+    (view.getUint32(cdb) & row.illegal0) |
+    (view.getUint32(cdb + 4) & row.illegal1) |
+    (view.getUint32(cdb + 8) & row.illegal2) |
+    (view.getUint32(cdb + 12) & row.illegal3);
+  if (illegal !== 0) {
+    refuseIllegalBits(task, services, row.command);
+    return;
+  }
+  if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && task.readOnly) {
+    endWithSense(task, services, WRITE_PROTECTED);
+    return;
+  }
+  if ((conditions & COMMAND_NEEDS_MEDIUM) !== 0 && unit!.blocks === 0) {
+    endWithSense(task, services, MEDIUM_NOT_PRESENT);
+    return;
+  }
+  task.command = row.command;
+  task.step = 0;
+  row.command.begin(task, services);
+}
+
+/** The field pointer names the first byte with an illegal bit, and the leftmost such bit in it. */
+function refuseIllegalBits(task: Task, services: Services, command: Command): void {
+  for (let byte = 1; byte < command.usage.length; byte++) {
+    const illegal = services.bytes[task.cdb + byte]! & illegalBits(command, byte);
+    if (illegal === 0) continue;
+    invalidFieldInCdb(task, services, byte, 31 - Math.clz32(illegal));
+    return;
+  }
+}

@@ -1,0 +1,189 @@
+/** MODE SENSE (SPC-5; the block descriptors and the Caching page are SBC-4's). Nothing is changeable or saved yet. */
+import type { LogicalUnit } from "../storage/logical-unit.js";
+import type { Task } from "../task/task.js";
+import type { Services } from "./command.js";
+import { setUint64 } from "./range.js";
+import { endWithSense, invalidFieldInCdb, SAVING_PARAMETERS_NOT_SUPPORTED } from "./sense.js";
+
+// CDB
+const FLAGS_BYTE = 1;
+const FLAG_DBD = 0x08;
+const FLAG_LLBAA = 0x10;
+const PAGE_BYTE = 2;
+const PAGE_CONTROL_SHIFT = 6;
+const PAGE_CODE_MASK = 0x3f;
+const SUBPAGE_BYTE = 3;
+const PAGE_CODE_BIT = 5;
+
+const PAGE_CONTROL_CHANGEABLE = 1;
+const PAGE_CONTROL_SAVED = 3;
+
+const ALL_PAGES = 0x3f;
+const ALL_SUBPAGES = 0xff;
+
+const HEADER_6_BYTES = 4;
+const HEADER_10_BYTES = 8;
+const SHORT_DESCRIPTOR_BYTES = 8;
+const LONG_DESCRIPTOR_BYTES = 16;
+
+// DEVICE-SPECIFIC PARAMETER of a block device
+const WP = 0x80;
+const DPOFUA = 0x10;
+/** In the header of MODE SENSE (10): the block descriptor is a long one. */
+const LONGLBA = 0x01;
+
+/** Subpage format: the page header has a subpage code and a 16-bit length. */
+const SPF = 0x40;
+
+const BUFFER_BYTES = 512;
+
+interface ModePage {
+  readonly code: number;
+  readonly subpage: number;
+  /** With its header. */
+  readonly length: number;
+  /** Stores what is not zero, but for the header. */
+  fill(bytes: Uint8Array, offset: number, unit: LogicalUnit): void;
+}
+
+/** In ascending order of page and subpage code, which is the order of page 3Fh. */
+const MODE_PAGES: readonly ModePage[] = [
+  {
+    // Caching: WCE. Without it, each write is durable before its status.
+    code: 0x08,
+    subpage: 0,
+    length: 20,
+    fill(bytes, offset, unit) {
+      bytes[offset + 2] = unit.writeCacheEnabled ? 0x04 : 0;
+    },
+  },
+  {
+    // Control: TST=0, D_SENSE=0, QERR=0, TAS=0, SWP=0; GLTSD=1 (no log parameter is saved by itself), and QUEUE ALGORITHM
+    // MODIFIER 1: tasks run side by side and end in any order.
+    code: 0x0a,
+    subpage: 0,
+    length: 12,
+    fill(bytes, offset) {
+      bytes[offset + 2] = 0x02;
+      bytes[offset + 3] = 0x10;
+    },
+  },
+  {
+    // Control Extension: TCMOS=0, SCSIP=0, IALUAE=0.
+    code: 0x0a,
+    subpage: 0x01,
+    length: 32,
+    fill() {},
+  },
+  {
+    // Power Condition: no timer runs.
+    code: 0x1a,
+    subpage: 0,
+    length: 40,
+    fill() {},
+  },
+  {
+    // Informational Exceptions Control: DEXCPT=1, none is reported.
+    code: 0x1c,
+    subpage: 0,
+    length: 12,
+    fill(bytes, offset) {
+      bytes[offset + 2] = 0x08;
+    },
+  },
+];
+
+/*
+ *   header (6):    0 MODE DATA LENGTH    1 medium type    2 device-specific    3 BLOCK DESCRIPTOR LENGTH
+ *   header (10):   0-1 MODE DATA LENGTH  2 medium type    3 device-specific    4 LONGLBA    6-7 BLOCK DESCRIPTOR LENGTH
+ */
+export function beginModeSense6(task: Task, services: Services): void {
+  const at = modeSense(task, services, HEADER_6_BYTES, false);
+  if (at < 0) return;
+  const { bytes } = services;
+  const length = task.parameterLength;
+  bytes[at] = length - 1;
+  bytes[at + 2] = deviceSpecific(task);
+  bytes[at + 3] = blockDescriptorBytes(task, services, false);
+  services.reply(task, length, bytes[task.cdb + 4]!);
+}
+
+export function beginModeSense10(task: Task, services: Services): void {
+  const { bytes, view } = services;
+  const longLba = (bytes[task.cdb + FLAGS_BYTE]! & FLAG_LLBAA) !== 0;
+  const at = modeSense(task, services, HEADER_10_BYTES, longLba);
+  if (at < 0) return;
+  const length = task.parameterLength;
+  const descriptorBytes = blockDescriptorBytes(task, services, longLba);
+  view.setUint16(at, length - 2);
+  bytes[at + 3] = deviceSpecific(task);
+  bytes[at + 4] = descriptorBytes === LONG_DESCRIPTOR_BYTES ? LONGLBA : 0;
+  view.setUint16(at + 6, descriptorBytes);
+  services.reply(task, length, view.getUint16(task.cdb + 7));
+}
+
+function deviceSpecific(task: Task): number {
+  return (task.readOnly ? WP : 0) | DPOFUA;
+}
+
+function blockDescriptorBytes(task: Task, services: Services, longLba: boolean): number {
+  if ((services.bytes[task.cdb + FLAGS_BYTE]! & FLAG_DBD) !== 0) return 0;
+  return longLba ? LONG_DESCRIPTOR_BYTES : SHORT_DESCRIPTOR_BYTES;
+}
+
+/**
+ * Builds all behind the header. Returns the parameter buffer, with the length of everything in task.parameterLength, or -1:
+ * the command is ended, or waits for a buffer.
+ */
+function modeSense(task: Task, services: Services, headerBytes: number, longLba: boolean): number {
+  const { bytes, view } = services;
+  const unit = task.unit!;
+  const control = bytes[task.cdb + PAGE_BYTE]! >>> PAGE_CONTROL_SHIFT;
+  const code = bytes[task.cdb + PAGE_BYTE]! & PAGE_CODE_MASK;
+  const subpage = bytes[task.cdb + SUBPAGE_BYTE]!;
+  if (control === PAGE_CONTROL_SAVED) {
+    endWithSense(task, services, SAVING_PARAMETERS_NOT_SUPPORTED);
+    return -1;
+  }
+  if (!MODE_PAGES.some((page) => code === ALL_PAGES || page.code === code)) {
+    invalidFieldInCdb(task, services, PAGE_BYTE, PAGE_CODE_BIT);
+    return -1;
+  }
+  if (!MODE_PAGES.some((page) => isAsked(page, code, subpage))) {
+    invalidFieldInCdb(task, services, SUBPAGE_BYTE);
+    return -1;
+  }
+  const start = services.parameterBuffer(task, BUFFER_BYTES);
+  if (start < 0) return -1;
+  let at = start + headerBytes;
+  const descriptorBytes = blockDescriptorBytes(task, services, longLba);
+  if (descriptorBytes === SHORT_DESCRIPTOR_BYTES) {
+    view.setUint32(at, Math.min(unit.blocks, 0xffff_ffff));
+    // Byte 4 is reserved, the block length has 24 bits: ours stands in the lower ones.
+    view.setUint32(at + 4, unit.blockLengthBytes);
+  } else if (descriptorBytes === LONG_DESCRIPTOR_BYTES) {
+    setUint64(view, at, unit.blocks);
+    view.setUint32(at + 12, unit.blockLengthBytes);
+  }
+  at += descriptorBytes;
+  for (const page of MODE_PAGES) {
+    if (!isAsked(page, code, subpage)) continue;
+    if (page.subpage === 0) {
+      bytes[at] = page.code;
+      bytes[at + 1] = page.length - 2;
+    } else {
+      bytes[at] = page.code | SPF;
+      bytes[at + 1] = page.subpage;
+      view.setUint16(at + 2, page.length - 4);
+    }
+    // Current and default values are the same; the mask of changeable bits is all zero.
+    if (control !== PAGE_CONTROL_CHANGEABLE) page.fill(bytes, at, unit);
+    at += page.length;
+  }
+  task.parameterLength = at - start;
+  return start;
+}
+
+function isAsked(page: ModePage, code: number, subpage: number): boolean {
+  return (code === ALL_PAGES || page.code === code) && (subpage === ALL_SUBPAGES || page.subpage === subpage);
+}

@@ -1,0 +1,213 @@
+/** TEST UNIT READY, REQUEST SENSE, REPORT LUNS and what is reported of the command table (SPC-5). */
+import type { Task } from "../task/task.js";
+import { encodeLun } from "../wire/lun.js";
+import { type Command, NO_SERVICE_ACTION, type Services } from "./command.js";
+import {
+  encodeDescriptorSense,
+  encodeFixedSense,
+  invalidFieldInCdb,
+  LOGICAL_UNIT_NOT_SUPPORTED,
+  MEDIUM_NOT_PRESENT,
+  NO_ADDITIONAL_SENSE,
+  REPORTED_LUNS_DATA_HAS_CHANGED,
+  SENSE_BYTES,
+  SENSE_KEY_UNIT_ATTENTION,
+} from "./sense.js";
+
+/** Whether there is a unit with a medium was seen to before. */
+export function beginTestUnitReady(task: Task, services: Services): void {
+  services.good(task);
+}
+
+// -- REQUEST SENSE
+
+const REQUEST_SENSE_FLAGS_BYTE = 1;
+const FLAG_DESC = 0x01;
+const REQUEST_SENSE_ALLOCATION_LENGTH = 4;
+
+/** The sense is data here, and the status is GOOD: a pending unit attention first, which is not reported again. */
+export function beginRequestSense(task: Task, services: Services): void {
+  const at = services.parameterBuffer(task, SENSE_BYTES);
+  if (at < 0) return;
+  const { bytes, view } = services;
+  const attention = task.session!.attentions.take(task.lun);
+  let { senseKey, asc, ascq } = NO_ADDITIONAL_SENSE;
+  if (task.unit === null) {
+    ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
+  } else if (attention >= 0) {
+    senseKey = SENSE_KEY_UNIT_ATTENTION;
+    asc = attention >>> 8;
+    ascq = attention & 0xff;
+  } else if (task.unit.blocks === 0) {
+    ({ senseKey, asc, ascq } = MEDIUM_NOT_PRESENT);
+  }
+  const length =
+    (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0
+      ? encodeDescriptorSense(bytes, at, senseKey, asc, ascq)
+      : encodeFixedSense(bytes, view, at, senseKey, asc, ascq, -1, -1);
+  services.reply(task, length, bytes[task.cdb + REQUEST_SENSE_ALLOCATION_LENGTH]!);
+}
+
+// -- REPORT LUNS
+
+const SELECT_REPORT_BYTE = 2;
+const REPORT_LUNS_ALLOCATION_LENGTH = 6;
+const LUN_LIST_HEADER_BYTES = 8;
+const LUN_BYTES = 8;
+
+/** All that are no well-known units. */
+const SELECT_REPORT_ADDRESSED = 0x00;
+/** Well-known units only: we have none. */
+const SELECT_REPORT_WELL_KNOWN = 0x01;
+const SELECT_REPORT_ALL = 0x02;
+
+/** What this initiator sees, in ascending order: up to 255 in peripheral device addressing, above in flat space addressing. */
+export function beginReportLuns(task: Task, services: Services): void {
+  const { bytes, view } = services;
+  const select = bytes[task.cdb + SELECT_REPORT_BYTE]!;
+  if (select !== SELECT_REPORT_ADDRESSED && select !== SELECT_REPORT_WELL_KNOWN && select !== SELECT_REPORT_ALL) {
+    invalidFieldInCdb(task, services, SELECT_REPORT_BYTE);
+    return;
+  }
+  const session = task.session!;
+  const luns = select === SELECT_REPORT_WELL_KNOWN ? [] : [...session.luns.keys()].sort((a, b) => a - b);
+  const length = LUN_LIST_HEADER_BYTES + LUN_BYTES * luns.length;
+  const at = services.parameterBuffer(task, length);
+  if (at < 0) return;
+  view.setUint32(at, LUN_BYTES * luns.length);
+  for (const [i, lun] of luns.entries()) {
+    view.setUint32(at + LUN_LIST_HEADER_BYTES + LUN_BYTES * i, encodeLun(lun));
+  }
+  // The inventory is being told here and now (SPC-5).
+  session.attentions.withdraw(REPORTED_LUNS_DATA_HAS_CHANGED.asc, REPORTED_LUNS_DATA_HAS_CHANGED.ascq);
+  services.reply(task, length, view.getUint32(task.cdb + REPORT_LUNS_ALLOCATION_LENGTH));
+}
+
+// -- REPORT SUPPORTED OPERATION CODES
+
+const REPORTING_BYTE = 2;
+const FLAG_RCTD = 0x80;
+const REPORTING_OPTIONS_MASK = 0x07;
+const REPORTING_OPTIONS_BIT = 2;
+const REQUESTED_OPCODE_BYTE = 3;
+const REQUESTED_SERVICE_ACTION_BYTE = 4;
+const REPORT_ALLOCATION_LENGTH = 6;
+
+const OPTIONS_ALL = 0;
+/** One command that has no service actions. */
+const OPTIONS_OPCODE = 1;
+/** One command that has service actions. */
+const OPTIONS_SERVICE_ACTION = 2;
+/** One command, either way: without service actions the one asked for does not matter. */
+const OPTIONS_EITHER = 3;
+
+const SUPPORT_NOT = 0x01;
+const SUPPORT_AS_STANDARD = 0x03;
+
+const COMMAND_DESCRIPTOR_BYTES = 8;
+const COMMAND_DESCRIPTOR_SERVACTV = 0x01;
+const COMMAND_DESCRIPTOR_CTDP = 0x02;
+const ONE_COMMAND_CTDP = 0x80;
+const ALL_HEADER_BYTES = 4;
+const ONE_HEADER_BYTES = 4;
+/** Timeouts descriptor: 00-01 its own length less 2; nominal and recommended time 0: not told. */
+const TIMEOUTS_BYTES = 12;
+
+/** The command table, by a function because it holds the rows of these two commands too. */
+type Table = () => readonly Command[];
+/** Whether the task's unit has the command: what depends on the unit is left out of its report. */
+type IsSupported = (command: Command, task: Task) => boolean;
+
+export function beginReportSupportedOperationCodes(table: Table, isSupported: IsSupported): Command["begin"] {
+  return (task, services) => {
+    const { bytes, view } = services;
+    const options = bytes[task.cdb + REPORTING_BYTE]! & REPORTING_OPTIONS_MASK;
+    const withTimeouts = (bytes[task.cdb + REPORTING_BYTE]! & FLAG_RCTD) !== 0;
+    const opcode = bytes[task.cdb + REQUESTED_OPCODE_BYTE]!;
+    const serviceAction = view.getUint16(task.cdb + REQUESTED_SERVICE_ACTION_BYTE);
+    const commands = table().filter((command) => isSupported(command, task));
+    if (options === OPTIONS_ALL) {
+      reportAll(task, services, commands, withTimeouts);
+      return;
+    }
+    if (options > OPTIONS_EITHER) {
+      invalidFieldInCdb(task, services, REPORTING_BYTE, REPORTING_OPTIONS_BIT);
+      return;
+    }
+    const sameOpcode = commands.filter((command) => command.opcode === opcode);
+    const hasActions = sameOpcode.some((command) => command.serviceAction !== NO_SERVICE_ACTION);
+    if (sameOpcode.length > 0) {
+      if (options === OPTIONS_OPCODE && hasActions) {
+        invalidFieldInCdb(task, services, REPORTING_BYTE, REPORTING_OPTIONS_BIT);
+        return;
+      }
+      if (options === OPTIONS_SERVICE_ACTION && !hasActions) {
+        invalidFieldInCdb(task, services, REPORTING_BYTE, REPORTING_OPTIONS_BIT);
+        return;
+      }
+    }
+    const command = sameOpcode.find((candidate) => !hasActions || candidate.serviceAction === serviceAction);
+    reportOne(task, services, command, withTimeouts);
+  };
+}
+
+/*
+ *   0-3 COMMAND DATA LENGTH, then per command:
+ *   0 opcode    2-3 service action    5 CTDP, SERVACTV    6-7 CDB LENGTH    with CTDP: 8-19 timeouts descriptor
+ */
+function reportAll(task: Task, services: Services, commands: readonly Command[], withTimeouts: boolean): void {
+  const descriptorBytes = COMMAND_DESCRIPTOR_BYTES + (withTimeouts ? TIMEOUTS_BYTES : 0);
+  const length = ALL_HEADER_BYTES + commands.length * descriptorBytes;
+  const start = services.parameterBuffer(task, length);
+  if (start < 0) return;
+  const { bytes, view } = services;
+  view.setUint32(start, length - ALL_HEADER_BYTES);
+  let at = start + ALL_HEADER_BYTES;
+  for (const command of commands) {
+    const hasAction = command.serviceAction !== NO_SERVICE_ACTION;
+    bytes[at] = command.opcode;
+    if (hasAction) view.setUint16(at + 2, command.serviceAction);
+    bytes[at + 5] = (hasAction ? COMMAND_DESCRIPTOR_SERVACTV : 0) | (withTimeouts ? COMMAND_DESCRIPTOR_CTDP : 0);
+    view.setUint16(at + 6, command.usage.length);
+    if (withTimeouts) view.setUint16(at + COMMAND_DESCRIPTOR_BYTES, TIMEOUTS_BYTES - 2);
+    at += descriptorBytes;
+  }
+  services.reply(task, length, view.getUint32(task.cdb + REPORT_ALLOCATION_LENGTH));
+}
+
+/*
+ *   1 CTDP, SUPPORT    2-3 CDB SIZE    4- CDB USAGE DATA, then with CTDP the timeouts descriptor
+ */
+function reportOne(task: Task, services: Services, command: Command | undefined, withTimeouts: boolean): void {
+  const usage = command?.usage ?? [];
+  const hasTimeouts = withTimeouts && command !== undefined;
+  const length = ONE_HEADER_BYTES + usage.length + (hasTimeouts ? TIMEOUTS_BYTES : 0);
+  const at = services.parameterBuffer(task, length);
+  if (at < 0) return;
+  const { bytes, view } = services;
+  bytes[at + 1] = (hasTimeouts ? ONE_COMMAND_CTDP : 0) | (command === undefined ? SUPPORT_NOT : SUPPORT_AS_STANDARD);
+  view.setUint16(at + 2, usage.length);
+  bytes.set(usage, at + ONE_HEADER_BYTES);
+  if (hasTimeouts) view.setUint16(at + ONE_HEADER_BYTES + usage.length, TIMEOUTS_BYTES - 2);
+  services.reply(task, length, view.getUint32(task.cdb + REPORT_ALLOCATION_LENGTH));
+}
+
+// -- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS
+
+const FLAG_REPD = 0x80;
+const FUNCTIONS_BYTES = 4;
+const FUNCTIONS_EXTENDED_BYTES = 16;
+/** ABORT TASK and LOGICAL UNIT RESET. */
+const ATS = 0x80;
+const LURS = 0x08;
+
+export function beginReportSupportedTaskManagementFunctions(task: Task, services: Services): void {
+  const at = services.parameterBuffer(task, FUNCTIONS_EXTENDED_BYTES);
+  if (at < 0) return;
+  const { bytes, view } = services;
+  const extended = (bytes[task.cdb + REPORTING_BYTE]! & FLAG_REPD) !== 0;
+  const length = extended ? FUNCTIONS_EXTENDED_BYTES : FUNCTIONS_BYTES;
+  bytes[at] = ATS | LURS;
+  bytes[at + 3] = length - FUNCTIONS_BYTES;
+  services.reply(task, length, view.getUint32(task.cdb + REPORT_ALLOCATION_LENGTH));
+}

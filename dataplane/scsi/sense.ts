@@ -1,0 +1,230 @@
+/**
+ * Sense data: what a command that ends with CHECK CONDITION says. A helper here writes the condition into the task and
+ * ends it through `services.checkCondition`; the engine calls `encodeSense` when it builds the SCSI Response.
+ * Key, ASC and ASCQ values: SPC-5, tables of sense keys and of additional sense codes.
+ */
+import type { Task } from "../task/task.js";
+import { COMMAND_WRITES_MEDIUM, type Services } from "./command.js";
+
+export const SENSE_KEY_NO_SENSE = 0x0;
+export const SENSE_KEY_NOT_READY = 0x2;
+export const SENSE_KEY_MEDIUM_ERROR = 0x3;
+export const SENSE_KEY_HARDWARE_ERROR = 0x4;
+export const SENSE_KEY_ILLEGAL_REQUEST = 0x5;
+export const SENSE_KEY_UNIT_ATTENTION = 0x6;
+export const SENSE_KEY_DATA_PROTECT = 0x7;
+export const SENSE_KEY_ABORTED_COMMAND = 0xb;
+export const SENSE_KEY_MISCOMPARE = 0xe;
+
+/** An additional sense code with its qualifier, and the sense key under which we report it. */
+export interface Sense {
+  readonly senseKey: number;
+  readonly asc: number;
+  readonly ascq: number;
+}
+
+function sense(senseKey: number, asc: number, ascq: number): Sense {
+  return { senseKey, asc, ascq };
+}
+
+export const NO_ADDITIONAL_SENSE = sense(SENSE_KEY_NO_SENSE, 0x00, 0x00);
+
+export const MEDIUM_NOT_PRESENT = sense(SENSE_KEY_NOT_READY, 0x3a, 0x00);
+
+export const WRITE_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x0c, 0x00);
+export const UNRECOVERED_READ_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x11, 0x00);
+
+export const INTERNAL_TARGET_FAILURE = sense(SENSE_KEY_HARDWARE_ERROR, 0x44, 0x00);
+
+export const PARAMETER_LIST_LENGTH_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x1a, 0x00);
+export const INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x0e, 0x03);
+export const INVALID_COMMAND_OPERATION_CODE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x20, 0x00);
+export const LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x21, 0x00);
+export const INVALID_FIELD_IN_CDB = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x24, 0x00);
+export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25, 0x00);
+export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
+export const SAVING_PARAMETERS_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x39, 0x00);
+
+export const POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x00);
+export const BUS_DEVICE_RESET_FUNCTION_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x03);
+export const I_T_NEXUS_LOSS_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x07);
+export const CAPACITY_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x09);
+export const COMMANDS_CLEARED_BY_ANOTHER_INITIATOR = sense(SENSE_KEY_UNIT_ATTENTION, 0x2f, 0x00);
+export const REPORTED_LUNS_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x3f, 0x0e);
+
+export const WRITE_PROTECTED = sense(SENSE_KEY_DATA_PROTECT, 0x27, 0x00);
+export const SPACE_ALLOCATION_FAILED_WRITE_PROTECT = sense(SENSE_KEY_DATA_PROTECT, 0x27, 0x07);
+
+export const MISCOMPARE_DURING_VERIFY_OPERATION = sense(SENSE_KEY_MISCOMPARE, 0x1d, 0x00);
+
+/** Bytes of the fixed format, which is all that we return (D_SENSE is 0 in the Control mode page). */
+export const SENSE_BYTES = 18;
+
+/** Response code of fixed format, current information. */
+const RESPONSE_CODE_FIXED_CURRENT = 0x70;
+const SENSE_VALID = 0x80;
+
+/** Sense-key-specific bytes for ILLEGAL REQUEST: a 24-bit value. */
+const SENSE_KEY_SPECIFIC_VALID = 0x80_0000;
+const FIELD_IS_IN_CDB = 0x40_0000;
+const BIT_POINTER_VALID = 0x08_0000;
+const BIT_POINTER_SHIFT = 16;
+const FIELD_POINTER_MAX = 0xffff;
+
+// What the kernel answers for storage that fails, negated as it comes back from the ring (Linux, all architectures).
+const EPERM = -1;
+const EIO = -5;
+const EACCES = -13;
+const ENOSPC = -28;
+const EROFS = -30;
+/** What the block layer says for a medium error that is the sector's own (BLK_STS_MEDIUM). */
+const ENODATA = -61;
+const EDQUOT = -122;
+
+/** Ends the command with CHECK CONDITION, without INFORMATION or field pointer. */
+export function checkCondition(task: Task, services: Services, senseKey: number, asc: number, ascq: number): void {
+  task.senseKey = senseKey;
+  task.asc = asc;
+  task.ascq = ascq;
+  task.senseInformation = -1;
+  task.senseKeySpecific = -1;
+  services.checkCondition(task);
+}
+
+/** Ends the command with CHECK CONDITION for one of the named conditions. */
+export function endWithSense(task: Task, services: Services, condition: Sense): void {
+  checkCondition(task, services, condition.senseKey, condition.asc, condition.ascq);
+}
+
+/** Ends the command with a named condition and its INFORMATION field: an LBA or an offset. */
+export function endWithInformation(task: Task, services: Services, condition: Sense, information: number): void {
+  task.senseKey = condition.senseKey;
+  task.asc = condition.asc;
+  task.ascq = condition.ascq;
+  task.senseInformation = information;
+  task.senseKeySpecific = -1;
+  services.checkCondition(task);
+}
+
+/** `byte` is counted from the CDB's start; `bit`, if given, is the field's most significant bit (7: the leftmost). */
+export function invalidFieldInCdb(task: Task, services: Services, byte: number, bit = -1): void {
+  endWithFieldPointer(task, services, INVALID_FIELD_IN_CDB, FIELD_IS_IN_CDB, byte, bit);
+}
+
+/** `byte` is counted from the parameter list's start; beyond 65535, where no field pointer reaches, there is none. */
+export function invalidFieldInParameterList(task: Task, services: Services, byte: number, bit = -1): void {
+  endWithFieldPointer(task, services, INVALID_FIELD_IN_PARAMETER_LIST, 0, byte, bit);
+}
+
+function endWithFieldPointer(
+  task: Task,
+  services: Services,
+  condition: Sense,
+  place: number,
+  byte: number,
+  bit: number,
+): void {
+  const bitPointer = bit < 0 ? 0 : BIT_POINTER_VALID | (bit << BIT_POINTER_SHIFT);
+  task.senseKey = condition.senseKey;
+  task.asc = condition.asc;
+  task.ascq = condition.ascq;
+  task.senseInformation = -1;
+  task.senseKeySpecific = byte <= FIELD_POINTER_MAX ? SENSE_KEY_SPECIFIC_VALID | place | bitPointer | byte : -1;
+  services.checkCondition(task);
+}
+
+/** `lba`: the first block that is not there, for INFORMATION; -1 where it cannot be told (an address above 2^53 - 1). */
+export function lbaOutOfRange(task: Task, services: Services, lba: number): void {
+  endWithInformation(task, services, LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, lba);
+}
+
+/**
+ * Ends the command with what a store's negative errno means to the initiator. `task.lba` is the block that failed.
+ * `writes` says which way it failed; a command that changes the medium is taken to have failed at writing.
+ */
+export function storeError(
+  task: Task,
+  services: Services,
+  errno: number,
+  writes = task.command !== null && (task.command.conditions & COMMAND_WRITES_MEDIUM) !== 0,
+): void {
+  switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+      endWithSense(task, services, SPACE_ALLOCATION_FAILED_WRITE_PROTECT);
+      return;
+    case EIO:
+    case ENODATA:
+      endWithInformation(task, services, writes ? WRITE_ERROR : UNRECOVERED_READ_ERROR, task.lba);
+      return;
+    case EROFS:
+    case EACCES:
+    case EPERM:
+      endWithSense(task, services, writes ? WRITE_PROTECTED : INTERNAL_TARGET_FAILURE);
+      return;
+    default:
+      endWithSense(task, services, INTERNAL_TARGET_FAILURE);
+  }
+}
+
+/**
+ * Writes the task's sense data at `offset` and returns its length. Fixed format: with D_SENSE=0 nothing else is legal, so
+ * an INFORMATION of more than 32 bits cannot be told and goes out as not valid.
+ */
+export function encodeSense(bytes: Uint8Array, view: DataView, offset: number, task: Task): number {
+  return encodeFixedSense(
+    bytes,
+    view,
+    offset,
+    task.senseKey,
+    task.asc,
+    task.ascq,
+    task.senseInformation,
+    task.senseKeySpecific,
+  );
+}
+
+/** The same from its parts. `information` and `senseKeySpecific`: -1 where there is none. */
+export function encodeFixedSense(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  senseKey: number,
+  asc: number,
+  ascq: number,
+  information: number,
+  senseKeySpecific: number,
+): number {
+  bytes.fill(0, offset, offset + SENSE_BYTES);
+  const informationValid = information >= 0 && information <= 0xffff_ffff;
+  bytes[offset] = RESPONSE_CODE_FIXED_CURRENT | (informationValid ? SENSE_VALID : 0);
+  bytes[offset + 2] = senseKey;
+  if (informationValid) view.setUint32(offset + 3, information);
+  bytes[offset + 7] = SENSE_BYTES - 8;
+  bytes[offset + 12] = asc;
+  bytes[offset + 13] = ascq;
+  if (senseKeySpecific >= 0) {
+    bytes[offset + 15] = senseKeySpecific >>> 16;
+    view.setUint16(offset + 16, senseKeySpecific & 0xffff);
+  }
+  return SENSE_BYTES;
+}
+
+/** Descriptor format without descriptors: REQUEST SENSE with DESC=1 (SPC-5 on descriptor format sense data). */
+export const DESCRIPTOR_SENSE_HEADER_BYTES = 8;
+const RESPONSE_CODE_DESCRIPTOR_CURRENT = 0x72;
+
+export function encodeDescriptorSense(
+  bytes: Uint8Array,
+  offset: number,
+  senseKey: number,
+  asc: number,
+  ascq: number,
+): number {
+  bytes.fill(0, offset, offset + DESCRIPTOR_SENSE_HEADER_BYTES);
+  bytes[offset] = RESPONSE_CODE_DESCRIPTOR_CURRENT;
+  bytes[offset + 1] = senseKey;
+  bytes[offset + 2] = asc;
+  bytes[offset + 3] = ascq;
+  return DESCRIPTOR_SENSE_HEADER_BYTES;
+}

@@ -1,0 +1,73 @@
+/**
+ * Unit attention conditions of one I_T nexus (SAM-5): what the initiator has to be told about a unit before it may go on
+ * using it. One instance a session, on the shard that owns the session.
+ *
+ * They are reported oldest first, save that a reset (ASC 29h) goes before all that was pending: it has the highest
+ * precedence in SAM-5's table. The queue of a LUN is bounded; a queue that is full is replaced by one POWER ON, RESET, OR
+ * BUS DEVICE RESET OCCURRED, after which a host reads everything anew anyway.
+ */
+import { POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED } from "./sense.js";
+
+/** Conditions kept per LUN. */
+export const UNIT_ATTENTIONS_PER_LUN_MAX = 16;
+
+const ASC_RESET = 0x29;
+
+export class UnitAttentions {
+  /** LUN -> conditions, each as asc * 256 + ascq, next to report first. A LUN without any has no entry. */
+  readonly #queues = new Map<number, number[]>();
+
+  /** Whether the LUN has something to report. Costs one comparison while no LUN of the session has. */
+  pending(lun: number): boolean {
+    return this.#queues.size !== 0 && this.#queues.has(lun);
+  }
+
+  /** Establishes a condition; one that is pending already stays where it is. */
+  add(lun: number, asc: number, ascq: number): void {
+    const code = (asc << 8) | ascq;
+    const queue = this.#queues.get(lun);
+    if (queue === undefined) {
+      this.#queues.set(lun, [code]);
+      return;
+    }
+    if (queue.includes(code)) return;
+    if (queue.length === UNIT_ATTENTIONS_PER_LUN_MAX) {
+      const reset = POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED;
+      this.#queues.set(lun, [(reset.asc << 8) | reset.ascq]);
+      return;
+    }
+    if (asc === ASC_RESET) queue.splice(firstNoReset(queue), 0, code);
+    else queue.push(code);
+  }
+
+  /** Takes the LUN's next condition, as asc * 256 + ascq, or -1 where none is pending. It is not reported again. */
+  take(lun: number): number {
+    const queue = this.#queues.get(lun);
+    if (queue === undefined) return -1;
+    const code = queue.shift()!;
+    if (queue.length === 0) this.#queues.delete(lun);
+    return code;
+  }
+
+  /** Forgets a condition on all LUNs: REPORT LUNS does so with REPORTED LUNS DATA HAS CHANGED (SPC-5). */
+  withdraw(asc: number, ascq: number): void {
+    const code = (asc << 8) | ascq;
+    for (const [lun, queue] of this.#queues) {
+      const at = queue.indexOf(code);
+      if (at < 0) continue;
+      if (queue.length === 1) this.#queues.delete(lun);
+      else queue.splice(at, 1);
+    }
+  }
+
+  /** Forgets all of a LUN: it is no longer mapped. */
+  clear(lun: number): void {
+    this.#queues.delete(lun);
+  }
+}
+
+function firstNoReset(queue: readonly number[]): number {
+  let at = 0;
+  while (at < queue.length && queue[at]! >>> 8 === ASC_RESET) at++;
+  return at;
+}

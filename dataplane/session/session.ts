@@ -1,0 +1,113 @@
+/**
+ * A session as its shard keeps it: the command window, the tasks, what its initiator may see. All connections of a session
+ * live on one shard, so nothing here is locked.
+ *
+ *     command window (RFC 7143 section 4.2.2.1):
+ *
+ *        executed or executing | next |   held (arrived early)   | not sent yet
+ *       -----------------------+------+--------------------------+-------------
+ *                           ExpCmdSN                         MaxCmdSN
+ *
+ *     MaxCmdSN = ExpCmdSN - 1 + (COMMAND_WINDOW - tasks outstanding): it moves up when a task ends, and never back.
+ */
+import type { Connection } from "../connection/connection.js";
+import { COMMAND_WINDOW } from "../limits.js";
+import type { HandoffRecord, SessionParametersRecord } from "../messages.js";
+import { UnitAttentions } from "../scsi/unit-attention.js";
+import type { LogicalUnit } from "../storage/logical-unit.js";
+import type { Task } from "../task/task.js";
+import { serialAdd, serialLess } from "../wire/serial.js";
+import { TagIndex } from "./tag-index.js";
+
+export interface LunMapping {
+  readonly lun: number;
+  readonly unit: LogicalUnit;
+  readonly readOnly: boolean;
+}
+
+/** A PDU other than a SCSI command that arrived before its turn: a copy of its header and data. */
+export interface HeldPdu {
+  readonly connection: Connection;
+  readonly header: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+export const WINDOW_NEXT = 0;
+export const WINDOW_AHEAD = 1;
+/** Outside the window, or a duplicate: ignored silently. */
+export const WINDOW_OUTSIDE = 2;
+
+export class Session {
+  readonly sessionId: number;
+  readonly initiatorName: string;
+  readonly targetName: string;
+  readonly isid: string;
+  readonly tsih: number;
+  readonly targetPortalGroupTag: number;
+  readonly parameters: SessionParametersRecord;
+  /** LUN -> unit, as this initiator sees it. */
+  readonly luns: Map<number, LunMapping> = new Map();
+  readonly attentions = new UnitAttentions();
+  readonly connections: Connection[] = [];
+
+  expCmdSN: number;
+  maxCmdSN: number;
+  /** CmdSN -> what arrived early; null: it was aborted before its turn. */
+  readonly held: Map<number, Task | HeldPdu | null> = new Map();
+
+  readonly tags = new TagIndex();
+  firstTask: Task | null = null;
+  taskCount = 0;
+  immediateTasks = 0;
+
+  constructor(record: HandoffRecord) {
+    this.sessionId = record.sessionId;
+    this.initiatorName = record.initiatorName;
+    this.targetName = record.targetName;
+    this.isid = record.isid;
+    this.tsih = record.tsih;
+    this.targetPortalGroupTag = record.targetPortalGroupTag;
+    this.parameters = record.session;
+    this.expCmdSN = record.expCmdSN;
+    this.maxCmdSN = serialAdd(record.expCmdSN, COMMAND_WINDOW - 1);
+  }
+
+  /** Where a non-immediate CmdSN stands. */
+  place(cmdSN: number): number {
+    if (cmdSN === this.expCmdSN) return serialLess(this.maxCmdSN, cmdSN) ? WINDOW_OUTSIDE : WINDOW_NEXT;
+    if (serialLess(cmdSN, this.expCmdSN) || serialLess(this.maxCmdSN, cmdSN) || this.held.has(cmdSN)) {
+      return WINDOW_OUTSIDE;
+    }
+    return WINDOW_AHEAD;
+  }
+
+  /** The command at ExpCmdSN is taken. */
+  advance(): void {
+    this.expCmdSN = serialAdd(this.expCmdSN, 1);
+  }
+
+  /** A command that was taken is finished: the window opens by one. */
+  reopen(): void {
+    this.maxCmdSN = serialAdd(this.maxCmdSN, 1);
+  }
+
+  addTask(task: Task): void {
+    task.previousOfSession = null;
+    task.nextOfSession = this.firstTask;
+    if (this.firstTask !== null) this.firstTask.previousOfSession = task;
+    this.firstTask = task;
+    this.tags.add(task.initiatorTaskTag, task.index);
+    this.taskCount++;
+  }
+
+  removeTask(task: Task): void {
+    if (task.previousOfSession !== null) task.previousOfSession.nextOfSession = task.nextOfSession;
+    else this.firstTask = task.nextOfSession;
+    if (task.nextOfSession !== null) task.nextOfSession.previousOfSession = task.previousOfSession;
+    task.previousOfSession = null;
+    task.nextOfSession = null;
+    this.tags.remove(task.initiatorTaskTag);
+    this.taskCount--;
+    if (task.immediate) this.immediateTasks--;
+  }
+}

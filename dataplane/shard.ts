@@ -1,0 +1,97 @@
+/**
+ * A shard: all that one worker thread has, wired together. The parts know each other through this object; what each part
+ * is for stands at its head. The kernel and the clock are reached through `ring` alone.
+ *
+ *     ring completion -> loop -> receiver -> dispatcher -> tasks (scsi/, storage/) -> transmitter -> ring submission
+ */
+import type { ProvidedBuffers, SubmissionCompletionRing } from "io-uring-node";
+import { Arena } from "./arena.js";
+import { SlicePool } from "./buffer/slice-pool.js";
+import { BatchPool } from "./connection/batch.js";
+import type { Connection } from "./connection/connection.js";
+import { ConnectionTable } from "./connection/connection-table.js";
+import { Dispatcher } from "./connection/dispatcher.js";
+import { Lifecycle } from "./connection/lifecycle.js";
+import { Receiver } from "./connection/receiver.js";
+import { Requests } from "./connection/requests.js";
+import { Transmitter } from "./connection/transmitter.js";
+import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
+import type { ShardMessage } from "./messages.js";
+import type { Session } from "./session/session.js";
+import type { LogicalUnit } from "./storage/logical-unit.js";
+import { TaskEngine } from "./task/engine.js";
+import { TaskTable } from "./task/table.js";
+
+/** What `kind` of user_data says that a completion belongs to; `index` numbers it within its table. */
+export const KIND_RECEIVE = 1;
+export const KIND_SEND = 2;
+export const KIND_SLICE = 3;
+export const KIND_TASK = 4;
+export const KIND_WAKE = 5;
+/** Completions that say nothing (cancellations). */
+export const KIND_IGNORED = 6;
+
+/** The group of provided buffers that all receives take from. */
+export const RECEIVE_GROUP = 0;
+
+/** What a shard asks of the thread that it runs on: the rest of the operating system. */
+export interface ShardHost {
+  /** Puts a message into the ring to control; kept by the host while that is full. */
+  post(message: ShardMessage): void;
+  /** shutdown(2) both ways: receives and sends in flight end soon after. */
+  shutdownSocket(fd: number): void;
+  closeSocket(fd: number): void;
+  /** Fills the CRC32Cs of `count` jobs (quadruples offset, length, seed, result) over the arena. */
+  crc32c(jobs: Uint32Array, count: number): void;
+}
+
+export class Shard {
+  readonly ring: SubmissionCompletionRing;
+  readonly host: ShardHost;
+  readonly counters: Float64Array;
+  readonly arena: Arena;
+  readonly receiveArea: number;
+  readonly wakeCell: number;
+  /** Where the header of a held PDU lies while it is executed. */
+  readonly heldHeader: number;
+  readonly batches: BatchPool;
+  readonly slices: SlicePool;
+  readonly tasks: TaskTable;
+  readonly connections: ConnectionTable;
+  readonly sessions: Map<number, Session> = new Map();
+  readonly units: Map<number, LogicalUnit> = new Map();
+  readonly engine: TaskEngine;
+  readonly lifecycle: Lifecycle;
+  readonly receiver: Receiver;
+  readonly requests: Requests;
+  readonly dispatcher: Dispatcher;
+  readonly transmitter: Transmitter;
+  readonly receiveBuffers: ProvidedBuffers;
+  /** Connections to be looked at for their end, after the turn. */
+  readonly closing: Connection[] = [];
+
+  constructor(ring: SubmissionCompletionRing, host: ShardHost, counters: Float64Array, arenaBytes: number) {
+    this.ring = ring;
+    this.host = host;
+    this.counters = counters;
+    this.arena = new Arena(arenaBytes);
+    this.receiveArea = this.arena.take(RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES, 4096);
+    this.wakeCell = this.arena.take(64, 64);
+    this.heldHeader = this.arena.take(64, 64);
+    this.batches = new BatchPool(this.arena);
+    this.connections = new ConnectionTable(this.arena);
+    this.tasks = new TaskTable(this.arena);
+    this.slices = new SlicePool(this.arena);
+    this.receiveBuffers = ring.registerBufferRing(RECEIVE_GROUP, RECEIVE_BUFFERS);
+    for (let id = 0; id < RECEIVE_BUFFERS; id++) {
+      this.receiveBuffers.add(id, this.arena.address(this.receiveArea + id * RECEIVE_BUFFER_BYTES), RECEIVE_BUFFER_BYTES);
+    }
+    this.receiveBuffers.publish();
+    this.transmitter = new Transmitter(this);
+    this.engine = new TaskEngine(this);
+    this.lifecycle = new Lifecycle(this);
+    this.requests = new Requests(this);
+    this.dispatcher = new Dispatcher(this);
+    this.receiver = new Receiver(this);
+  }
+}

@@ -1,0 +1,89 @@
+/** READ: blocks go from the store into slices, a few at a time, and from there to the initiator in order. */
+import type { Slice } from "../buffer/slice.js";
+import type { Connection } from "../connection/connection.js";
+import { COUNTER } from "../counters.js";
+import { CONNECTION_READ_BYTES_MAX, SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
+import { KIND_SLICE, type Shard } from "../shard.js";
+import { PENDING } from "../storage/store.js";
+import type { TaskEngine } from "./engine.js";
+import { PARK_TRANSFER, TASK_ACTIVE, type Task } from "./task.js";
+
+const EIO = -5;
+
+export class ReadTransfer {
+  readonly #shard: Shard;
+  readonly #engine: TaskEngine;
+
+  constructor(shard: Shard, engine: TaskEngine) {
+    this.#shard = shard;
+    this.#engine = engine;
+  }
+
+  start(task: Task): void {
+    const expected = task.expectsDataIn ? task.expectedDataTransferLength : 0;
+    task.transferLength = Math.min(task.transferTotal, expected);
+    if (task.transferLength === 0) this.#engine.good(task);
+    else this.pump(task);
+  }
+
+  /** A connection with little unsent read data may have more. */
+  hasCredit(connection: Connection): boolean {
+    return connection.readBytes < CONNECTION_READ_BYTES_MAX;
+  }
+
+  /** Starts as many reads as buffers, the task's share and the connection's credit allow. */
+  pump(task: Task): void {
+    const connection = task.connection!;
+    const mask = task.unit!.blockLengthBytes - 1;
+    while (task.state === TASK_ACTIVE && task.covered < task.transferLength && task.sliceCount < TASK_SLICES_MAX) {
+      if (task.starved || task.parked !== 0) return;
+      if (!this.hasCredit(connection)) return this.#engine.starve(task);
+      const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
+      // Whole blocks are read, also where the initiator wants only a part of the last one.
+      const storeLength = (length + mask) & ~mask;
+      const slice = this.#shard.slices.acquire(storeLength, task);
+      if (slice === null) return this.#engine.park(task, PARK_TRANSFER);
+      connection.readBytes += slice.capacity;
+      slice.transferOffset = task.covered;
+      slice.length = length;
+      slice.filled = 0;
+      slice.storeLength = storeLength;
+      slice.storeOffset = task.storeStart + task.covered;
+      task.covered += length;
+      this.#engine.append(task, slice);
+      this.#read(task, slice);
+    }
+  }
+
+  completed(task: Task, slice: Slice, result: number): void {
+    if (result <= 0) {
+      const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
+      // Nothing where blocks should be: the file was cut behind our back.
+      this.#engine.fail(task, result === 0 ? EIO : result, lba);
+      return;
+    }
+    slice.storeDone += result;
+    if (slice.storeDone < slice.storeLength) return this.#read(task, slice);
+    slice.filled = slice.length;
+    task.done += slice.length;
+    this.#shard.counters[COUNTER.read_bytes]! += slice.length;
+    this.#engine.queueRead(task);
+  }
+
+  #read(task: Task, slice: Slice): void {
+    const at = slice.storeDone;
+    const result = task.unit!.store.read(
+      slice.offset + at,
+      slice.storeLength - at,
+      slice.storeOffset + at,
+      KIND_SLICE,
+      slice.index,
+    );
+    if (result === PENDING) {
+      slice.storeBusy = true;
+      task.storeBusy++;
+    } else {
+      this.completed(task, slice, result);
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/** The fixed table of a shard's tasks. */
+import type { Arena } from "../arena.js";
+import { assert } from "../assert.js";
+import type { Connection } from "../connection/connection.js";
+import { TASKS_MAX } from "../limits.js";
+import type { Session } from "../session/session.js";
+import {
+  CDB_BYTES_MAX,
+  PARK_NOT,
+  TASK_ACTIVE,
+  TASK_FREE,
+  Task,
+  TRANSFER_NONE,
+} from "./task.js";
+
+const CDB_STRIDE = (CDB_BYTES_MAX + 15) & ~15;
+
+export class TaskTable {
+  readonly tasks: Task[] = [];
+  #free: Task | null = null;
+
+  constructor(arena: Arena) {
+    const cdbs = arena.take(TASKS_MAX * CDB_STRIDE, 64);
+    for (let i = TASKS_MAX - 1; i >= 0; i--) {
+      const task = new Task(i, cdbs + i * CDB_STRIDE);
+      this.tasks[i] = task;
+      task.nextFree = this.#free;
+      this.#free = task;
+    }
+  }
+
+  /** A task in its initial state, linked into its session; null when all are in use. */
+  acquire(session: Session, connection: Connection, initiatorTaskTag: number): Task | null {
+    const task = this.#free;
+    if (task === null) return null;
+    this.#free = task.nextFree;
+    task.nextFree = null;
+    task.state = TASK_ACTIVE;
+    task.connection = connection;
+    task.session = session;
+    task.initiatorTaskTag = initiatorTaskTag;
+    connection.taskCount++;
+    session.addTask(task);
+    return task;
+  }
+
+  /** Unlinks the task and makes its slot free. Its slices and its places in queues are gone already. */
+  release(task: Task): void {
+    assert(task.storeBusy === 0, "a task with store operations in flight is not released");
+    assert(task.firstSlice === null && task.parameters === null, "a released task has no slices");
+    assert(task.parked === PARK_NOT && !task.starved && !task.queued, "a released task waits for nothing");
+    task.session!.removeTask(task);
+    task.connection!.taskCount--;
+    task.state = TASK_FREE;
+    task.connection = null;
+    task.session = null;
+    task.command = null;
+    task.unit = null;
+    task.parameterOffset = -1;
+    task.parameterLength = 0;
+    task.step = 0;
+    task.status = 0;
+    task.transfer = TRANSFER_NONE;
+    task.transferTotal = 0;
+    task.transferLength = 0;
+    task.covered = 0;
+    task.done = 0;
+    task.dataSN = 0;
+    task.burst = 0;
+    task.unsolicited = false;
+    task.overrun = false;
+    task.unsolicitedEnd = -1;
+    task.unsolicitedDataSN = 0;
+    task.outstandingR2T = 0;
+    task.dataLost = false;
+    task.failure = 0;
+    task.operationMemory = -1;
+    task.nextFree = this.#free;
+    this.#free = task;
+    while (task.aborters.length > 0) task.aborters.pop()!.leave();
+  }
+}

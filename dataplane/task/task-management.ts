@@ -1,0 +1,100 @@
+/** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
+import type { Connection } from "../connection/connection.js";
+import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
+import type { Shard } from "../shard.js";
+import type { LogicalUnit } from "../storage/logical-unit.js";
+import { serialInWindow } from "../wire/serial.js";
+import {
+  FUNCTION_ABORT_TASK,
+  FUNCTION_ABORT_TASK_SET,
+  FUNCTION_LOGICAL_UNIT_RESET,
+  type TaskManagementRequestPdu,
+} from "../wire/task-management-request.js";
+import {
+  FUNCTION_RESPONSE_COMPLETE,
+  FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST,
+  FUNCTION_RESPONSE_NOT_SUPPORTED,
+  FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST,
+} from "../wire/task-management-response.js";
+import { Barrier } from "./barrier.js";
+import { TASK_RESPONDING, type Task } from "./task.js";
+
+export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu): void {
+  const session = connection.session!;
+  const tag = pdu.initiatorTaskTag;
+  const respond = (response: number) => shard.requests.managementResponse(connection, tag, response);
+  switch (pdu.function) {
+    case FUNCTION_ABORT_TASK:
+      return abortTask(shard, connection, pdu, respond);
+    case FUNCTION_ABORT_TASK_SET:
+    case FUNCTION_LOGICAL_UNIT_RESET:
+      break;
+    default:
+      return respond(FUNCTION_RESPONSE_NOT_SUPPORTED);
+  }
+  const mapping = session.luns.get(pdu.lun);
+  if (mapping === undefined) return respond(FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST);
+  const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
+  if (pdu.function === FUNCTION_ABORT_TASK_SET) {
+    for (const task of [...tasksOf(session.firstTask)]) {
+      if (task.lun === pdu.lun) abortIfUnanswered(shard, task, barrier);
+    }
+  } else {
+    resetUnit(shard, mapping.unit, session.sessionId, barrier);
+    shard.resets.begin(mapping.unit.unitIndex, session.sessionId, barrier);
+  }
+  barrier.leave();
+}
+
+/**
+ * Aborts all tasks of a unit in all sessions of this shard; `barrier` waits for them. Every other I_T nexus is told
+ * (SAM-5: unit attention for the nexuses that did not ask for the reset).
+ */
+export function resetUnit(shard: Shard, unit: LogicalUnit, bySessionId: number, barrier: Barrier): void {
+  for (const session of shard.sessions.values()) {
+    for (const task of [...tasksOf(session.firstTask)]) {
+      if (task.unit === unit) abortIfUnanswered(shard, task, barrier);
+    }
+    if (session.sessionId === bySessionId) continue;
+    const { asc, ascq } = BUS_DEVICE_RESET_FUNCTION_OCCURRED;
+    for (const mapping of session.luns.values()) {
+      if (mapping.unit === unit) session.attentions.add(mapping.lun, asc, ascq);
+    }
+  }
+}
+
+/** ABORT TASK by the Referenced Task Tag, with the cases of RFC 7143 section 11.6.1. */
+function abortTask(
+  shard: Shard,
+  connection: Connection,
+  pdu: TaskManagementRequestPdu,
+  respond: (response: number) => void,
+): void {
+  const session = connection.session!;
+  const index = session.tags.get(pdu.referencedTaskTag);
+  const task = index < 0 ? null : shard.tasks.tasks[index]!;
+  if (task !== null && task.lunHigh === pdu.lunHigh && task.lunLow === pdu.lunLow) {
+    const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
+    abortIfUnanswered(shard, task, barrier);
+    barrier.leave();
+    return;
+  }
+  const { refCmdSN } = pdu;
+  // Not here yet but within the window: it is taken as received and aborted, so that it is ignored when it comes.
+  if (serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && !session.held.has(refCmdSN) && !pdu.immediateOf(refCmdSN)) {
+    session.held.set(refCmdSN, null);
+    shard.dispatcher.releaseHeld(session);
+    session.reopen();
+    return respond(FUNCTION_RESPONSE_COMPLETE);
+  }
+  respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
+}
+
+/** A task whose response is queued already is complete: the response goes out before ours. */
+function abortIfUnanswered(shard: Shard, task: Task, barrier: Barrier): void {
+  if (task.state !== TASK_RESPONDING) shard.engine.abort(task, barrier);
+}
+
+function* tasksOf(first: Task | null): Generator<Task> {
+  for (let task = first; task !== null; task = task.nextOfSession) yield task;
+}

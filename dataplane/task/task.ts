@@ -1,0 +1,169 @@
+/**
+ * A task: one SCSI command from its arrival to its status. Tasks live in a fixed table (table.ts) and are reused; all
+ * their memory is theirs for good, so that a command allocates nothing.
+ */
+import type { Slice } from "../buffer/slice.js";
+import type { Connection } from "../connection/connection.js";
+import { OUTGOING_RESPONSE, Outgoing } from "../connection/outgoing.js";
+import type { Command } from "../scsi/command.js";
+import type { Session } from "../session/session.js";
+import type { LogicalUnit } from "../storage/logical-unit.js";
+import type { Barrier } from "./barrier.js";
+
+/** CDBs up to this length are kept with the task (16 in the BHS, more in an extended-CDB AHS: RFC 7143 section 11.2.2.3). */
+export const CDB_BYTES_MAX = 260;
+
+export const TASK_FREE = 0;
+/** Arrived ahead of its turn: waits for the CmdSNs before it. */
+export const TASK_HELD = 1;
+/** Being executed: waits for data, a buffer, the store or the control plane. */
+export const TASK_ACTIVE = 2;
+/** Its status is decided, but the store still uses its buffers, or data that the initiator was asked for is still to come (RFC 7143 section 7.8). */
+export const TASK_ENDING = 3;
+/** Ended without a response; waits for the store to let go of its buffers. */
+export const TASK_ABORTED = 4;
+/** Its SCSI Response, or its last Data-In with the status, is queued. */
+export const TASK_RESPONDING = 5;
+
+/** What the transfer of a task does. */
+export const TRANSFER_NONE = 0;
+/** Store to initiator. */
+export const TRANSFER_READ = 1;
+/** Initiator to store. */
+export const TRANSFER_WRITE = 2;
+/** Initiator to memory, compared with what the store holds. */
+export const TRANSFER_COMPARE = 3;
+/** Store to nowhere: VERIFY without data. */
+export const TRANSFER_VERIFY = 4;
+/** Initiator to the parameter buffer. */
+export const TRANSFER_PARAMETERS = 5;
+/** Memory to initiator. */
+export const TRANSFER_REPLY = 6;
+
+/** Why a task is parked. */
+export const PARK_NOT = 0;
+/** `begin` is called again when a buffer is free. */
+export const PARK_BEGIN = 1;
+/** `resume` is called again when a buffer is free. */
+export const PARK_RESUME = 2;
+/** Its transfer goes on when a buffer is free. */
+export const PARK_TRANSFER = 3;
+
+export class Task extends Outgoing {
+  readonly index: number;
+  /** Arena offset of the CDB's copy. */
+  readonly cdb: number;
+  state = TASK_FREE;
+
+  // -- who and what
+  connection: Connection | null = null;
+  session: Session | null = null;
+  command: Command | null = null;
+  /** The unit behind the LUN for this session, or null. */
+  unit: LogicalUnit | null = null;
+  /** The LUN as a number, or -1 where its format is not one that we serve. */
+  lun = -1;
+  /** The LUN field as it came: an R2T repeats it. */
+  lunHigh = 0;
+  lunLow = 0;
+  /** The mapping or the unit is read-only. */
+  readOnly = false;
+  cdbLength = 16;
+  initiatorTaskTag = 0;
+  cmdSN = 0;
+  /** ATTR field of the SCSI Command PDU (RFC 7143 section 11.3.1). */
+  attribute = 0;
+  immediate = false;
+  expectsDataIn = false;
+  expectsDataOut = false;
+  expectedDataTransferLength = 0;
+
+  // -- for the command's own use between `begin` and its end
+  /** Arena offset of the parameter buffer, or -1. */
+  parameterOffset = -1;
+  parameterLength = 0;
+  /** A command of several steps counts them here. */
+  step = 0;
+  /** Block range in work; also the LBA to which a failed transfer's sense refers. */
+  lba = 0;
+  blocks = 0;
+
+  // -- status and sense of CHECK CONDITION (scsi/sense.ts)
+  status = 0;
+  senseKey = 0;
+  asc = 0;
+  ascq = 0;
+  /** INFORMATION field: an LBA or an offset, or -1: not valid. */
+  senseInformation = -1;
+  /** Sense-key-specific bytes of ILLEGAL REQUEST as their 24-bit value (SKSV, C/D, BPV, bit pointer, field pointer), or -1. */
+  senseKeySpecific = -1;
+
+  // -- the transfer (task/read-transfer.ts, task/write-transfer.ts)
+  transfer = TRANSFER_NONE;
+  /** Bytes that the command would move, and bytes that it does move: the lesser of it and what the initiator expects. */
+  transferTotal = 0;
+  transferLength = 0;
+  /** First byte in the store. */
+  storeStart = 0;
+  durable = false;
+  /** Bytes of the transfer for which slices were made, from its start. */
+  covered = 0;
+  /** Bytes that are through: sent (read), or in the store (write). */
+  done = 0;
+  /** Slices in transfer order; `nextToQueue` is the first whose data has not been queued for sending. */
+  nextToQueue: Slice | null = null;
+  firstSlice: Slice | null = null;
+  lastSlice: Slice | null = null;
+  sliceCount = 0;
+  /** The command came with F=0: unsolicited Data-Out PDUs follow. */
+  unsolicited = false;
+  /** Bytes of data that came with the command. */
+  immediateLength = 0;
+  /** Data came with the command for which there was no buffer. */
+  overrun = false;
+  /** The parameter buffer, if there is one. */
+  parameters: Slice | null = null;
+  /** Next DataSN of Data-In, or R2TSN of R2T. */
+  dataSN = 0;
+  /** Bytes since the last F bit in Data-In (RFC 7143 section 13.13). */
+  burst = 0;
+  /** Unsolicited Data-Out PDUs are still to come, up to this offset at most; -1: none. */
+  unsolicitedEnd = -1;
+  unsolicitedDataSN = 0;
+  /** R2Ts that are out and not answered in full. */
+  outstandingR2T = 0;
+  /** Store operations in flight that are this task's own, with those of its slices. */
+  storeBusy = 0;
+  /** A data digest failed, or a data PDU is missing: the task ends with Protocol Service CRC error. */
+  dataLost = false;
+  /** A store operation failed: negative errno of the first; the task ends with it once nothing is in flight. */
+  failure = 0;
+  /** One of the store operations of `resume`: continued if short. */
+  operationOffset = 0;
+  operationLength = 0;
+  operationDone = 0;
+  operationMemory = -1;
+  operationWrites = false;
+
+  // -- queues
+  parked = PARK_NOT;
+  parkedResult = 0;
+  nextParked: Task | null = null;
+  /** Waits for its connection to send what it holds already. */
+  starved = false;
+  nextStarved: Task | null = null;
+  previousOfSession: Task | null = null;
+  nextOfSession: Task | null = null;
+  /** What waits for this task's end (task management, logout). Empty but in an aborted task. */
+  readonly aborters: Barrier[] = [];
+  /** Free list. */
+  nextFree: Task | null = null;
+  /** When the command arrived, microseconds of the ring's clock. */
+  startedUs = 0;
+
+  constructor(index: number, cdb: number) {
+    super(OUTGOING_RESPONSE);
+    this.index = index;
+    this.cdb = cdb;
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * WRITE, COMPARE and parameter lists: data comes from the initiator into slices (with the command, unsolicited, or asked
+ * for by R2T) and goes on to the store, or to the command, slice by slice.
+ *
+ *     transfer: | slice 0: immediate and unsolicited data, then R2T ... | slice 1: R2T ... | not covered yet
+ *               0                                                                          covered    transferLength
+ *
+ * An R2T asks for at most MaxBurstLength and stays within one slice; at most MaxOutstandingR2T are out at a time (RFC 7143
+ * sections 11.8 and 13.17).
+ */
+import { NO_TAG, type Slice } from "../buffer/slice.js";
+import { OUTGOING_R2T } from "../connection/outgoing.js";
+import { COUNTER } from "../counters.js";
+import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
+import { KIND_SLICE, type Shard } from "../shard.js";
+import { PENDING } from "../storage/store.js";
+import { SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
+import type { TaskEngine } from "./engine.js";
+import {
+  PARK_NOT,
+  PARK_TRANSFER,
+  TASK_ACTIVE,
+  type Task,
+  TRANSFER_COMPARE,
+  TRANSFER_PARAMETERS,
+  TRANSFER_WRITE,
+} from "./task.js";
+
+const EIO = -5;
+
+/** A Target Transfer Tag: the slice's index below, its generation above, which never reaches the reserved tag. */
+const TAG_GENERATIONS = 0x7fff;
+
+export class WriteTransfer {
+  readonly #shard: Shard;
+  readonly #engine: TaskEngine;
+
+  constructor(shard: Shard, engine: TaskEngine) {
+    this.#shard = shard;
+    this.#engine = engine;
+  }
+
+  start(task: Task): void {
+    const expected = task.expectsDataOut ? task.expectedDataTransferLength : 0;
+    let length = Math.min(task.transferTotal, expected);
+    if (task.transfer !== TRANSFER_PARAMETERS && length < task.transferTotal) {
+      // No block is written in part.
+      length -= length % task.unit!.blockLengthBytes;
+    }
+    task.transferLength = length;
+    if (length === 0) {
+      // Data that came although none is wanted is dropped with the task.
+      if (task.transfer === TRANSFER_PARAMETERS) task.command!.resume!(task, this.#engine, 0);
+      else this.#engine.good(task);
+      return;
+    }
+    const first = task.firstSlice;
+    if (first !== null) {
+      first.transferOffset = 0;
+      first.length = Math.min(length, first.capacity);
+      task.covered = first.length;
+      task.nextToQueue = null;
+    }
+    this.pump(task);
+  }
+
+  /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
+  pump(task: Task): void {
+    if (task.state !== TASK_ACTIVE || task.parked !== PARK_NOT) return;
+    if (task.unsolicitedEnd >= 0) {
+      if (task.firstSlice === null) this.#expectUnsolicited(task);
+      return;
+    }
+    if (task.dataLost) {
+      if (task.outstandingR2T === 0) this.#engine.failData(task);
+      return;
+    }
+    const maxOutstandingR2T = task.session!.parameters.maxOutstandingR2T;
+    for (let slice = task.firstSlice; slice !== null; ) {
+      const next: Slice | null = slice.nextOfTask;
+      if (slice.filled >= slice.length) {
+        if (!this.#pass(task, slice)) return;
+      } else if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T) {
+        this.#ask(task, slice);
+      }
+      slice = next;
+    }
+    while (
+      task.covered < task.transferLength &&
+      task.sliceCount < TASK_SLICES_MAX &&
+      task.outstandingR2T < maxOutstandingR2T
+    ) {
+      const slice = this.#cover(task);
+      if (slice === null) return;
+      this.#ask(task, slice);
+    }
+  }
+
+  /** A store write has ended. */
+  completed(task: Task, slice: Slice, result: number): void {
+    if (result <= 0) {
+      const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
+      this.#engine.fail(task, result === 0 ? EIO : result, lba);
+      return;
+    }
+    slice.storeDone += result;
+    if (slice.storeDone < slice.storeLength) {
+      this.#write(task, slice);
+      return;
+    }
+    this.#written(task, slice);
+    if (task.done === task.transferLength) this.#engine.good(task);
+    else this.pump(task);
+  }
+
+  #written(task: Task, slice: Slice): void {
+    task.done += slice.length;
+    this.#shard.counters[COUNTER.written_bytes]! += slice.length;
+    this.#unlink(task, slice);
+    this.#shard.slices.release(slice);
+  }
+
+  /** A new slice for the next part of the transfer. Null: the task is parked. */
+  #cover(task: Task): Slice | null {
+    const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
+    const slice = this.#shard.slices.acquire(length, task);
+    if (slice === null) this.#engine.park(task, PARK_TRANSFER);
+    else this.#append(task, slice, length);
+    return slice;
+  }
+
+  /** The first slice, with room for all unsolicited data: it is on its way and cannot be put off. */
+  #expectUnsolicited(task: Task): void {
+    const length = Math.min(SLICE_BYTES_MAX, task.transferLength);
+    const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, Math.max(length, task.unsolicitedEnd)), task);
+    if (slice === null) this.#engine.status(task, SCSI_STATUS_TASK_SET_FULL);
+    else this.#append(task, slice, length);
+  }
+
+  #append(task: Task, slice: Slice, length: number): void {
+    slice.transferOffset = task.covered;
+    slice.length = length;
+    task.covered += length;
+    this.#engine.append(task, slice);
+  }
+
+  #ask(task: Task, slice: Slice): void {
+    const maxBurst = task.session!.parameters.maxBurstLength;
+    slice.generation = slice.generation === TAG_GENERATIONS - 1 ? 0 : slice.generation + 1;
+    slice.tag = slice.generation * 0x10000 + slice.index;
+    slice.requestedEnd = Math.min(slice.length, slice.filled + maxBurst);
+    slice.dataSN = 0;
+    task.outstandingR2T++;
+    task.connection!.solicitedBytes += slice.requestedEnd - slice.filled;
+    slice.outgoingKind = OUTGOING_R2T;
+    this.#shard.transmitter.queue(task.connection!, slice);
+  }
+
+  /** A full slice goes on. False: the task may be gone, or must not go on now. */
+  #pass(task: Task, slice: Slice): boolean {
+    if (slice.storeBusy) return true;
+    switch (task.transfer) {
+      case TRANSFER_PARAMETERS:
+        this.#engine.parametersReceived(task);
+        return false;
+      case TRANSFER_COMPARE:
+        if (slice === task.firstSlice && task.operationMemory < 0) {
+          this.#engine.compareSlice(task, slice);
+          return false;
+        }
+        return true;
+      default:
+        slice.storeLength = slice.length;
+        slice.storeOffset = task.storeStart + slice.transferOffset;
+        slice.storeDone = 0;
+        return this.#write(task, slice);
+    }
+  }
+
+  /** True: the write is on its way, or done with more to come. */
+  #write(task: Task, slice: Slice): boolean {
+    const at = slice.storeDone;
+    const result = task.unit!.store.write(
+      slice.offset + at,
+      slice.storeLength - at,
+      slice.storeOffset + at,
+      task.durable,
+      KIND_SLICE,
+      slice.index,
+    );
+    if (result === PENDING) {
+      slice.storeBusy = true;
+      task.storeBusy++;
+      return true;
+    }
+    this.completed(task, slice, result);
+    return false;
+  }
+
+  #unlink(task: Task, slice: Slice): void {
+    if (task.firstSlice === slice) {
+      this.#engine.unlinkFirst(task);
+    } else {
+      let previous = task.firstSlice!;
+      while (previous.nextOfTask !== slice) previous = previous.nextOfTask!;
+      previous.nextOfTask = slice.nextOfTask;
+      if (task.lastSlice === slice) task.lastSlice = previous;
+      slice.nextOfTask = null;
+      task.sliceCount--;
+    }
+    if (task.transfer === TRANSFER_WRITE) task.nextToQueue = null;
+  }
+}

@@ -1,0 +1,3 @@
+export { Consumer } from "./consumer.js";
+export { allocateRing, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN } from "./layout.js";
+export { Producer } from "./producer.js";

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Admission, type Admitted, type Applicant } from "../../../control/admission.js";
+import { REINSTATEMENT_TIMEOUT_MS } from "../../../control/limits.js";
+import { SessionRegistry, SHARD_NONE } from "../../../control/session-registry.js";
+import {
+  LOGIN_STATUS_OUT_OF_RESOURCES,
+  LOGIN_STATUS_SERVICE_UNAVAILABLE,
+  LOGIN_STATUS_SESSION_DOES_NOT_EXIST,
+} from "../../../dataplane/wire/login-response.js";
+import { AGREEMENT, DETAILS, FakeShards, INITIATOR, silent, TARGET } from "./support/fixtures.js";
+
+const APPLICANT: Applicant = {
+  identity: { initiatorName: INITIATOR, isid: "800000000001", targetName: TARGET, portalGroup: 1 },
+  tsih: 0,
+  cid: 0,
+  agreement: AGREEMENT,
+  details: DETAILS,
+  unitIndexes: [0],
+  isAlive: () => true,
+};
+
+function setUp(shardCount = 1) {
+  const registry = new SessionRegistry(0);
+  const shards = new FakeShards(shardCount);
+  const admission = new Admission(registry, shards, silent);
+  const admitted: Admitted[] = [];
+  const admit = (changes: Partial<Applicant> = {}) =>
+    admission.admit({ ...APPLICANT, ...changes }, (each) => {
+      admitted.push(each);
+      return undefined;
+    });
+  return { registry, shards, admission, admitted, admit };
+}
+
+/** All that can happen without outside help has happened. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a new session is entered and spread over the shards", async () => {
+  const { registry, admitted, admit } = setUp(2);
+  assert.equal(await admit(), undefined);
+  assert.equal(await admit({ identity: { ...APPLICANT.identity, isid: "800000000002" } }), undefined);
+  assert.deepEqual(
+    admitted.map(({ session }) => session.shard),
+    [0, 1],
+  );
+  assert.deepEqual(
+    [...registry.sessions()],
+    admitted.map(({ session }) => session),
+  );
+});
+
+test("what cannot be taken over leaves nothing behind", async () => {
+  const { registry, admission } = setUp();
+  const refusal = { status: LOGIN_STATUS_OUT_OF_RESOURCES, reason: "no descriptor" } as const;
+  assert.equal(await admission.admit(APPLICANT, () => refusal), refusal);
+  assert.deepEqual([...registry.sessions()], []);
+  assert.equal(registry.connectionCount, 0);
+});
+
+describe("session reinstatement", () => {
+  test("the new session begins when the old one has ended", async () => {
+    const { registry, shards, admission, admitted, admit } = setUp();
+    await admit();
+    const old = admitted[0]!;
+    const second = admit();
+    await settle();
+    assert.equal(admitted.length, 1, "the old session has not ended");
+    assert.deepEqual(shards.sent, [
+      { shard: 0, message: { type: "endSession", sessionId: old.session.sessionId, reason: "session reinstatement" } },
+    ]);
+    admission.connectionClosed(old.connection.connectionId);
+    assert.equal(await second, undefined);
+    assert.equal(admitted.length, 2);
+    assert.notEqual(admitted[1]!.session.tsih, old.session.tsih);
+    assert.deepEqual([...registry.sessions()], [admitted[1]!.session]);
+  });
+
+  test("an old session that does not end is not replaced", async (context) => {
+    const { admitted, admit } = setUp();
+    await admit();
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const second = admit();
+    await settle();
+    context.mock.timers.tick(REINSTATEMENT_TIMEOUT_MS);
+    assert.equal((await second)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.equal(admitted.length, 1);
+  });
+
+  test("an old session whose shard dies has ended", async () => {
+    const { admission, admitted, admit } = setUp();
+    await admit();
+    const second = admit();
+    await settle();
+    admission.shardDied(0);
+    assert.equal(await second, undefined);
+    assert.equal(admitted.length, 2);
+  });
+
+  test("logins of one nexus pass one after the other, each ending the one before", async () => {
+    const { registry, shards, admission, admitted, admit } = setUp();
+    shards.onSend = (_shard, message) => {
+      if (message.type !== "endSession") return;
+      const { connections } = registry.session(message.sessionId)!;
+      for (const { connectionId } of [...connections.values()]) admission.connectionClosed(connectionId);
+    };
+    assert.deepEqual(await Promise.all([admit(), admit(), admit()]), [undefined, undefined, undefined]);
+    assert.equal(admitted.length, 3);
+    assert.deepEqual([...registry.sessions()], [admitted[2]!.session]);
+  });
+
+  test("a login that fails for a fault of ours leaves nothing behind, and the next one passes", async () => {
+    const { registry, admission, admitted, admit } = setUp();
+    const failing = admission.admit(APPLICANT, () => {
+      throw new Error("a fault of ours");
+    });
+    const next = admit();
+    await assert.rejects(failing, /a fault of ours/);
+    assert.equal(await next, undefined);
+    assert.deepEqual([...registry.sessions()], [admitted[0]!.session]);
+  });
+
+  test("nobody's session is ended for a connection that is gone", async () => {
+    const { shards, admit } = setUp();
+    await admit();
+    assert.equal((await admit({ isAlive: () => false }))?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.deepEqual(shards.sent, []);
+  });
+});
+
+describe("connection reinstatement", () => {
+  test("the session goes on with the new connection", async () => {
+    const { registry, shards, admission, admitted, admit } = setUp();
+    await admit();
+    const { session, connection } = admitted[0]!;
+    const second = admit({ tsih: session.tsih });
+    await settle();
+    assert.deepEqual(
+      shards.sent.map(({ message }) => message),
+      [{ type: "endConnection", connectionId: connection.connectionId, reason: "connection reinstatement" }],
+    );
+    admission.connectionClosed(connection.connectionId);
+    assert.equal(await second, undefined);
+    assert.equal(admitted[1]!.session, session);
+    assert.notEqual(admitted[1]!.connection.connectionId, connection.connectionId);
+    assert.deepEqual([...registry.sessions()], [session]);
+  });
+
+  test("a session that is lost meanwhile does not exist any more", async () => {
+    const { admission, admitted, admit } = setUp();
+    await admit();
+    const second = admit({ tsih: admitted[0]!.session.tsih });
+    await settle();
+    admission.shardDied(0);
+    assert.equal((await second)?.status, LOGIN_STATUS_SESSION_DOES_NOT_EXIST);
+  });
+});
+
+describe("while a shard is dead", () => {
+  test("logins to the units that it served wait until its operations are over", async () => {
+    const { shards, admitted, admit } = setUp(2);
+    let settled = () => {};
+    shards.settled = new Promise((resolve) => {
+      settled = resolve;
+    });
+    const login = admit();
+    await settle();
+    assert.equal(admitted.length, 0);
+    settled();
+    assert.equal(await login, undefined);
+  });
+
+  test("logins wait for a shard that serves", async () => {
+    const { shards, admitted, admit } = setUp();
+    shards.alive = [];
+    let available = () => {};
+    shards.ready = new Promise((resolve) => {
+      available = resolve;
+    });
+    const login = admit();
+    await settle();
+    assert.equal(admitted.length, 0);
+    shards.alive = [0];
+    available();
+    assert.equal(await login, undefined);
+    assert.equal(admitted[0]!.session.shard, 0);
+  });
+});
+
+describe("discovery sessions", () => {
+  const discovery: Partial<Applicant> = {
+    identity: { ...APPLICANT.identity, targetName: "", portalGroup: "192.0.2.1:3260" },
+    unitIndexes: undefined,
+  };
+
+  test("need no shard", async () => {
+    const { shards, admitted, admit } = setUp();
+    shards.alive = [];
+    shards.ready = new Promise(() => {});
+    assert.equal(await admit(discovery), undefined);
+    assert.equal(admitted[0]!.session.shard, SHARD_NONE);
+  });
+
+  test("are reinstated by closing the old one", async () => {
+    const { registry, admission, admitted, admit } = setUp();
+    await admit(discovery);
+    let closed = 0;
+    admission.registerCloser(admitted[0]!.connection.connectionId, () => closed++);
+    assert.equal(await admit(discovery), undefined);
+    assert.equal(closed, 1);
+    assert.deepEqual([...registry.sessions()], [admitted[1]!.session]);
+  });
+});

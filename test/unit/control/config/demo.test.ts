@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { demoConfiguration } from "../../../../control/config/demo.js";
+import { temporaryFolder } from "./fixture.js";
+
+test("the demo is what the outside may depend on", (t) => {
+  const folder = temporaryFolder(t);
+  const { workers, ...configuration } = demoConfiguration(folder, true);
+  assert.ok(workers >= 1);
+  assert.deepEqual(configuration, {
+    file: join(folder, "demo", "demo.yaml"),
+    portalGroups: [
+      {
+        tag: 1,
+        portals: [
+          { host: "127.0.0.1", port: 3260 },
+          { host: "::1", port: 3260 },
+        ],
+      },
+    ],
+    targets: [
+      {
+        name: "iqn.2026-11.io.ringlun:demo",
+        alias: "Ringlun demo",
+        portalGroups: [1],
+        session: {},
+        auth: null,
+        luns: [{ lun: 0, unit: "demo", readOnly: false }],
+        initiators: null,
+        redirect: null,
+      },
+    ],
+    units: [
+      {
+        name: "demo",
+        id: null,
+        blockLengthBytes: 512,
+        cache: "direct",
+        readOnly: false,
+        removable: false,
+        kind: "file",
+        path: join(folder, "demo", "demo.img"),
+        sizeBytes: 2 ** 30,
+      },
+    ],
+    discoveryAuth: null,
+    http: { listen: { host: "127.0.0.1", port: 9260 } },
+    stateDir: join(folder, "demo", "state"),
+    log: { level: "info" },
+  });
+});
+
+test("the demo can be started again, and without IPv6", (t) => {
+  const folder = temporaryFolder(t);
+  demoConfiguration(folder);
+  writeFileSync(join(folder, "demo", "demo.img"), "");
+  assert.deepEqual(demoConfiguration(folder, false).portalGroups[0]?.portals, [{ host: "127.0.0.1", port: 3260 }]);
+});
+
+test("what is in the demo's way is named", (t) => {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, "demo", "demo.img"), { recursive: true });
+  assert.throws(
+    () => demoConfiguration(folder),
+    /^Error: demo: units\.demo\.file: names .*demo\.img, which is neither/,
+  );
+});

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import fc from "fast-check";
+import { parseIscsiName } from "../../../../control/config/iscsi-name.js";
+
+function normal(text: string): string {
+  const parse = parseIscsiName(text);
+  assert(parse.ok, `${text}: ${JSON.stringify(parse)}`);
+  return parse.name;
+}
+
+function reason(text: string): string {
+  const parse = parseIscsiName(text);
+  assert(!parse.ok, `${text} was accepted`);
+  return parse.reason;
+}
+
+test("the examples of RFC 7143 section 4.2.7 are names", () => {
+  for (const name of [
+    "iqn.2001-04.com.example:storage:diskarrays-sn-a8675309",
+    "iqn.2001-04.com.example",
+    "iqn.2001-04.com.example:storage.tape1.sys1.xyz",
+    "iqn.2001-04.com.example:storage.disk2.sys1.xyz",
+  ]) {
+    assert.equal(normal(name), name);
+  }
+  assert.equal(normal("eui.02004567A425678D"), "eui.02004567a425678d");
+  assert.equal(normal("naa.52004567BA64678D"), "naa.52004567ba64678d");
+  assert.equal(normal("naa.62004567BA64678D0123456789ABCDEF"), "naa.62004567ba64678d0123456789abcdef");
+});
+
+test("names that initiators use are names", () => {
+  for (const name of [
+    "iqn.1993-08.org.debian:01:abc",
+    "iqn.1991-05.com.microsoft:my_host.example",
+    "iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-inq",
+    "iqn.2008-11.org.linux-kvm:123e4567-e89b-42d3-a456-426614174000",
+    "iqn.2026-11.io.ringlun:\u00e4\u00f6\u00fc.\u6771\u4eac",
+  ]) {
+    assert.equal(normal(name), name);
+  }
+});
+
+test("names that mean the same become the same (section 4.2.7.2)", () => {
+  const expected = "iqn.2026-11.io.ringlun:\u00e4k";
+  // Capitals; a decomposed letter; KELVIN SIGN and a full-width K.
+  for (const text of [
+    "IQN.2026-11.IO.Ringlun:\u00c4K",
+    "iqn.2026-11.io.ringlun:a\u0308k",
+    "iqn.2026-11.io.ringlun:\u00e4\u212a",
+    "iqn.2026-11.io.ringlun:\u00e4\uff2b",
+  ]) {
+    assert.equal(normal(text), expected);
+  }
+});
+
+test("a name has at most 223 bytes of UTF-8", () => {
+  const head = "iqn.2026-11.io.ringlun:";
+  assert.equal(Buffer.byteLength(normal(head + "x".repeat(200))), 223);
+  assert.match(reason(head + "x".repeat(201)), /^is 224 bytes long/);
+  normal(`${head}${"\u00e4".repeat(100)}`);
+  assert.match(reason(`${head}x${"\u00e4".repeat(100)}`), /^is 224 bytes long/);
+});
+
+test("what is no name is refused with the reason", () => {
+  assert.match(reason(""), /begins with iqn\., eui\. or naa\.$/);
+  assert.match(reason("disk"), /begins with iqn\., eui\. or naa\.$/);
+  assert.match(reason("iqn."), /not of the form iqn\.YYYY-MM/);
+  assert.match(reason("iqn.2026-1.com.example"), /not of the form/);
+  assert.match(reason("iqn.26-11.com.example"), /not of the form/);
+  assert.match(reason("iqn.2026-11"), /not of the form/);
+  assert.match(reason("iqn.2026-00.com.example"), /month "00": write 01 to 12$/);
+  assert.match(reason("iqn.2026-13.com.example"), /month "13"/);
+  for (const domain of ["com..example", ".com", "com.", "-com.example", "com.example-", "com.ex_ample"]) {
+    assert.match(reason(`iqn.2026-11.${domain}`), /where a reversed domain name belongs/, domain);
+  }
+  assert.match(reason("eui.02004567A425678"), /not eui\. and 16 hexadecimal digits/);
+  assert.match(reason("eui.02004567A425678G"), /not eui\./);
+  assert.match(reason("naa.52004567BA64678D0"), /not naa\. and 16 or 32 hexadecimal digits/);
+});
+
+test("characters that stringprep never puts out are refused", () => {
+  for (const character of " !\"#$%&'()*+,/;<=>?@[\\]^`{|}~\0\t\n\u007f\u0080\u00a0\u200b\u202e\u2028\u3000\u3002\ue000\ud800") {
+    assert.match(reason(`iqn.2026-11.io.ringlun:a${character}b`), /^has ".+" in it/s, JSON.stringify(character));
+  }
+});
+
+test("normal form is a fixed point, and anything else is refused", () => {
+  const texts = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ unit: "grapheme" }).map((text) => `iqn.2026-11.io.ringlun:${text}`),
+    fc.string().map((text) => `IQN.2026-11.${text}`),
+  );
+  fc.assert(
+    fc.property(texts, (text) => {
+      const parse = parseIscsiName(text);
+      if (!parse.ok) return;
+      assert.deepEqual(parseIscsiName(parse.name), parse);
+      assert.ok(Buffer.byteLength(parse.name) <= 223);
+      assert.doesNotMatch(parse.name, /[A-Z\s=,\0]/);
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatLine } from "../../../control/logger.js";
+
+test("a record for people: time, level, message, fields", () => {
+  const line = JSON.stringify({ level: 40, time: Date.UTC(2026, 10, 22, 1, 2, 3, 4), unit: "vm0", n: 3, msg: "look" });
+  assert.equal(formatLine(`${line}\n`), "01:02:03.004 warn  look unit=vm0 n=3");
+});
+
+test("values that could be taken for several are quoted", () => {
+  const line = formatLine(JSON.stringify({ level: 30, time: 0, reason: "a b\nc", peer: "[::1]:3260", msg: "x" }));
+  assert.equal(line, String.raw`00:00:00.000 info  x reason="a b\nc" peer=[::1]:3260`);
+});
+
+test("an error's stack follows on its own lines", () => {
+  const line = formatLine(JSON.stringify({ level: 50, time: 0, err: { stack: "Error: no\n    at x" }, msg: "failed" }));
+  assert.equal(line, "00:00:00.000 error failed\nError: no\n    at x");
+});
+
+test("what is no record is passed through", () => {
+  assert.equal(formatLine("plain words\n"), "plain words");
+});

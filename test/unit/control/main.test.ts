@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { DISCOVERY_KEYS, Initiator, textOf } from "./support/initiator.js";
+
+const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
+
+function folder(context: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "ringlun-main-"));
+  context.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+/** The program, and all that it has said so far. */
+class Program {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #ended: Promise<number | NodeJS.Signals | null>;
+  #wake: () => void = () => {};
+  stdout = "";
+  stderr = "";
+
+  constructor(context: TestContext, cwd: string, ...args: string[]) {
+    this.#child = spawn(process.execPath, [MAIN, ...args], { cwd });
+    this.#child.stdout.setEncoding("utf8").on("data", (text) => this.#say("stdout", text));
+    this.#child.stderr.setEncoding("utf8").on("data", (text) => this.#say("stderr", text));
+    this.#ended = new Promise((resolve) =>
+      this.#child.on("close", (code, signal) => {
+        resolve(code ?? signal);
+        this.#wake();
+      }),
+    );
+    context.after(async () => {
+      this.#child.kill("SIGKILL");
+      await this.#ended;
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Its exit code. */
+  get ended(): Promise<number | NodeJS.Signals | null> {
+    return this.#ended;
+  }
+
+  /** Resolves when it has said this; rejects if it ends without. */
+  async says(stream: "stdout" | "stderr", what: RegExp): Promise<void> {
+    while (!what.test(this[stream])) {
+      if (this.#child.exitCode !== null)
+        throw new Error(`ended with ${this.#child.exitCode}: ${this.stdout}${this.stderr}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #say(stream: "stdout" | "stderr", text: string): void {
+    this[stream] += text;
+    this.#wake();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function configurationText(port: number, ...names: string[]): string {
+  return [
+    `portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]`,
+    "targets:",
+    ...names.map((name) => `  - { name: "iqn.2026-11.io.ringlun:${name}", portalGroups: [1], luns: { 0: disk } }`),
+    "units: { disk: { file: disk.img, size: 1MiB, cache: writeback } }",
+    "workers: 1",
+  ].join("\n");
+}
+
+async function serve(context: TestContext) {
+  const cwd = folder(context);
+  const port = await freePort();
+  writeFileSync(join(cwd, "ringlun.yaml"), configurationText(port, "one"));
+  const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
+  await program.says("stdout", /^ready$/m);
+  return { cwd, port, program };
+}
+
+async function targetsOf(port: number): Promise<string[]> {
+  const initiator = await Initiator.connect({ host: "127.0.0.1", port });
+  await initiator.login({ keys: DISCOVERY_KEYS });
+  initiator.sendText({ SendTargets: "All" });
+  const names = textOf((await initiator.receive())!.data).filter((pair) => pair.startsWith("TargetName="));
+  initiator.close();
+  return names.map((name) => name.replace("TargetName=iqn.2026-11.io.ringlun:", ""));
+}
+
+describe("the command line", () => {
+  test("--version says it and ends", async (context) => {
+    const program = new Program(context, folder(context), "--version");
+    assert.equal(await program.ended, 0);
+    assert.match(program.stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  test("what it does not understand is a usage error: exit 2", async (context) => {
+    for (const args of [["serve"], ["sreve"], ["serve", "--config"], ["--no-such-option"]]) {
+      const program = new Program(context, folder(context), ...args);
+      assert.equal(await program.ended, 2, args.join(" "));
+      assert.equal(program.stdout, "");
+      assert.notEqual(program.stderr, "");
+    }
+  });
+});
+
+describe("a configuration with faults", () => {
+  for (const extra of [[], ["--check"]]) {
+    test(`exit 2, every fault with its line ${extra.join(" ")}`, async (context) => {
+      const cwd = folder(context);
+      writeFileSync(join(cwd, "bad.yaml"), 'bogus: 1\nportalGroups: []\ntargets: [{ name: "no name" }]\n');
+      const program = new Program(context, cwd, "serve", "--config", "bad.yaml", ...extra);
+      assert.equal(await program.ended, 2);
+      assert.equal(program.stdout, "");
+      assert.match(program.stderr, /^bad\.yaml:1:\d+: bogus: /m);
+      assert.match(program.stderr, /^bad\.yaml:3:\d+: targets\[0\]\.name: /m);
+    });
+  }
+
+  test("a file that is not there is a fault too", async (context) => {
+    const program = new Program(context, folder(context), "serve", "--config", "missing.yaml");
+    assert.equal(await program.ended, 2);
+    assert.match(program.stderr, /missing\.yaml/);
+  });
+});
+
+test("--check touches nothing", async (context) => {
+  const cwd = folder(context);
+  writeFileSync(join(cwd, "ringlun.yaml"), configurationText(await freePort(), "one"));
+  const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml", "--check");
+  assert.equal(await program.ended, 0, program.stderr);
+  assert.equal(program.stdout, "");
+});
+
+describe("serving", () => {
+  test("one line `ready`, logs as JSON on standard error, a clean end at SIGTERM", async (context) => {
+    const { port, program } = await serve(context);
+    assert.deepEqual(await targetsOf(port), ["one"]);
+    program.signal("SIGTERM");
+    assert.equal(await program.ended, 0, program.stderr);
+    assert.equal(program.stdout, "ready\n");
+    for (const line of program.stderr.trim().split("\n")) assert.equal(typeof JSON.parse(line).msg, "string");
+  });
+
+  test("SIGINT ends it likewise", async (context) => {
+    const { program } = await serve(context);
+    program.signal("SIGINT");
+    assert.equal(await program.ended, 0, program.stderr);
+  });
+
+  test("a second instance on the same file: exit 1, and the unit is named", async (context) => {
+    const { cwd } = await serve(context);
+    writeFileSync(join(cwd, "second.yaml"), configurationText(await freePort(), "one"));
+    const second = new Program(context, cwd, "serve", "--config", "second.yaml");
+    assert.equal(await second.ended, 1);
+    assert.match(second.stderr, /ringlun: unit disk: .*disk\.img: is in use/);
+    assert.equal(second.stdout, "");
+  });
+
+  test("a portal that cannot listen: exit 1, and the portal is named", async (context) => {
+    const { port } = await serve(context);
+    const cwd = folder(context);
+    writeFileSync(join(cwd, "ringlun.yaml"), configurationText(port, "one"));
+    const second = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
+    assert.equal(await second.ended, 1);
+    assert.match(second.stderr, new RegExp(`ringlun: portal 127\\.0\\.0\\.1:${port} of portal group 1 cannot listen`));
+  });
+
+  test("SIGHUP takes a new target in; a file with faults changes nothing", async (context) => {
+    const { cwd, port, program } = await serve(context);
+    const file = join(cwd, "ringlun.yaml");
+    writeFileSync(file, configurationText(port, "one", "two"));
+    program.signal("SIGHUP");
+    await program.says("stderr", /configuration reloaded/);
+    assert.deepEqual(await targetsOf(port), ["one", "two"]);
+
+    writeFileSync(file, `${configurationText(port, "one")}\nbogus: 1\n`);
+    program.signal("SIGHUP");
+    await program.says("stderr", /configuration not reloaded/);
+    assert.match(program.stderr, /"path":"bogus"/);
+    assert.deepEqual(await targetsOf(port), ["one", "two"]);
+    program.signal("SIGTERM");
+    assert.equal(await program.ended, 0, program.stderr);
+  });
+});

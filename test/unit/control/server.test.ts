@@ -1,0 +1,334 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import type { Configuration, FileUnitConfiguration } from "../../../control/config/schema.js";
+import { Secret } from "../../../control/config/secret.js";
+import { UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX } from "../../../control/limits.js";
+import { PortalError } from "../../../control/reception.js";
+import { Server } from "../../../control/server.js";
+import { UnitError } from "../../../control/units/file-unit.js";
+import { LOGIN_STATUS_AUTHENTICATION_FAILURE, LOGIN_STATUS_NOT_FOUND } from "../../../dataplane/wire/login-response.js";
+import { UNIT_DOES_NOT_DRAIN } from "./support/fake-shard.js";
+import {
+  configuration,
+  INITIATOR,
+  type LogRecords,
+  nullUnit,
+  recordingLogger,
+  TARGET,
+  target,
+} from "./support/fixtures.js";
+import { DISCOVERY_KEYS, Initiator, loginOutcome, textOf } from "./support/initiator.js";
+
+const WORKER = new URL("./support/fake-shard.js", import.meta.url);
+const KEYS = { InitiatorName: INITIATOR, TargetName: TARGET, SessionType: "Normal" };
+
+function folder(context: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "ringlun-server-"));
+  context.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+interface Started {
+  readonly server: Server;
+  readonly seen: LogRecords;
+  readonly configuration: Configuration;
+  connect(): Promise<Initiator>;
+}
+
+async function start(context: TestContext, changes: Partial<Configuration> = {}): Promise<Started> {
+  const { logger, seen } = recordingLogger();
+  const configured = configuration(folder(context), changes);
+  const server = await Server.start(configured, { logger, worker: WORKER, onFatal: () => {} });
+  context.after(() => server.stop(0));
+  const connect = async () => {
+    const initiator = await Initiator.connect(server.portals[0]!.address);
+    context.after(() => initiator.close());
+    return initiator;
+  };
+  return { server, seen, configuration: configured, connect };
+}
+
+async function logIn(
+  connect: () => Promise<Initiator>,
+  keys: Record<string, string> = {},
+  isid = 1,
+): Promise<Initiator> {
+  const initiator = await connect();
+  const outcome = loginOutcome(await initiator.login({ keys: { ...KEYS, ...keys }, isid }));
+  assert.equal(outcome?.status, 0);
+  return initiator;
+}
+
+describe("start", () => {
+  test("everything listens, and initiators find and reach the target", async (context) => {
+    const { server, connect } = await start(context);
+    assert.ok(server.isReady);
+    assert.notEqual(server.portals[0]?.address.port, 0);
+    const discovery = await connect();
+    await discovery.login({ keys: DISCOVERY_KEYS });
+    discovery.sendText({ SendTargets: "All" });
+    assert.equal(textOf((await discovery.receive())!.data)[0], `TargetName=${TARGET}`);
+    await logIn(connect);
+    assert.deepEqual(
+      server.sessions.map(({ shard }) => shard),
+      [-1, 0],
+    );
+    assert.equal(server.unauthenticatedCount, 0);
+  });
+
+  test("several live in one process", async (context) => {
+    const [one, other] = await Promise.all([start(context), start(context)]);
+    await logIn(one.connect);
+    await logIn(other.connect);
+    assert.deepEqual([one.server.sessions.length, other.server.sessions.length], [1, 1]);
+  });
+
+  test("a portal that cannot listen is named, and nothing is left open", async (context) => {
+    const occupied = createServer();
+    context.after(() => occupied.close());
+    await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
+    const { port } = occupied.address() as { port: number };
+    const path = folder(context);
+    const file = { ...fileUnit(path), sizeBytes: 1 << 20 };
+    const portalGroups = [{ tag: 7, portals: [{ host: "127.0.0.1", port }] }];
+    const failing = Server.start(configuration(path, { portalGroups, units: [file] }), {
+      logger: recordingLogger().logger,
+      worker: WORKER,
+    });
+    await assert.rejects(failing, (error: Error) => {
+      assert.ok(error instanceof PortalError);
+      assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${port} of portal group 7 cannot listen: .*EADDRINUSE`));
+      return true;
+    });
+    // Its lock is gone.
+    const { server } = await start(context, { units: [file] });
+    assert.equal(server.units[0]?.name, "disk");
+  });
+
+  test("HTTP that cannot listen is named", async (context) => {
+    const occupied = createServer();
+    context.after(() => occupied.close());
+    await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
+    const { port } = occupied.address() as { port: number };
+    await assert.rejects(start(context, { http: { listen: { host: "127.0.0.1", port } } }), /HTTP on .*EADDRINUSE/);
+  });
+
+  test("a unit that cannot be opened is named", async (context) => {
+    await assert.rejects(
+      start(context, { units: [fileUnit("/no/such/folder")] }),
+      (error) => error instanceof UnitError,
+    );
+  });
+
+  test("what is configured beyond what works is said", async (context) => {
+    const { seen } = await start(context, { targets: [target({ session: { maxConnections: 4 } })] });
+    const record = seen.records.find(({ msg }) => msg === "not supported yet");
+    assert.deepEqual(
+      [record?.target, record?.key, record?.configured, record?.inForce],
+      [TARGET, "maxConnections", 4, 1],
+    );
+  });
+});
+
+describe("sessions", () => {
+  test("a login with the same ISID replaces the session on its shard", async (context) => {
+    const { server, connect } = await start(context);
+    const first = await logIn(connect);
+    const [before] = server.sessions;
+    await logIn(connect);
+    assert.ok(await first.ends());
+    assert.equal(server.sessions.length, 1);
+    assert.notEqual(server.sessions[0]?.tsih, before?.tsih);
+  });
+
+  test("a login with TSIH and CID replaces the connection, and the session stays", async (context) => {
+    const { server, connect } = await start(context);
+    const first = await logIn(connect);
+    const [before] = server.sessions;
+    const second = await connect();
+    const response = await second.login({ keys: KEYS, isid: 1, tsih: before!.tsih });
+    assert.deepEqual(loginOutcome(response), { status: 0, tsih: before!.tsih });
+    assert.ok(await first.ends());
+    assert.deepEqual(server.sessions, [before]);
+  });
+
+  test("they are spread over the shards, and those of a dead shard are gone", async (context) => {
+    const { server, connect } = await start(context, { workers: 2 });
+    const initiators = await Promise.all([1, 2, 3, 4].map((isid) => logIn(connect, {}, isid)));
+    assert.deepEqual(server.sessions.map(({ shard }) => shard).sort(), [0, 0, 1, 1]);
+    const survivors = server.sessions.filter(({ shard }) => shard === 1);
+    const killed = server.shards.kill(0);
+    const ended = Promise.any(initiators.map(async (initiator) => assert.ok(await initiator.ends())));
+    await Promise.all([killed, ended]);
+    assert.deepEqual(server.sessions, survivors);
+    assert.ok(server.isReady);
+    // It can log in again.
+    await logIn(connect, {}, 5);
+    assert.equal(server.sessions.at(-1)?.shard, 0);
+  });
+
+  test("logins wait while operations of a dead shard may still go on", async (context) => {
+    const { server, connect } = await start(context, {
+      units: [nullUnit(), nullUnit(UNIT_DOES_NOT_DRAIN)],
+    });
+    await logIn(connect);
+    void server.shards.kill(0);
+    const initiator = await connect();
+    let answered = false;
+    void initiator.login({ keys: KEYS }).then(() => {
+      answered = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(answered, false);
+    assert.deepEqual(server.sessions, []);
+  });
+});
+
+describe("unauthenticated connections", () => {
+  test("of one peer are bounded; one that logs in or goes makes room", async (context) => {
+    const { server, connect } = await start(context);
+    const silent = await Promise.all(Array.from({ length: UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX }, connect));
+    while (server.unauthenticatedCount < silent.length) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(await (await connect()).ends());
+    assert.equal(loginOutcome(await silent[0]!.login({ keys: KEYS }))?.status, 0);
+    await logIn(connect, {}, 2);
+  });
+});
+
+describe("reload", () => {
+  const other = target({ name: "iqn.2026-11.io.ringlun:other", luns: [{ lun: 0, unit: "second", readOnly: false }] });
+
+  test("new targets and units are served, to sessions that were there nothing happens", async (context) => {
+    const started = await start(context);
+    const initiator = await logIn(started.connect);
+    const before = started.server.sessions;
+    await started.server.reload({
+      ...started.configuration,
+      targets: [target(), other],
+      units: [nullUnit(), nullUnit("second")],
+    });
+    await started.seen.message((text) => text === "unit second");
+    assert.deepEqual(started.server.sessions, before);
+    await logIn(started.connect, { TargetName: other.name });
+    const handoff = await started.seen.message((text) => text.startsWith("handoff") && text.includes(other.name));
+    const unitIndex = started.server.units.find(({ name }) => name === "second")?.unitIndex;
+    assert.ok(String(handoff.msg).includes(`"unitIndex":${unitIndex}`));
+    assert.ok(!initiator.socket.destroyed);
+  });
+
+  test("a target that goes takes its sessions with it, and no others", async (context) => {
+    const started = await start(context, {
+      targets: [target(), other],
+      units: [nullUnit(), nullUnit("second")],
+    });
+    const staying = await logIn(started.connect);
+    const going = await logIn(started.connect, { TargetName: other.name });
+    await started.server.reload({ ...started.configuration, targets: [target()] });
+    assert.ok(await going.ends());
+    assert.deepEqual(
+      started.server.sessions.map(({ identity }) => identity.targetName),
+      [TARGET],
+    );
+    assert.ok(!staying.socket.destroyed);
+    const late = await started.connect();
+    const response = await late.login({ keys: { ...KEYS, TargetName: other.name } });
+    assert.equal(loginOutcome(response)?.status, LOGIN_STATUS_NOT_FOUND);
+  });
+
+  test("a unit that goes takes the sessions with it that have it, and its lock", async (context) => {
+    const path = folder(context);
+    const file = { ...fileUnit(path), name: "second", sizeBytes: 1 << 20 };
+    const started = await start(context, { targets: [target(), other], units: [nullUnit(), file] });
+    await logIn(started.connect);
+    const going = await logIn(started.connect, { TargetName: other.name });
+    await started.server.reload({
+      ...started.configuration,
+      targets: [target(), { ...other, luns: [] }],
+      units: [nullUnit()],
+    });
+    assert.ok(await going.ends());
+    assert.equal(started.server.sessions.length, 1);
+    assert.deepEqual(
+      started.server.units.map(({ name }) => name),
+      ["disk"],
+    );
+    await start(context, { units: [{ ...file, name: "disk" }] });
+  });
+
+  test("an initiator that loses access loses its session; CHAP goes for new logins", async (context) => {
+    const started = await start(context);
+    await logIn(started.connect);
+    const auth = { chap: [{ user: "alice", secret: new Secret(Buffer.alloc(16)) }], mutual: null };
+    await started.server.reload({ ...started.configuration, targets: [target({ auth })] });
+    assert.equal(started.server.sessions.length, 1);
+    const second = await started.connect();
+    const response = await second.login({ keys: KEYS, isid: 2 });
+    assert.equal(loginOutcome(response)?.status, LOGIN_STATUS_AUTHENTICATION_FAILURE);
+    await started.server.reload({ ...started.configuration, targets: [target({ initiators: [] })] });
+    assert.deepEqual(started.server.sessions, []);
+  });
+
+  test("what needs a restart is said, and stays as it was", async (context) => {
+    const started = await start(context);
+    await started.server.reload({
+      ...started.configuration,
+      workers: 9,
+      portalGroups: [],
+      units: [{ ...nullUnit(), readOnly: true }],
+    });
+    const said = started.seen.records.filter(({ msg }) => String(msg).endsWith("needs a restart"));
+    assert.deepEqual(
+      said.map(({ key, unit }) => key ?? unit),
+      ["portalGroups", "workers", "disk"],
+    );
+    assert.equal(started.server.configuration.workers, 1);
+    assert.equal(started.server.units[0]?.readOnly, false);
+    await logIn(started.connect);
+  });
+
+  test("a unit that cannot be opened is missing, and all the rest goes on", async (context) => {
+    const started = await start(context);
+    await started.server.reload({
+      ...started.configuration,
+      units: [nullUnit(), { ...fileUnit("/no/such/folder"), name: "second" }],
+    });
+    const record = started.seen.records.find(({ msg }) => msg === "unit not opened: its LUNs are missing");
+    assert.equal(record?.unit, "second");
+    await logIn(started.connect);
+  });
+});
+
+describe("stop", () => {
+  test("ends sessions and connections, gives the units back, and is done once", async (context) => {
+    const path = folder(context);
+    const file = { ...fileUnit(path), sizeBytes: 1 << 20 };
+    const { server, connect } = await start(context, { units: [file] });
+    const session = await logIn(connect);
+    const silent = await connect();
+    await Promise.all([server.stop(1000), server.stop(1000)]);
+    assert.ok(await session.ends());
+    assert.ok(await silent.ends());
+    assert.deepEqual(server.sessions, []);
+    await assert.rejects(connect());
+    assert.ok(existsSync(file.path));
+    await start(context, { units: [file] });
+  });
+});
+
+function fileUnit(path: string): FileUnitConfiguration {
+  return {
+    kind: "file",
+    name: "disk",
+    id: null,
+    path: join(path, "disk.img"),
+    sizeBytes: null,
+    blockLengthBytes: 512,
+    cache: "writeback",
+    readOnly: false,
+    removable: false,
+  };
+}

@@ -1,0 +1,376 @@
+/**
+ * A fake of what the task engine does for commands: one task, an arena with a guard around each buffer, a disk in memory.
+ * Operations complete one after the other from a queue, never within the call that asked for them.
+ */
+import assert from "node:assert/strict";
+import type { CacheMode } from "../../../../dataplane/messages.js";
+import type { Services } from "../../../../dataplane/scsi/command.js";
+import { dispatch } from "../../../../dataplane/scsi/dispatch.js";
+import {
+  encodeSense,
+  MISCOMPARE_DURING_VERIFY_OPERATION,
+  SENSE_BYTES,
+  storeError,
+} from "../../../../dataplane/scsi/sense.js";
+import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
+import type { Session } from "../../../../dataplane/session/session.js";
+import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
+import type { Store } from "../../../../dataplane/storage/store.js";
+import { Task } from "../../../../dataplane/task/task.js";
+
+const CDB_OFFSET = 48;
+const BUFFER_OFFSET = 4096;
+const BUFFER_BYTES_MAX = 262144;
+const GUARD_BYTES = 4096;
+const ARENA_BYTES = BUFFER_OFFSET + BUFFER_BYTES_MAX + GUARD_BYTES;
+const GUARD = 0xa5;
+/** A larger unit has no more data than this. */
+const DISK_BYTES_MAX = 4 * 1024 * 1024;
+/** What the arena is full of, but for the CDB and the buffer in use. */
+const GUARDED = Buffer.alloc(ARENA_BYTES, GUARD);
+
+export const UUID = "0f6ef6a4-1c69-4d6f-9b0a-5b7b6f1f8c3e";
+export const TARGET_NAME = "iqn.2026-11.io.ringlun:test";
+
+export interface BenchOptions {
+  readonly blockLengthBytes?: 512 | 4096;
+  readonly blocks?: number;
+  readonly thin?: boolean;
+  readonly removable?: boolean;
+  readonly cache?: CacheMode;
+  readonly uuid?: string;
+  readonly luns?: readonly number[];
+  readonly targetPortalGroupTag?: number;
+}
+
+export interface RunOptions {
+  readonly dataOut?: Uint8Array;
+  /** What the initiator expects to send; default: all of `dataOut`. */
+  readonly expectedDataTransferLength?: number;
+  readonly lun?: number;
+  readonly readOnly?: boolean;
+  /** How many times a buffer is asked for in vain. */
+  readonly buffersMissing?: number;
+}
+
+export interface Outcome {
+  readonly status: "good" | "check";
+  readonly data: Uint8Array;
+  readonly sense: Sense | null;
+}
+
+export interface Sense {
+  readonly key: number;
+  readonly asc: number;
+  readonly ascq: number;
+  readonly information: number | null;
+  readonly fieldPointer: string | null;
+}
+
+/** What was asked of the engine or of the store, in order: "read 16 8", "write 0 1 durable". */
+export type Operation = string;
+
+export class Bench implements Services {
+  readonly bytes = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
+  readonly view = new DataView(this.bytes.buffer);
+  readonly unit: LogicalUnit;
+  readonly attentions = new UnitAttentions();
+  readonly disk: Uint8Array;
+  operations: Operation[] = [];
+  /** First word of an operation -> negative errno with which it fails. */
+  readonly failures = new Map<string, number>();
+
+  readonly #session: Session;
+  #dataOut = new Uint8Array(0);
+  #granted = 0;
+  #buffersMissing = 0;
+  #outcome: Outcome | null = null;
+  #queue: (() => void)[] = [];
+  #parked = false;
+
+  constructor(options: BenchOptions = {}) {
+    this.bytes.fill(GUARD);
+    const blockLengthBytes = options.blockLengthBytes ?? 512;
+    const blocks = options.blocks ?? 4096;
+    this.disk = new Uint8Array(Math.min(blocks * blockLengthBytes, DISK_BYTES_MAX));
+    this.unit = new LogicalUnit(
+      {
+        unitIndex: 0,
+        name: "disk",
+        kind: "file",
+        fd: -1,
+        bufferedFd: -1,
+        alignmentBytes: 1,
+        sizeBytes: blocks * blockLengthBytes,
+        blockLengthBytes,
+        cache: options.cache ?? "writeback",
+        readOnly: false,
+        removable: options.removable ?? false,
+        thin: options.thin ?? true,
+        inMemory: true,
+        uuid: options.uuid ?? UUID,
+      },
+      {} as Store,
+    );
+    const luns = new Map((options.luns ?? [0]).map((lun) => [lun, { lun, unit: this.unit, readOnly: false }]));
+    const session = {
+      luns,
+      attentions: this.attentions,
+      targetName: TARGET_NAME,
+      targetPortalGroupTag: options.targetPortalGroupTag ?? 1,
+    };
+    this.#session = session as unknown as Session;
+  }
+
+  /** Runs one command to its end. */
+  run(cdb: readonly number[], options: RunOptions = {}): Outcome {
+    const task = new Task(0, CDB_OFFSET);
+    this.bytes.set(cdb, CDB_OFFSET);
+    task.session = this.#session;
+    task.lun = options.lun ?? 0;
+    task.unit = this.#session.luns.get(task.lun)?.unit ?? null;
+    task.readOnly = options.readOnly ?? false;
+    this.#dataOut = (options.dataOut ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>;
+    task.expectedDataTransferLength = options.expectedDataTransferLength ?? this.#dataOut.length;
+    task.expectsDataOut = this.#dataOut.length > 0;
+    this.#granted = 0;
+    this.#buffersMissing = options.buffersMissing ?? 0;
+    this.#outcome = null;
+    this.operations = [];
+    this.#parked = false;
+    dispatch(task, this);
+    while (this.#parked) {
+      this.#parked = false;
+      task.command!.begin(task, this);
+    }
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) next();
+    assert.ok(this.#outcome !== null, "the command came to an end");
+    this.bytes.fill(GUARD, CDB_OFFSET, CDB_OFFSET + cdb.length);
+    this.bytes.fill(GUARD, BUFFER_OFFSET, BUFFER_OFFSET + this.#granted);
+    assert.equal(GUARDED.compare(this.bytes), 0, "nothing is stored but in the buffer");
+    return this.#outcome;
+  }
+
+  good(_task: Task): void {
+    this.#end({ status: "good", data: new Uint8Array(0), sense: null });
+  }
+
+  reply(task: Task, length: number, allocationLength: number): void {
+    assert.ok(length <= this.#granted, "no more is sent than the buffer holds");
+    const end = task.parameterOffset + Math.min(length, allocationLength);
+    this.#end({ status: "good", data: this.bytes.slice(task.parameterOffset, end), sense: null });
+  }
+
+  checkCondition(task: Task): void {
+    this.#end({ status: "check", data: new Uint8Array(0), sense: decodeSense(task) });
+  }
+
+  status(_task: Task, _status: number): void {
+    assert.fail("no command here ends with another status");
+  }
+
+  parameterBuffer(task: Task, length: number): number {
+    assert.ok(this.#outcome === null);
+    assert.ok(length > 0 && length <= BUFFER_BYTES_MAX);
+    if (this.#buffersMissing > 0) {
+      this.#buffersMissing--;
+      this.#parked = true;
+      return -1;
+    }
+    assert.equal(this.#granted, 0, "one buffer a task");
+    this.#grant(task, length);
+    return task.parameterOffset;
+  }
+
+  readBlocks(task: Task, lba: number, blocks: number): void {
+    this.#transfer(task, `read ${lba} ${blocks}`, lba, blocks, false, () => {
+      this.#end({ status: "good", data: this.#range(lba, blocks).slice(), sense: null });
+    });
+  }
+
+  writeBlocks(task: Task, lba: number, blocks: number, durable: boolean): void {
+    this.#transfer(task, `write ${lba} ${blocks}${durable ? " durable" : ""}`, lba, blocks, true, () => {
+      const medium = this.#range(lba, blocks);
+      medium.set(this.#dataOut.subarray(0, medium.length));
+    });
+  }
+
+  compareBlocks(task: Task, lba: number, blocks: number): void {
+    this.#transfer(task, `compare ${lba} ${blocks}`, lba, blocks, false, () => {
+      const medium = this.#range(lba, blocks);
+      const at = medium.findIndex((byte, i) => byte !== this.#dataOut[i]);
+      if (at < 0) return;
+      Object.assign(task, MISCOMPARE_DURING_VERIFY_OPERATION, { senseInformation: at });
+      this.checkCondition(task);
+    });
+  }
+
+  verifyBlocks(task: Task, lba: number, blocks: number): void {
+    this.#transfer(task, `verify ${lba} ${blocks}`, lba, blocks, false, () => {});
+  }
+
+  receiveParameters(task: Task, length: number): void {
+    if (this.#granted === 0) this.#grant(task, length);
+    assert.ok(length <= this.#granted, "what comes fits into the buffer");
+    const received = Math.min(length, task.expectedDataTransferLength);
+    this.#complete(task, "receive", () => {
+      this.bytes.set(this.#dataOut.subarray(0, received), task.parameterOffset);
+      return received;
+    });
+  }
+
+  flush(task: Task): void {
+    this.#log("flush");
+    this.#complete(task, "flush", () => 0);
+  }
+
+  discard(task: Task, lba: number, blocks: number): void {
+    assert.ok(this.unit.thin);
+    this.#store(task, `discard ${lba} ${blocks}`, lba, blocks, () => this.#range(lba, blocks).fill(0));
+  }
+
+  zero(task: Task, lba: number, blocks: number, keepAllocated: boolean): void {
+    this.#store(task, `zero ${lba} ${blocks}${keepAllocated ? " keep" : ""}`, lba, blocks, () =>
+      this.#range(lba, blocks).fill(0),
+    );
+  }
+
+  storeWrite(task: Task, bufferOffset: number, lba: number, blocks: number, durable: boolean): void {
+    const from = task.parameterOffset + bufferOffset;
+    const length = blocks * this.unit.blockLengthBytes;
+    assert.ok(bufferOffset + length <= this.#granted);
+    this.#store(task, `storeWrite ${lba} ${blocks}${durable ? " durable" : ""}`, lba, blocks, () => {
+      const medium = this.#range(lba, blocks);
+      medium.set(this.bytes.subarray(from, from + medium.length));
+    });
+  }
+
+  storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void {
+    assert.ok(bufferOffset + blocks * this.unit.blockLengthBytes <= this.#granted);
+    this.#store(task, `storeRead ${lba} ${blocks}`, lba, blocks, () =>
+      this.bytes.set(this.#range(lba, blocks), task.parameterOffset + bufferOffset),
+    );
+  }
+
+  #grant(task: Task, length: number): void {
+    task.parameterOffset = BUFFER_OFFSET;
+    this.#granted = length;
+    this.bytes.fill(0, BUFFER_OFFSET, BUFFER_OFFSET + length);
+  }
+
+  #range(lba: number, blocks: number): Uint8Array {
+    const start = lba * this.unit.blockLengthBytes;
+    return this.disk.subarray(start, start + blocks * this.unit.blockLengthBytes);
+  }
+
+  #log(operation: string): void {
+    assert.ok(this.#outcome === null, `${operation} after the end`);
+    this.operations.push(operation);
+  }
+
+  #end(outcome: Outcome): void {
+    assert.ok(this.#outcome === null, "a command ends once");
+    this.#outcome = outcome;
+  }
+
+  #transfer(task: Task, operation: string, lba: number, blocks: number, writes: boolean, move: () => void): void {
+    this.#log(operation);
+    assert.ok(blocks > 0 && lba + blocks <= this.unit.blocks, "what is moved is there");
+    this.#queue.push(() => {
+      const errno = this.failures.get(operation.split(" ")[0]!) ?? 0;
+      if (errno === 0) move();
+      if (this.#outcome !== null) return;
+      if (errno < 0) storeError(task, this, errno, writes);
+      else this.good(task);
+    });
+  }
+
+  #store(task: Task, operation: string, lba: number, blocks: number, act: () => void): void {
+    this.#log(operation);
+    assert.ok(blocks > 0 && lba + blocks <= this.unit.blocks, "what is changed is there");
+    this.#complete(task, operation.split(" ")[0]!, () => {
+      act();
+      return 0;
+    });
+  }
+
+  #complete(task: Task, kind: string, act: () => number): void {
+    this.#queue.push(() => {
+      const result = this.failures.get(kind) ?? act();
+      do {
+        this.#parked = false;
+        task.command!.resume!(task, this, result);
+      } while (this.#parked);
+    });
+  }
+}
+
+/** Through the wire form, so that it is tested with every refusal. */
+export function decodeSense(task: Task): Sense {
+  const bytes = new Uint8Array(64).fill(GUARD);
+  const view = new DataView(bytes.buffer);
+  assert.equal(encodeSense(bytes, view, 8, task), SENSE_BYTES);
+  assert.equal(bytes[8]! & 0x7f, 0x70);
+  assert.equal(bytes[15], 10);
+  assert.equal(bytes[8 + SENSE_BYTES], GUARD);
+  const specific = view.getUint32(22) & 0xff_ffff;
+  return {
+    key: bytes[10]!,
+    asc: bytes[20]!,
+    ascq: bytes[21]!,
+    information: (bytes[8]! & 0x80) !== 0 ? view.getUint32(11) : null,
+    fieldPointer: describeFieldPointer(specific),
+  };
+}
+
+/** "cdb 1.7", "list 2". */
+function describeFieldPointer(specific: number): string | null {
+  if (specific >>> 23 === 0) return null;
+  const place = (specific & 0x40_0000) !== 0 ? "cdb" : "list";
+  const bit = (specific & 0x08_0000) !== 0 ? `.${(specific >>> 16) & 7}` : "";
+  return `${place} ${specific & 0xffff}${bit}`;
+}
+
+export function assertSense(outcome: Outcome, key: number, asc: number, ascq: number): Sense {
+  assert.equal(outcome.status, "check");
+  const sense = outcome.sense!;
+  assert.deepEqual([sense.key, sense.asc, sense.ascq], [key, asc, ascq]);
+  return sense;
+}
+
+export function assertInvalidFieldInCdb(outcome: Outcome, fieldPointer: string): void {
+  assert.equal(assertSense(outcome, 5, 0x24, 0).fieldPointer, `cdb ${fieldPointer}`);
+}
+
+export function assertOutOfRange(outcome: Outcome, information: number | null): void {
+  assert.equal(assertSense(outcome, 5, 0x21, 0).information, information);
+}
+
+export function u16(value: number): number[] {
+  return [(value >>> 8) & 0xff, value & 0xff];
+}
+
+export function u32(value: number): number[] {
+  return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+}
+
+export function u64(value: number | bigint): number[] {
+  const big = BigInt(value);
+  return [...u32(Number(big >> 32n)), ...u32(Number(big & 0xffff_ffffn))];
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+/** Bytes of hexadecimal text; spaces do not count. */
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ""), "hex"));
+}
+
+/** Data that is different at every block and nowhere zero. */
+export function pattern(length: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = ((i * 7 + (i >>> 9) * 13 + seed * 31) % 255) + 1;
+  return bytes;
+}

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Services } from "../../../../dataplane/scsi/command.js";
+import {
+  encodeDescriptorSense,
+  encodeSense,
+  invalidFieldInCdb,
+  invalidFieldInParameterList,
+  lbaOutOfRange,
+  SENSE_BYTES,
+  storeError,
+} from "../../../../dataplane/scsi/sense.js";
+import { COMMANDS } from "../../../../dataplane/scsi/table.js";
+import { Task } from "../../../../dataplane/task/task.js";
+import { decodeSense, hex } from "./bench.js";
+
+function ended(end: (task: Task, services: Services) => void): Task {
+  const task = new Task(0, 0);
+  task.senseInformation = 0x1234;
+  task.senseKeySpecific = 0x123456;
+  let ends = 0;
+  const services = {
+    checkCondition(which: Task) {
+      assert.equal(which, task);
+      ends++;
+    },
+  };
+  end(task, services as Services);
+  assert.equal(ends, 1);
+  return task;
+}
+
+function encoded(task: Task): string {
+  const bytes = new Uint8Array(24).fill(0xff);
+  assert.equal(encodeSense(bytes, new DataView(bytes.buffer), 3, task), SENSE_BYTES);
+  assert.equal(hex(bytes.subarray(0, 3)) + hex(bytes.subarray(21)), "ffffffffffff");
+  return hex(bytes.subarray(3, 21));
+}
+
+test("fixed format: a field pointer into the CDB, with and without a bit", () => {
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInCdb(task, services, 2))),
+    "700005000000000a000000002400" + "00c00002",
+  );
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInCdb(task, services, 1, 7))),
+    "700005000000000a000000002400" + "00cf0001",
+  );
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInCdb(task, services, 15, 0))),
+    "700005000000000a000000002400" + "00c8000f",
+  );
+});
+
+test("fixed format: a field pointer into the parameter list, and none beyond its 16 bits", () => {
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInParameterList(task, services, 0x1234, 5))),
+    "700005000000000a000000002600" + "008d1234",
+  );
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInParameterList(task, services, 0xffff))),
+    "700005000000000a000000002600" + "0080ffff",
+  );
+  assert.equal(
+    encoded(ended((task, services) => invalidFieldInParameterList(task, services, 0x1_0000))),
+    "700005000000000a000000002600" + "00000000",
+  );
+});
+
+test("fixed format: INFORMATION is valid only if it fits into 32 bits", () => {
+  const at = (lba: number) => encoded(ended((task, services) => lbaOutOfRange(task, services, lba)));
+  assert.equal(at(0), "f00005000000000a00000000210000000000");
+  assert.equal(at(0xffff_ffff), "f00005ffffffff0a00000000210000000000");
+  assert.equal(at(0x1_0000_0000), "700005000000000a00000000210000000000");
+  assert.equal(at(Number.MAX_SAFE_INTEGER), "700005000000000a00000000210000000000");
+  assert.equal(at(-1), "700005000000000a00000000210000000000");
+});
+
+test("descriptor format without descriptors", () => {
+  const bytes = new Uint8Array(10).fill(0xff);
+  assert.equal(encodeDescriptorSense(bytes, 1, 6, 0x29, 0x07), 8);
+  assert.equal(hex(bytes), "ff7206290700000000ff");
+});
+
+const READ_10 = COMMANDS.find((command) => command.name === "READ(10)")!;
+const WRITE_10 = COMMANDS.find((command) => command.name === "WRITE(10)")!;
+
+function storeFailed(command: typeof READ_10, errno: number, writes?: boolean) {
+  const task = ended((task, services) => {
+    task.command = command;
+    task.lba = 0x4711;
+    storeError(task, services, errno, writes);
+  });
+  const { key, asc, ascq, information } = decodeSense(task);
+  return [key, asc, ascq, information];
+}
+
+test("a store's errno becomes the condition that the initiator can act upon", () => {
+  const EIO = -5;
+  assert.deepEqual(storeFailed(READ_10, EIO), [3, 0x11, 0, 0x4711]);
+  assert.deepEqual(storeFailed(WRITE_10, EIO), [3, 0x0c, 0, 0x4711]);
+  assert.deepEqual(storeFailed(READ_10, EIO, true), [3, 0x0c, 0, 0x4711]);
+  assert.deepEqual(storeFailed(READ_10, -61), [3, 0x11, 0, 0x4711]);
+  for (const full of [-28, -122]) assert.deepEqual(storeFailed(WRITE_10, full), [7, 0x27, 0x07, null]);
+  for (const denied of [-30, -13, -1]) {
+    assert.deepEqual(storeFailed(WRITE_10, denied), [7, 0x27, 0, null]);
+    assert.deepEqual(storeFailed(READ_10, denied), [4, 0x44, 0, null]);
+  }
+  assert.deepEqual(storeFailed(WRITE_10, -9), [4, 0x44, 0, null]);
+});
