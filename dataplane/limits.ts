@@ -16,11 +16,11 @@ export const IMMEDIATE_TASKS_MAX = 32;
 /** The largest buffer class: one slice of a transfer. A longer command moves as several slices. */
 export const SLICE_BYTES_MAX = 262144;
 
-/** Buffer classes: data bytes of one slice, and the share of the arena that the class gets. A class that is empty borrows from the next larger one. */
+/** Buffer classes: data bytes of one slice, and the share that the class gets of the arena, less its fixed parts. A class that is empty borrows from the next larger one. */
 export const SLICE_CLASSES = [
-  { dataBytes: 4096, arenaShare: 0.18 },
-  { dataBytes: 65536, arenaShare: 0.22 },
-  { dataBytes: SLICE_BYTES_MAX, arenaShare: 0.44 },
+  { dataBytes: 4096, arenaShare: 0.2 },
+  { dataBytes: 65536, arenaShare: 0.25 },
+  { dataBytes: SLICE_BYTES_MAX, arenaShare: 0.54 },
 ] as const;
 
 /** Slices that one task keeps in flight: enough to have the store and the network busy at once. */
@@ -58,10 +58,14 @@ export const HELD_MAX = COMMAND_WINDOW;
 /** Longest wait in one `enter`: a thread can always be stopped, and clocks are looked at this often. Milliseconds. */
 export const ENTER_WAIT_MS_MAX = 1000;
 
+/** Entries of the ring's queues. A full submission queue is submitted at once; completions that do not fit wait in the kernel. */
+export const SQ_ENTRIES = 4096;
+export const CQ_ENTRIES = 16384;
+
 /** How often connections are looked over for silence. Microseconds. */
 export const SWEEP_INTERVAL_US = 1_000_000;
 
-assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 0.86, "the classes leave room for the rest of the arena");
+assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
 assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
 assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");

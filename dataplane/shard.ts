@@ -16,11 +16,16 @@ import { Receiver } from "./connection/receiver.js";
 import { Requests } from "./connection/requests.js";
 import { Transmitter } from "./connection/transmitter.js";
 import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
-import type { ShardMessage } from "./messages.js";
+import type { ShardMessage, UnitRecord } from "./messages.js";
+
 import type { Session } from "./session/session.js";
-import type { LogicalUnit } from "./storage/logical-unit.js";
+import { FileStore } from "./storage/file-store.js";
+import { LogicalUnit } from "./storage/logical-unit.js";
+import { NullStore } from "./storage/null-store.js";
+import type { SynchronousFiles } from "./storage/store.js";
 import { TaskEngine } from "./task/engine.js";
 import { TaskTable } from "./task/table.js";
+import { UnitResets } from "./task/unit-resets.js";
 
 /** What `kind` of user_data says that a completion belongs to; `index` numbers it within its table. */
 export const KIND_RECEIVE = 1;
@@ -43,6 +48,7 @@ export interface ShardHost {
   closeSocket(fd: number): void;
   /** Fills the CRC32Cs of `count` jobs (quadruples offset, length, seed, result) over the arena. */
   crc32c(jobs: Uint32Array, count: number): void;
+  readonly files: SynchronousFiles;
 }
 
 export class Shard {
@@ -66,9 +72,12 @@ export class Shard {
   readonly requests: Requests;
   readonly dispatcher: Dispatcher;
   readonly transmitter: Transmitter;
+  readonly resets: UnitResets;
   readonly receiveBuffers: ProvidedBuffers;
   /** Connections to be looked at for their end, after the turn. */
   readonly closing: Connection[] = [];
+  /** The slices are registered with the ring as a fixed buffer. */
+  fixedBuffers = false;
 
   constructor(ring: SubmissionCompletionRing, host: ShardHost, counters: Float64Array, arenaBytes: number) {
     this.ring = ring;
@@ -93,5 +102,15 @@ export class Shard {
     this.requests = new Requests(this);
     this.dispatcher = new Dispatcher(this);
     this.receiver = new Receiver(this);
+    this.resets = new UnitResets(this);
+  }
+
+  /** A unit that sessions may be given from now on. */
+  addUnit(record: UnitRecord): void {
+    const store =
+      record.kind === "null"
+        ? new NullStore(this.arena)
+        : new FileStore(this.ring, this.arena, this.host.files, record, this.fixedBuffers);
+    this.units.set(record.unitIndex, new LogicalUnit(record, store));
   }
 }

@@ -17,7 +17,7 @@ export class SlicePool {
 
   constructor(arena: Arena) {
     const start = arena.take(0, PAGE_BYTES);
-    const budget = arena.bytes.length;
+    const budget = arena.left();
     let end = start;
     for (const [classIndex, { dataBytes, arenaShare }] of SLICE_CLASSES.entries()) {
       // One page in front of each: the front room must not touch a neighbour's data, and data is page-aligned.

@@ -191,7 +191,7 @@ export class Dispatcher {
     }
     if (!immediate) session.advance();
     this.#shard.engine.start(task);
-    if (session.held.size > 0) this.#releaseHeld(session);
+    if (session.held.size > 0) this.releaseHeld(session);
   }
 
   #fillTask(task: Task, pdu: ScsiCommandPdu, connection: Connection): void {
@@ -248,7 +248,7 @@ export class Dispatcher {
         session.advance();
         session.reopen();
         this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
-        if (session.held.size > 0) this.#releaseHeld(session);
+        if (session.held.size > 0) this.releaseHeld(session);
         return;
       case WINDOW_AHEAD: {
         if (session.held.size >= HELD_MAX) return;
@@ -267,7 +267,7 @@ export class Dispatcher {
   }
 
   /** Executes what was held for as long as there is no gap. */
-  #releaseHeld(session: Session): void {
+  releaseHeld(session: Session): void {
     for (;;) {
       const next = session.held.get(session.expCmdSN);
       if (next === undefined) return;

@@ -152,7 +152,7 @@ export class Transmitter {
     }
     this.#jobCount = 0;
     while (connection.queueHead !== null && this.#room(batch)) {
-      const node = connection.queueHead;
+      const node: Outgoing = connection.queueHead;
       if (!this.#emit(connection, batch, node)) break;
       connection.queueHead = node.next;
       if (node.next === null) connection.queueTail = null;

@@ -7,6 +7,12 @@
 /** The result comes through the ring. */
 export const PENDING = 0x7fffffff;
 
+/** Reads and writes that need not wait for a device, as plain system calls. Results: bytes, or a negative errno. */
+export interface SynchronousFiles {
+  read(fd: number, address: number, length: number, fileOffset: number): number;
+  write(fd: number, address: number, length: number, fileOffset: number): number;
+}
+
 export interface Store {
   /** Reads `length` bytes at `fileOffset` into the arena. Short reads come back short: the caller continues them. */
   read(arenaOffset: number, length: number, fileOffset: number, kind: number, index: number): number;

@@ -3,7 +3,7 @@ import type { Connection } from "../connection/connection.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
-import { serialInWindow } from "../wire/serial.js";
+import { serialInWindow, serialLess } from "../wire/serial.js";
 import {
   FUNCTION_ABORT_TASK,
   FUNCTION_ABORT_TASK_SET,
@@ -81,7 +81,11 @@ function abortTask(
   }
   const { refCmdSN } = pdu;
   // Not here yet but within the window: it is taken as received and aborted, so that it is ignored when it comes.
-  if (serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && !session.held.has(refCmdSN) && !pdu.immediateOf(refCmdSN)) {
+  const isOnItsWay =
+    serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) &&
+    serialLess(refCmdSN, pdu.cmdSN) &&
+    !session.held.has(refCmdSN);
+  if (isOnItsWay) {
     session.held.set(refCmdSN, null);
     shard.dispatcher.releaseHeld(session);
     session.reopen();

@@ -1,0 +1,131 @@
+/**
+ * The loop of a shard: one `enter` a turn submits what the last turn queued and waits; the completions are worked off;
+ * then everything that became ready is queued for the next `enter`.
+ *
+ *     enter -> completions -> messages of control -> parked tasks -> sends -> closing connections -> enter
+ */
+import { unreachable } from "./assert.js";
+import { COUNTER } from "./counters.js";
+import { ENTER_WAIT_MS_MAX } from "./limits.js";
+import type { ControlMessage } from "./messages.js";
+import {
+  KIND_IGNORED,
+  KIND_RECEIVE,
+  KIND_SEND,
+  KIND_SLICE,
+  KIND_TASK,
+  KIND_WAKE,
+  type Shard,
+} from "./shard.js";
+import { Barrier } from "./task/barrier.js";
+import { resetUnit } from "./task/task-management.js";
+
+const WAKE_BYTES = 8;
+/** A reset that came from another shard: no session of this one asked for it. */
+const NO_SESSION = -1;
+
+export class Loop {
+  readonly #shard: Shard;
+  readonly #wakeFd: number;
+  #awake = true;
+
+  /** `wakeFd`: an eventfd that control signals when it has put messages into our ring. */
+  constructor(shard: Shard, wakeFd: number) {
+    this.#shard = shard;
+    this.#wakeFd = wakeFd;
+    this.#listen();
+  }
+
+  /** One turn. Returns true if control has signalled since the last one: there may be messages for `handle`. */
+  turn(): boolean {
+    const { ring, counters } = this.#shard;
+    ring.enter(1, ENTER_WAIT_MS_MAX);
+    counters[COUNTER.turns]!++;
+    let completions = 0;
+    while (ring.next()) {
+      completions++;
+      this.#complete(ring.kind, ring.index, ring.result, ring.completionFlags);
+    }
+    counters[COUNTER.completions]! += completions;
+    const awake = this.#awake;
+    this.#awake = false;
+    return awake;
+  }
+
+  /** The second half of a turn, after the messages of control. */
+  finish(): void {
+    const shard = this.#shard;
+    shard.lifecycle.sweep();
+    shard.engine.retryParked();
+    shard.transmitter.flush();
+    shard.receiver.publish();
+    const { closing } = shard;
+    while (closing.length > 0) shard.lifecycle.drain(closing.pop()!);
+  }
+
+  /** A message of control. */
+  handle(message: ControlMessage): void {
+    const shard = this.#shard;
+    switch (message.type) {
+      case "unit":
+        return shard.addUnit(message.unit);
+      case "connection":
+        return shard.lifecycle.attach(message.record);
+      case "endSession": {
+        const session = shard.sessions.get(message.sessionId);
+        if (session !== undefined) shard.lifecycle.closeSession(session, message.reason);
+        return;
+      }
+      case "endConnection": {
+        const connection = shard.lifecycle.connection(message.connectionId);
+        if (connection !== undefined) shard.lifecycle.close(connection, message.reason);
+        return;
+      }
+      case "textReply": {
+        const connection = shard.lifecycle.connection(message.connectionId);
+        if (connection !== undefined) shard.requests.textReply(connection, message.exchange, message.text);
+        return;
+      }
+      case "resetUnit": {
+        const { exchange } = message;
+        const barrier = new Barrier(() => shard.host.post({ type: "done", exchange }));
+        const unit = shard.units.get(message.unitIndex);
+        if (unit !== undefined) resetUnit(shard, unit, NO_SESSION, barrier);
+        barrier.leave();
+        return;
+      }
+      case "unitResetDone":
+        return shard.resets.done(message.exchange);
+      case "stop":
+        return shard.lifecycle.stop(message.graceMs);
+      default:
+        message satisfies never;
+    }
+  }
+
+  #complete(kind: number, index: number, result: number, flags: number): void {
+    const shard = this.#shard;
+    switch (kind) {
+      case KIND_RECEIVE:
+        return shard.receiver.received(shard.connections.connections[index]!, result, flags);
+      case KIND_SEND:
+        return shard.transmitter.sent(shard.connections.connections[index]!, result);
+      case KIND_SLICE:
+        return shard.engine.sliceCompleted(shard.slices.slices[index]!, result);
+      case KIND_TASK:
+        return shard.engine.taskCompleted(shard.tasks.tasks[index]!, result);
+      case KIND_WAKE:
+        this.#awake = true;
+        return this.#listen();
+      case KIND_IGNORED:
+        return;
+      default:
+        return unreachable("completion kind", kind);
+    }
+  }
+
+  #listen(): void {
+    const { ring, arena, wakeCell } = this.#shard;
+    ring.read(this.#wakeFd, arena.address(wakeCell), WAKE_BYTES, 0, 0, KIND_WAKE, 0);
+  }
+}

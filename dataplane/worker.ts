@@ -1,0 +1,123 @@
+/** The thread of a shard: opens the ring, and gives the shard what it needs of the operating system. */
+import {
+  adviseHugePages,
+  closeSync,
+  crc32cBatch,
+  isMemoryLockLimit,
+  preadSync,
+  pwriteSync,
+  Ring,
+  SHUT_RDWR,
+  shutdownSync,
+  threadCpuUs,
+} from "io-uring-node";
+import { Consumer, Producer } from "sharedarraybuffer-ring";
+import { COUNTER } from "./counters.js";
+import { CQ_ENTRIES, SQ_ENTRIES } from "./limits.js";
+import { Loop } from "./loop.js";
+import type { ControlMessage, ShardMessage, ShardTask } from "./messages.js";
+import { Shard, type ShardHost } from "./shard.js";
+import type { SynchronousFiles } from "./storage/store.js";
+
+/** CPU time is looked at only every so many turns: it costs a system call. */
+const CPU_TIME_TURNS = 256;
+
+class ThreadHost implements ShardHost {
+  readonly files: SynchronousFiles = {
+    read: preadSync,
+    write: (fd, address, length, fileOffset) => pwriteSync(fd, address, length, fileOffset, 0),
+  };
+  readonly #producer: Producer;
+  readonly #descriptors: Uint8Array;
+  /** Messages for which the ring to control had no room, oldest first. */
+  readonly #backlog: Uint8Array[] = [];
+  arena: Uint8Array = new Uint8Array();
+
+  constructor(task: ShardTask) {
+    this.#producer = new Producer(task.toControl);
+    this.#descriptors = new Uint8Array(task.descriptors);
+  }
+
+  post(message: ShardMessage): void {
+    const record = new TextEncoder().encode(JSON.stringify(message));
+    if (this.#backlog.length > 0 || !this.#producer.write(record)) this.#backlog.push(record);
+  }
+
+  flush(): void {
+    let count = 0;
+    while (count < this.#backlog.length && this.#producer.write(this.#backlog[count]!)) count++;
+    if (count > 0) this.#backlog.splice(0, count);
+  }
+
+  get isFlushed(): boolean {
+    return this.#backlog.length === 0;
+  }
+
+  shutdownSocket(fd: number): void {
+    shutdownSync(fd, SHUT_RDWR);
+  }
+
+  /** The number may be somebody else's as soon as it is closed: it leaves the table of what is ours before. */
+  closeSocket(fd: number): void {
+    this.#descriptors[fd] = 0;
+    closeSync(fd);
+  }
+
+  crc32c(jobs: Uint32Array, count: number): void {
+    crc32cBatch(this.arena, jobs, count);
+  }
+}
+
+/** Piscina's task. Returns only when control has asked the shard to stop and all of its connections are gone. */
+export default function run(task: ShardTask): void {
+  const ring = Ring.open({
+    entries: SQ_ENTRIES,
+    cqEntries: CQ_ENTRIES,
+    drained: new Int32Array(task.drained),
+  });
+  const host = new ThreadHost(task);
+  const shard = new Shard(ring, host, new Float64Array(task.counters), task.arenaBytes);
+  host.arena = shard.arena.bytes;
+  adviseHugePages(shard.arena.bytes);
+  registerSlices(ring, shard);
+  for (const unit of task.units) shard.addUnit(unit);
+  const messages = new Consumer(task.toShard);
+  const loop = new Loop(shard, task.wakeFd);
+  host.post({ type: "ready" });
+
+  for (let turn = 0; ; turn++) {
+    if (loop.turn()) {
+      while (messages.next()) {
+        // A copy: the decoder takes no shared memory.
+        const record = messages.bytes.slice(messages.offset, messages.offset + messages.length);
+        messages.release();
+        loop.handle(JSON.parse(new TextDecoder().decode(record)) as ControlMessage);
+      }
+    }
+    loop.finish();
+    host.flush();
+    if (turn % CPU_TIME_TURNS === 0) shard.counters[COUNTER.cpu_microseconds] = threadCpuUs();
+    if (shard.lifecycle.stopped && host.isFlushed) break;
+  }
+  ring.close();
+  host.post({ type: "stopped" });
+}
+
+/** Fixed buffers save the kernel the look-up of pages at each I/O; without them all works the same, a little slower. */
+function registerSlices(ring: Ring, shard: Shard): void {
+  const { regionOffset, regionLength } = shard.slices;
+  try {
+    ring.registerBuffers([{ address: shard.arena.address(regionOffset), length: regionLength }]);
+    shard.fixedBuffers = true;
+  } catch (error) {
+    if (!isMemoryLockLimit(error)) throw error;
+    shard.host.post({
+      type: "log",
+      level: "warn",
+      message:
+        "buffers not registered with the ring: RLIMIT_MEMLOCK is too low. It works without, a little slower; " +
+        "to change it: ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit",
+      fields: { bytes: regionLength },
+    });
+  }
+}
