@@ -8,15 +8,7 @@ import { unreachable } from "./assert.js";
 import { COUNTER } from "./counters.js";
 import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
-import {
-  KIND_IGNORED,
-  KIND_RECEIVE,
-  KIND_SEND,
-  KIND_SLICE,
-  KIND_TASK,
-  KIND_WAKE,
-  type Shard,
-} from "./shard.js";
+import { KIND_IGNORED, KIND_RECEIVE, KIND_SEND, KIND_SLICE, KIND_TASK, KIND_WAKE, type Shard } from "./shard.js";
 import { Barrier } from "./task/barrier.js";
 import { resetUnit } from "./task/task-management.js";
 

@@ -110,13 +110,23 @@ export type ControlMessage =
 /** From a shard to control. */
 export type ShardMessage =
   | { readonly type: "ready" }
-  | { readonly type: "connectionClosed"; readonly connectionId: number; readonly sessionId: number; readonly reason: string }
+  | {
+      readonly type: "connectionClosed";
+      readonly connectionId: number;
+      readonly sessionId: number;
+      readonly reason: string;
+    }
   /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply`. */
   | { readonly type: "text"; readonly connectionId: number; readonly exchange: number; readonly text: string }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
   | { readonly type: "done"; readonly exchange: number }
-  | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Readonly<Record<string, string | number | boolean>> }
+  | {
+      readonly type: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number | boolean>>;
+    }
   | { readonly type: "stopped" };
 
 /** What a shard's worker thread is started with (Piscina's task, structured clone: the SharedArrayBuffers are shared). */

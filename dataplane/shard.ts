@@ -93,7 +93,11 @@ export class Shard {
     this.slices = new SlicePool(this.arena);
     this.receiveBuffers = ring.registerBufferRing(RECEIVE_GROUP, RECEIVE_BUFFERS);
     for (let id = 0; id < RECEIVE_BUFFERS; id++) {
-      this.receiveBuffers.add(id, this.arena.address(this.receiveArea + id * RECEIVE_BUFFER_BYTES), RECEIVE_BUFFER_BYTES);
+      this.receiveBuffers.add(
+        id,
+        this.arena.address(this.receiveArea + id * RECEIVE_BUFFER_BYTES),
+        RECEIVE_BUFFER_BYTES,
+      );
     }
     this.receiveBuffers.publish();
     this.transmitter = new Transmitter(this);

@@ -1,7 +1,7 @@
 /** The fixed table of a shard's connections. */
 import type { Arena } from "../arena.js";
 import { CONNECTIONS_MAX } from "../limits.js";
-import { Connection, CONNECTION_FREE, HEADER_AREA_BYTES } from "./connection.js";
+import { CONNECTION_FREE, Connection, HEADER_AREA_BYTES } from "./connection.js";
 
 export class ConnectionTable {
   /** Made when first needed; an index, once used, keeps its place in the arena. */

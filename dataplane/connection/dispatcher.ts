@@ -34,8 +34,8 @@ import {
   REJECT_REASON_TASK_IN_PROGRESS,
   REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS,
 } from "../wire/reject.js";
-import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
+import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { serialLess } from "../wire/serial.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";

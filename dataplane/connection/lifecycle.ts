@@ -10,7 +10,7 @@ import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
 import { BHS_LENGTH } from "../wire/bhs.js";
-import { type Connection, CONNECTION_CLOSING, CONNECTION_OPEN } from "./connection.js";
+import { CONNECTION_CLOSING, CONNECTION_OPEN, type Connection } from "./connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_R2T, OUTGOING_REPLY, type Outgoing } from "./outgoing.js";
 import { Reply, STAMP_STATUS } from "./reply.js";
 

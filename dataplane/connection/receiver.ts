@@ -22,8 +22,8 @@ import { DIRECT_RECEIVE_BYTES_MIN, HEADER_RECEIVE_BYTES, RECEIVE_BUFFER_BYTES } 
 import { KIND_IGNORED, KIND_RECEIVE, RECEIVE_GROUP, type Shard } from "../shard.js";
 import { BHS_LENGTH, paddedLength } from "../wire/bhs.js";
 import {
-  type Connection,
   CONNECTION_OPEN,
+  type Connection,
   RECEIVE_DATA,
   RECEIVE_HEADER,
   RECEIVE_TRAILER,
@@ -200,7 +200,10 @@ export class Receiver {
   }
 
   #headerComplete(connection: Connection, header: number, length: number): void {
-    if (connection.headerDigest && !this.#digestMatches(header, length - DIGEST_BYTES, header + length - DIGEST_BYTES)) {
+    if (
+      connection.headerDigest &&
+      !this.#digestMatches(header, length - DIGEST_BYTES, header + length - DIGEST_BYTES)
+    ) {
       this.#shard.counters[COUNTER.digest_errors]!++;
       // The length in the header may be wrong too: where the next PDU starts is unknown (RFC 7143 section 7.8).
       this.#shard.lifecycle.close(connection, "header digest error");

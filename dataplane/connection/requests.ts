@@ -7,6 +7,7 @@ import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
 import { TEXT_BYTES_MAX } from "../limits.js";
 import type { Shard } from "../shard.js";
+import { Barrier } from "../task/barrier.js";
 import { manageTasks } from "../task/task-management.js";
 import {
   BHS_LENGTH,
@@ -38,8 +39,7 @@ import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TaskManagementResponsePdu } from "../wire/task-management-response.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { TextResponsePdu } from "../wire/text-response.js";
-import { Barrier } from "../task/barrier.js";
-import { type Connection, CONNECTION_OPEN } from "./connection.js";
+import { CONNECTION_OPEN, type Connection } from "./connection.js";
 import { Reply, STAMP_CURRENT, STAMP_STATUS } from "./reply.js";
 
 export class Requests {

@@ -15,17 +15,12 @@ import type { Task } from "../task/task.js";
 import { BHS_LENGTH, FLAG_FINAL, paddedLength, TargetPdu } from "../wire/bhs.js";
 import { DataInPdu, FLAG_STATUS } from "../wire/data-in.js";
 import { R2tPdu } from "../wire/r2t.js";
-import {
-  FLAG_OVERFLOW,
-  FLAG_UNDERFLOW,
-  SCSI_STATUS_CHECK_CONDITION,
-  ScsiResponsePdu,
-} from "../wire/scsi-response.js";
+import { FLAG_OVERFLOW, FLAG_UNDERFLOW, SCSI_STATUS_CHECK_CONDITION, ScsiResponsePdu } from "../wire/scsi-response.js";
 import { serialAdd } from "../wire/serial.js";
 import { type Batch, CELL_SENSE, CELL_TRAILER } from "./batch.js";
-import { type Connection, CONNECTION_OPEN } from "./connection.js";
+import { CONNECTION_OPEN, type Connection } from "./connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_R2T, OUTGOING_REPLY, OUTGOING_RESPONSE, type Outgoing } from "./outgoing.js";
-import { Reply, STAMP_STATUS } from "./reply.js";
+import { type Reply, STAMP_STATUS } from "./reply.js";
 
 const SEND_FLAGS = MSG_NOSIGNAL | MSG_WAITALL;
 /** Per PDU at most: header digest, data, padding. */

@@ -37,7 +37,13 @@ export class FileStore implements Store {
   /** The slices are registered with the ring. */
   readonly #fixed: boolean;
 
-  constructor(ring: SubmissionCompletionRing, arena: Arena, files: SynchronousFiles, record: UnitRecord, fixed: boolean) {
+  constructor(
+    ring: SubmissionCompletionRing,
+    arena: Arena,
+    files: SynchronousFiles,
+    record: UnitRecord,
+    fixed: boolean,
+  ) {
     this.#ring = ring;
     this.#arena = arena;
     this.#files = files;

@@ -53,7 +53,8 @@ export class DataOut {
     // A PDU without data has no sink, and none to miss.
     const kept = digestValid && (slice !== null || length === 0);
     if (pdu.targetTransferTag === RESERVED_TAG) {
-      if (task.unsolicitedEnd < 0) return this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
+      if (task.unsolicitedEnd < 0)
+        return this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
       if (kept && slice !== null) slice.filled += length;
       else if (!kept) task.dataLost = true;
       task.unsolicitedDataSN = serialAdd(pdu.dataSN, 1);

@@ -23,11 +23,7 @@ import {
 } from "../scsi/sense.js";
 import { KIND_TASK, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
-import {
-  SCSI_STATUS_CHECK_CONDITION,
-  SCSI_STATUS_GOOD,
-  SCSI_STATUS_TASK_SET_FULL,
-} from "../wire/scsi-response.js";
+import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { Barrier } from "./barrier.js";
 import { DataOut } from "./data-out.js";
 import { ReadTransfer } from "./read-transfer.js";

@@ -4,14 +4,7 @@ import { assert } from "../assert.js";
 import type { Connection } from "../connection/connection.js";
 import { TASKS_MAX } from "../limits.js";
 import type { Session } from "../session/session.js";
-import {
-  CDB_BYTES_MAX,
-  PARK_NOT,
-  TASK_ACTIVE,
-  TASK_FREE,
-  Task,
-  TRANSFER_NONE,
-} from "./task.js";
+import { CDB_BYTES_MAX, PARK_NOT, TASK_ACTIVE, TASK_FREE, Task, TRANSFER_NONE } from "./task.js";
 
 const CDB_STRIDE = (CDB_BYTES_MAX + 15) & ~15;
 
