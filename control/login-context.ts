@@ -1,6 +1,6 @@
 /** What the login machine asks, answered from the configuration and the registry for the connections of one portal. */
 import { randomBytes } from "node:crypto";
-import { MAX_RECV_DATA_SEGMENT_LENGTH } from "../dataplane/limits.js";
+import { MAX_RECV_DATA_SEGMENT_LENGTH, SLICE_BYTES_MAX } from "../dataplane/limits.js";
 import {
   LOGIN_STATUS_AUTHORIZATION_FAILURE,
   LOGIN_STATUS_NOT_FOUND,
@@ -117,7 +117,7 @@ function authRequirement(auth: AuthConfiguration | null): AuthRequirement {
 
 /**
  * What this target negotiates: the defaults, what is configured, and never more than works: one connection a session, no
- * error recovery within it, data segments that the data plane takes.
+ * error recovery within it, data segments that the data plane takes, unsolicited data that fits into one slice.
  */
 export function sessionLimits(settings: SessionSettings): SessionLimits {
   const wished = { ...SESSION_LIMITS_DEFAULT, ...settings };
@@ -126,5 +126,6 @@ export function sessionLimits(settings: SessionSettings): SessionLimits {
     maxConnections: 1,
     errorRecoveryLevel: 0,
     maxRecvDataSegmentLength: Math.min(wished.maxRecvDataSegmentLength, MAX_RECV_DATA_SEGMENT_LENGTH),
+    firstBurstLength: Math.min(wished.firstBurstLength, SLICE_BYTES_MAX),
   };
 }

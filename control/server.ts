@@ -44,6 +44,9 @@ export class HttpError extends Error {
   override readonly name = "HttpError";
 }
 
+/** Keys of which less may be in force than is configured. */
+const LIMITED_KEYS = ["maxConnections", "errorRecoveryLevel", "maxRecvDataSegmentLength", "firstBurstLength"] as const;
+
 export class Server {
   readonly #logger: Logger;
   readonly #units: Units;
@@ -188,7 +191,7 @@ export class Server {
   /** What is configured and does not work yet is said once, not hidden. */
   #warnOfLimits({ targets }: Configuration): void {
     for (const { name, session } of targets) {
-      for (const key of ["maxConnections", "errorRecoveryLevel"] as const) {
+      for (const key of LIMITED_KEYS) {
         const inForce = sessionLimits(session)[key];
         const configured = session[key] ?? inForce;
         if (configured > inForce) this.#logger.warn({ target: name, key, configured, inForce }, "not supported yet");

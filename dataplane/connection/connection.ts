@@ -69,6 +69,8 @@ export class Connection {
   batch: Batch | null = null;
   dirty = false;
   waitsForBatch = false;
+  /** Most bytes of one slice of a READ: so many that its Data-In PDUs always fit into one batch. */
+  readSliceBytes = 0;
   /** Read data in buffers: in the store's hands, queued, or being sent. */
   readBytes = 0;
   starvedHead: Task | null = null;

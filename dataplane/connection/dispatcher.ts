@@ -217,7 +217,8 @@ export class Dispatcher {
       bytes.copyWithin(task.cdb + CDB_LENGTH, rest, rest + task.cdbLength - CDB_LENGTH);
     }
     const slice = connection.sink;
-    if (slice !== null && connection.sinkOwned) {
+    task.unwantedData = task.expectsDataOut ? task.expectsDataIn : connection.dataLength > 0;
+    if (slice !== null && connection.sinkOwned && !task.unwantedData) {
       slice.task = task;
       slice.filled = connection.dataLength;
       task.firstSlice = slice;

@@ -3,8 +3,9 @@
  * and given up only when the kernel holds nothing of them and their tasks are gone. Control hears of the end last, so that
  * no write of a dead connection can land after its initiator has logged in again.
  */
+import { PAGE_BYTES } from "../arena.js";
 import { COUNTER } from "../counters.js";
-import { SWEEP_INTERVAL_US } from "../limits.js";
+import { READ_SLICE_PDUS_MAX, SLICE_BYTES_MAX, SWEEP_INTERVAL_US } from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
 import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -64,6 +65,7 @@ export class Lifecycle {
     connection.maxReceive = record.connection.maxRecvDataSegmentLength;
     // A segment that is not the last of its data needs no padding if it is a whole number of words.
     connection.maxSend = record.connection.maxSendDataSegmentLength & ~3;
+    connection.readSliceBytes = readSliceBytes(connection.maxSend, record.session.maxBurstLength);
     connection.pingIntervalUs = record.pingIntervalMs * 1000;
     connection.statSN = record.statSN;
     connection.lastReceiveUs = shard.ring.nowUs;
@@ -193,4 +195,10 @@ export class Lifecycle {
   #report(connectionId: number, sessionId: number, reason: string): void {
     this.#shard.host.post({ type: "connectionClosed", connectionId, sessionId, reason });
   }
+}
+
+/** Whole pages, so that slices start where blocks do. Both lengths are 512 at least (RFC 7143 sections 13.12 and 13.13). */
+function readSliceBytes(maxSend: number, maxBurstLength: number): number {
+  const bytes = Math.min(maxSend, maxBurstLength) * READ_SLICE_PDUS_MAX;
+  return Math.min(SLICE_BYTES_MAX, bytes - (bytes % PAGE_BYTES));
 }

@@ -119,7 +119,7 @@ export class Transmitter {
     connection.readBytes -= batch.readBytes;
     const closes = batch.closesConnection;
     this.#shard.batches.release(batch);
-    if (this.#waiting.length > 0) this.#markDirty(this.#waiting.shift()!);
+    this.#offerBatch();
     if (connection.state !== CONNECTION_OPEN) {
       this.#shard.lifecycle.drain(connection);
     } else if (!complete) {
@@ -129,6 +129,15 @@ export class Transmitter {
     } else {
       if (connection.queueHead !== null) this.#markDirty(connection);
       if (connection.starvedHead !== null) this.#shard.engine.feed(connection);
+    }
+  }
+
+  /** A batch is free: the longest waiting connection may have it. */
+  #offerBatch(): void {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (next.state !== CONNECTION_OPEN) continue;
+      this.#markDirty(next);
+      return;
     }
   }
 
@@ -225,6 +234,8 @@ export class Transmitter {
     const session = connection.session!;
     const pdu = this.#dataIn;
     const maxBurst = session.parameters.maxBurstLength;
+    if (batch.pdus > 0 && slice.sent === 0 && !fits(batch, slice.length, Math.min(connection.maxSend, maxBurst)))
+      return false;
     while (slice.sent < slice.length) {
       if (!this.#room(batch)) return false;
       const length = Math.min(connection.maxSend, slice.length - slice.sent, maxBurst - task.burst);
@@ -379,6 +390,12 @@ export class Transmitter {
       this.#arena.view.setUint32(this.#jobStores[i]!, this.#jobs[i * JOB_WORDS + 3]!, true);
     }
   }
+}
+
+/** Whether all PDUs of a slice have room: one for each full segment, one more for each end of a sequence among them. */
+function fits(batch: Batch, length: number, segment: number): boolean {
+  const pdus = length <= segment ? 2 : 3 * Math.ceil(length / segment);
+  return batch.pdus + pdus <= BATCH_PDUS_MAX;
 }
 
 /** O and U of a response (RFC 7143 section 11.4.5.1): what the command would move against what the initiator expects. */

@@ -17,6 +17,8 @@ import type { Services } from "../scsi/command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
   endWithInformation,
+  endWithSense,
+  INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   MISCOMPARE_DURING_VERIFY_OPERATION,
   SENSE_KEY_ABORTED_COMMAND,
   storeError,
@@ -76,6 +78,8 @@ export class TaskEngine implements Services {
   start(task: Task): void {
     task.state = TASK_ACTIVE;
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
+    // No command of ours moves data both ways, and none that takes no data gets any.
+    if (task.unwantedData) return endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
     dispatch(task, this);
   }
 
@@ -106,6 +110,7 @@ export class TaskEngine implements Services {
     if (count === 0) return this.good(task);
     const slice = task.parameters!;
     task.parameters = null;
+    task.connection!.readBytes += slice.capacity;
     task.transferLength = count;
     task.covered = count;
     slice.transferOffset = 0;
@@ -163,6 +168,8 @@ export class TaskEngine implements Services {
   }
 
   receiveParameters(task: Task, length: number): void {
+    // A command that works on more than it receives has made the buffer itself.
+    if (task.parameters === null && this.parameterBuffer(task, length) < 0) return;
     task.transfer = TRANSFER_PARAMETERS;
     task.transferTotal = length;
     this.#writes.start(task);
@@ -218,7 +225,9 @@ export class TaskEngine implements Services {
   sliceSent(task: Task, slice: Slice): void {
     assert(task.firstSlice === slice, "slices are sent in order");
     this.unlinkFirst(task);
-    if (slice.transferOffset + slice.length === task.transferLength) this.#finish(task);
+    // A READ that has failed behind this slice.
+    if (task.state === TASK_ENDING) this.settle(task);
+    else if (slice.transferOffset + slice.length === task.transferLength) this.#finish(task);
     else if (task.transfer === TRANSFER_READ && task.covered < task.transferLength) this.#reads.pump(task);
   }
 
@@ -320,7 +329,7 @@ export class TaskEngine implements Services {
   /** A store operation failed: the task ends with the sense for it, once all of its operations are back. */
   fail(task: Task, errno: number, lba: number): void {
     task.lba = lba;
-    task.transferTotal = Math.min(task.transferTotal, task.done);
+    if (task.transfer !== TRANSFER_READ) task.transferTotal = Math.min(task.transferTotal, task.done);
     storeError(task, this, errno);
   }
 
@@ -336,13 +345,9 @@ export class TaskEngine implements Services {
 
   /** All parameters of a command are in its buffer. */
   parametersReceived(task: Task): void {
-    const slice = this.unlinkFirst(task);
-    task.nextToQueue = null;
-    task.parameters = slice;
-    task.parameterOffset = slice.offset;
-    task.parameterLength = slice.length;
+    task.parameterLength = task.done;
     task.transfer = TRANSFER_NONE;
-    task.command!.resume!(task, this, slice.length);
+    task.command!.resume!(task, this, task.done);
   }
 
   /** The data of a slice of COMPARE is there: the store's is read next to it. */
@@ -396,7 +401,13 @@ export class TaskEngine implements Services {
     const connection = task.connection!;
     const sink = connection.sink;
     if (sink !== null && !connection.sinkOwned && sink.task === task) return;
-    if (task.state === TASK_ENDING && (task.unsolicitedEnd >= 0 || task.outstandingR2T > 0)) return;
+    if (task.state === TASK_ENDING) {
+      if (task.unsolicitedEnd >= 0 || task.outstandingR2T > 0 || this.#anyQueued(task)) return;
+      // What a failed READ has sent before: all up to the first slice that is left.
+      if (task.transfer === TRANSFER_READ && task.firstSlice !== null) {
+        task.transferTotal = Math.min(task.transferTotal, task.firstSlice.transferOffset);
+      }
+    }
     while (task.firstSlice !== null) this.#release(connection, task, this.unlinkFirst(task));
     task.nextToQueue = null;
     if (task.parameters !== null) {
@@ -433,7 +444,7 @@ export class TaskEngine implements Services {
   }
 
   #release(connection: Connection, task: Task, slice: Slice): void {
-    if (task.transfer === TRANSFER_READ) connection.readBytes -= slice.capacity;
+    if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) connection.readBytes -= slice.capacity;
     this.#shard.slices.release(slice);
   }
 

@@ -2,7 +2,7 @@
 import type { Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
 import { COUNTER } from "../counters.js";
-import { CONNECTION_READ_BYTES_MAX, SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
+import { CONNECTION_READ_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
 import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import type { TaskEngine } from "./engine.js";
@@ -38,7 +38,7 @@ export class ReadTransfer {
     while (task.state === TASK_ACTIVE && task.covered < task.transferLength && task.sliceCount < TASK_SLICES_MAX) {
       if (task.starved || task.parked !== 0) return;
       if (!this.hasCredit(connection)) return this.#engine.starve(task);
-      const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
+      const length = Math.min(connection.readSliceBytes, task.transferLength - task.covered);
       // Whole blocks are read, also where the initiator wants only a part of the last one.
       const storeLength = (length + mask) & ~mask;
       const slice = this.#shard.slices.acquire(storeLength, task);

@@ -62,11 +62,11 @@ export class TaskTable {
     task.burst = 0;
     task.unsolicited = false;
     task.overrun = false;
+    task.unwantedData = false;
     task.unsolicitedEnd = -1;
     task.unsolicitedDataSN = 0;
     task.outstandingR2T = 0;
     task.dataLost = false;
-    task.failure = 0;
     task.operationMemory = -1;
     task.nextFree = this.#free;
     this.#free = task;

@@ -119,6 +119,8 @@ export class Task extends Outgoing {
   unsolicited = false;
   /** Bytes of data that came with the command. */
   immediateLength = 0;
+  /** Data came, or is announced, that the command's direction has no use for. */
+  unwantedData = false;
   /** Data came with the command for which there was no buffer. */
   overrun = false;
   /** The parameter buffer, if there is one. */
@@ -136,8 +138,6 @@ export class Task extends Outgoing {
   storeBusy = 0;
   /** A data digest failed, or a data PDU is missing: the task ends with Protocol Service CRC error. */
   dataLost = false;
-  /** A store operation failed: negative errno of the first; the task ends with it once nothing is in flight. */
-  failure = 0;
   /** One of the store operations of `resume`: continued if short. */
   operationOffset = 0;
   operationLength = 0;

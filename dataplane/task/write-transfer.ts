@@ -16,15 +16,7 @@ import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import { SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { TaskEngine } from "./engine.js";
-import {
-  PARK_NOT,
-  PARK_TRANSFER,
-  TASK_ACTIVE,
-  type Task,
-  TRANSFER_COMPARE,
-  TRANSFER_PARAMETERS,
-  TRANSFER_WRITE,
-} from "./task.js";
+import { PARK_NOT, PARK_TRANSFER, TASK_ACTIVE, type Task, TRANSFER_COMPARE, TRANSFER_PARAMETERS } from "./task.js";
 
 const EIO = -5;
 
@@ -161,7 +153,7 @@ export class WriteTransfer {
     if (slice.storeBusy) return true;
     switch (task.transfer) {
       case TRANSFER_PARAMETERS:
-        this.#engine.parametersReceived(task);
+        this.#keep(task, slice);
         return false;
       case TRANSFER_COMPARE:
         if (slice === task.firstSlice && task.operationMemory < 0) {
@@ -175,6 +167,17 @@ export class WriteTransfer {
         slice.storeDone = 0;
         return this.#write(task, slice);
     }
+  }
+
+  /** A part of the parameters goes into the task's buffer. */
+  #keep(task: Task, slice: Slice): void {
+    const to = task.parameterOffset + slice.transferOffset;
+    this.#engine.bytes.copyWithin(to, slice.offset, slice.offset + slice.length);
+    task.done += slice.length;
+    this.#unlink(task, slice);
+    this.#shard.slices.release(slice);
+    if (task.done === task.transferLength) this.#engine.parametersReceived(task);
+    else this.pump(task);
   }
 
   /** True: the write is on its way, or done with more to come. */
@@ -208,6 +211,6 @@ export class WriteTransfer {
       slice.nextOfTask = null;
       task.sliceCount--;
     }
-    if (task.transfer === TRANSFER_WRITE) task.nextToQueue = null;
+    task.nextToQueue = null;
   }
 }
