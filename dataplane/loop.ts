@@ -30,8 +30,9 @@ export class Loop {
 
   /** One turn. Returns true if control has signalled since the last one: there may be messages for `handle`. */
   turn(): boolean {
-    const { ring, counters } = this.#shard;
-    ring.enter(1, ENTER_WAIT_MS_MAX);
+    const { ring, counters, transmitter, engine } = this.#shard;
+    const immediate = transmitter.takeImmediateSends();
+    ring.enter(engine.hasParked ? 1 : 1 + immediate, ENTER_WAIT_MS_MAX);
     counters[COUNTER.turns]!++;
     let completions = 0;
     while (ring.next()) {

@@ -92,8 +92,8 @@ export class Batch {
     return this.arena.words[word]! + this.arena.words[word + 1]! * 4294967296;
   }
 
-  /** Moves past `count` bytes that the kernel took; true when all are sent. */
-  advance(count: number): boolean {
+  /** Moves past `count` bytes that the kernel took. */
+  advance(count: number): void {
     this.bytes -= count;
     const words = this.arena.words;
     let left = count;
@@ -111,7 +111,6 @@ export class Batch {
       words[word + 2] = length - left;
       left = 0;
     }
-    return this.bytes === 0;
   }
 
   get single(): boolean {

@@ -3,7 +3,7 @@
  * they are made into PDUs and leave with one sendmsg. This is the ONE place that stamps StatSN, ExpCmdSN and MaxCmdSN and
  * that computes digests of what is sent.
  */
-import { MSG_NOSIGNAL, MSG_WAITALL } from "io-uring-node";
+import { errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL } from "io-uring-node";
 import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
 import { NO_TAG, type Slice } from "../buffer/slice.js";
@@ -22,7 +22,9 @@ import { CONNECTION_OPEN, type Connection } from "./connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_R2T, OUTGOING_REPLY, OUTGOING_RESPONSE, type Outgoing } from "./outgoing.js";
 import { type Reply, STAMP_STATUS } from "./reply.js";
 
-const SEND_FLAGS = MSG_NOSIGNAL | MSG_WAITALL;
+/** The first attempt takes what the socket has room for and completes while it is submitted; the rest waits for room. */
+const SEND_FLAGS_FIRST = MSG_NOSIGNAL | MSG_DONTWAIT;
+const SEND_FLAGS_REST = MSG_NOSIGNAL | MSG_WAITALL;
 /** Per PDU at most: header digest, data, padding. */
 const JOBS_MAX = BATCH_PDUS_MAX * 2;
 /** Where the CRC of a job is to be stored. */
@@ -40,6 +42,7 @@ export class Transmitter {
   readonly #jobs = new Uint32Array(JOBS_MAX * JOB_WORDS);
   readonly #jobStores = new Uint32Array(JOBS_MAX);
   #jobCount = 0;
+  #immediateSends = 0;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -99,14 +102,25 @@ export class Transmitter {
     dirty.length = 0;
   }
 
+  /**
+   * How many of the sends that were queued since the last call complete while they are submitted, and need not wake the
+   * loop: what they free is looked at with the next event. None, if somebody waits for that.
+   */
+  takeImmediateSends(): number {
+    const count = this.#immediateSends;
+    this.#immediateSends = 0;
+    return this.#waiting.length > 0 ? 0 : count;
+  }
+
   /** A send has ended with `result`: bytes, or a negative errno. */
   sent(connection: Connection, result: number): void {
     const batch = connection.batch!;
     if (result > 0) {
       this.#shard.counters[COUNTER.sent_bytes]! += result;
-      if (!batch.advance(result)) {
-        if (connection.state === CONNECTION_OPEN) return this.#submit(connection, batch);
-      }
+      batch.advance(result);
+    }
+    if (batch.bytes > 0 && (result > 0 || result === -errno.EAGAIN) && connection.state === CONNECTION_OPEN) {
+      return this.#submit(connection, batch, SEND_FLAGS_REST);
     }
     const complete = batch.bytes === 0;
     connection.batch = null;
@@ -167,15 +181,19 @@ export class Transmitter {
     if (this.#jobCount > 0) this.#digest();
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
-    this.#submit(connection, batch);
+    this.#submit(connection, batch, SEND_FLAGS_FIRST);
+    // Not where something is to follow as soon as it is sent.
+    if (connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection) {
+      this.#immediateSends++;
+    }
   }
 
-  #submit(connection: Connection, batch: Batch): void {
+  #submit(connection: Connection, batch: Batch, flags: number): void {
     const ring = this.#shard.ring;
     if (batch.single) {
-      ring.send(connection.fd, batch.singleAddress(), batch.bytes, SEND_FLAGS, KIND_SEND, connection.index);
+      ring.send(connection.fd, batch.singleAddress(), batch.bytes, flags, KIND_SEND, connection.index);
     } else {
-      ring.sendmsg(connection.fd, batch.messageHeader(), SEND_FLAGS, KIND_SEND, connection.index);
+      ring.sendmsg(connection.fd, batch.messageHeader(), flags, KIND_SEND, connection.index);
     }
   }
 

@@ -245,6 +245,11 @@ export class TaskEngine implements Services {
     }
   }
 
+  /** Tasks wait for a buffer. */
+  get hasParked(): boolean {
+    return this.#parkedHead !== null;
+  }
+
   /** Buffers were released: parked tasks try again, in order, until one fails again. */
   retryParked(): void {
     const pool = this.#shard.slices;
