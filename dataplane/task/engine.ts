@@ -331,10 +331,14 @@ export class TaskEngine implements Services {
     task.nextToQueue = slice;
   }
 
-  /** A store operation failed: the task ends with the sense for it, once all of its operations are back. */
-  fail(task: Task, errno: number, lba: number): void {
+  /**
+   * A store operation failed: the task ends with the sense for it, once all of its operations are back. `lba` is the block
+   * that failed, `moved` the bytes that are through from the start of the transfer on: what an initiator takes as good. Of a
+   * READ it is known only when what it has queued is sent.
+   */
+  fail(task: Task, errno: number, lba: number, moved: number): void {
     task.lba = lba;
-    if (task.transfer !== TRANSFER_READ) task.transferTotal = Math.min(task.transferTotal, task.done);
+    if (task.transfer !== TRANSFER_READ) task.transferTotal = Math.min(task.transferTotal, moved);
     storeError(task, this, errno);
   }
 
@@ -536,16 +540,18 @@ export class TaskEngine implements Services {
 
   /** An operation of the task itself is over, in full or with an error. */
   #ended(task: Task, result: number): void {
+    const movesData = task.operationMemory >= 0;
     task.operationMemory = -1;
     switch (task.transfer) {
       case TRANSFER_VERIFY:
-        if (result < 0) return this.fail(task, result, this.#operationLba(task));
+        if (result < 0) return this.fail(task, result, this.#operationLba(task), task.done);
         task.done += task.operationLength;
         return this.#verifyNext(task);
       case TRANSFER_COMPARE:
         return this.#compare(task, result);
       default:
-        if (result < 0) task.lba = this.#operationLba(task);
+        // Where a flush or a discard failed, the command knows better.
+        if (result < 0 && movesData) task.lba = this.#operationLba(task);
         return task.command!.resume!(task, this, result);
     }
   }
@@ -555,7 +561,7 @@ export class TaskEngine implements Services {
   }
 
   #compare(task: Task, result: number): void {
-    if (result < 0) return this.fail(task, result, this.#operationLba(task));
+    if (result < 0) return this.fail(task, result, this.#operationLba(task), task.done);
     const slice = task.firstSlice!;
     const { bytes } = this;
     for (let i = 0; i < slice.length; i++) {

@@ -59,7 +59,7 @@ export class ReadTransfer {
     if (result <= 0) {
       const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
       // Nothing where blocks should be: the file was cut behind our back.
-      this.#engine.fail(task, result === 0 ? EIO : result, lba);
+      this.#engine.fail(task, result === 0 ? EIO : result, lba, slice.transferOffset);
       return;
     }
     slice.storeDone += result;

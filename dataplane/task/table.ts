@@ -67,6 +67,7 @@ export class TaskTable {
     task.unsolicitedDataSN = 0;
     task.outstandingR2T = 0;
     task.dataLost = false;
+    task.failure = 0;
     task.operationMemory = -1;
     task.nextFree = this.#free;
     this.#free = task;

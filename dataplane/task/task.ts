@@ -138,6 +138,8 @@ export class Task extends Outgoing {
   storeBusy = 0;
   /** A data digest failed, or a data PDU is missing: the task ends with Protocol Service CRC error. */
   dataLost = false;
+  /** WRITE: a store operation failed: negative errno of the last that did, or 0. No further one is begun. */
+  failure = 0;
   /** One of the store operations of `resume`: continued if short. */
   operationOffset = 0;
   operationLength = 0;

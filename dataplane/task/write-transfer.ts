@@ -59,6 +59,7 @@ export class WriteTransfer {
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
     if (task.state !== TASK_ACTIVE || task.parked !== PARK_NOT) return;
+    if (task.failure !== 0) return this.#failIfIdle(task);
     if (task.unsolicitedEnd >= 0) {
       if (task.firstSlice === null) this.#expectUnsolicited(task);
       return;
@@ -91,8 +92,8 @@ export class WriteTransfer {
   /** A store write has ended. */
   completed(task: Task, slice: Slice, result: number): void {
     if (result <= 0) {
-      const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
-      this.#engine.fail(task, result === 0 ? EIO : result, lba);
+      task.failure = result === 0 ? EIO : result;
+      this.#failIfIdle(task);
       return;
     }
     slice.storeDone += result;
@@ -103,6 +104,19 @@ export class WriteTransfer {
     this.#written(task, slice);
     if (task.done === task.transferLength) this.#engine.good(task);
     else this.pump(task);
+  }
+
+  /**
+   * The initiator takes all blocks before the one that we name as written. So what is in flight is waited for, and the first
+   * slice that is not through counts, even if another has failed.
+   */
+  #failIfIdle(task: Task): void {
+    if (task.storeBusy > 0) return;
+    const slice = task.firstSlice!;
+    const blockLength = task.unit!.blockLengthBytes;
+    const through = slice.transferOffset + slice.storeDone;
+    const moved = through - (through % blockLength);
+    this.#engine.fail(task, task.failure, (task.storeStart + moved) / blockLength, moved);
   }
 
   #written(task: Task, slice: Slice): void {
