@@ -19,14 +19,16 @@ export interface UnitRecord {
   readonly fd: number;
   /** Descriptor for I/O that `fd` would refuse as misaligned; equal to `fd` where that is buffered. -1 for a null unit. */
   readonly bufferedFd: number;
-  /** `fd` needs file offset and length to be multiples of this; 1 where it is buffered. */
+  /** `fd` needs file offset, length and memory to be multiples of this; 1 where it is buffered. */
   readonly alignmentBytes: number;
+  /** Ranges that are zeroed or deallocated in place must be multiples of this: a device's sector; 1 of a file, which takes any. */
+  readonly rangeAlignmentBytes: number;
   readonly sizeBytes: number;
   readonly blockLengthBytes: 512 | 4096;
   readonly cache: CacheMode;
   readonly readOnly: boolean;
   readonly removable: boolean;
-  /** Ranges can be deallocated and then read back as zeroes (hole punching, or BLKDISCARD-like zeroing on a block device). */
+  /** Any range of blocks can be deallocated and then reads back as zeroes (hole punching; on a block device zeroing that unmaps). */
   readonly thin: boolean;
   /** The file lives in memory (tmpfs, ramfs): a write cannot block on a device, so it is made in place, without the ring. */
   readonly inMemory: boolean;

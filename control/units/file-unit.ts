@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, ty
 import { dirname } from "node:path";
 import {
   addressOf,
+  type BlockDeviceGeometry,
   blockDeviceGeometry,
   errnoMessage,
   FALLOC_FL_KEEP_SIZE,
@@ -54,8 +55,9 @@ export function openFileUnit(
     if (!isBlock && !stats.isFile()) throw opened.error("is neither a regular file nor a block device");
     opened.lock(file);
     const inMemory = !isBlock && isMemoryFileSystem(fstatfsType(file));
-    const sizeBytes = isBlock ? deviceSize(opened, file) : fileSize(opened, file, stats);
-    const direct = unit.cache === "direct" && !inMemory ? opened.openDirect(isBlock) : undefined;
+    const device = isBlock ? blockDeviceGeometry(file) : undefined;
+    const sizeBytes = device === undefined ? fileSize(opened, file, stats) : deviceSize(opened, device);
+    const direct = unit.cache === "direct" && !inMemory ? opened.openDirect(device) : undefined;
     if (unit.cache === "direct" && direct === undefined && !inMemory) {
       logger.warn({ unit: unit.name, path: unit.path }, "O_DIRECT is refused here: the unit's cache is writeback");
     }
@@ -66,12 +68,13 @@ export function openFileUnit(
       fd: direct?.fd ?? file,
       bufferedFd: file,
       alignmentBytes: direct?.alignmentBytes ?? 1,
+      rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
       sizeBytes,
       blockLengthBytes: unit.blockLengthBytes,
       cache: effectiveCache(unit.cache, direct !== undefined),
       readOnly: unit.readOnly,
       removable: unit.removable,
-      thin: isBlock ? deviceIsThin(file) : canPunchHoles(file, sizeBytes),
+      thin: device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes),
       inMemory,
       uuid,
     };
@@ -128,7 +131,9 @@ class OpenFiles {
   }
 
   /** Undefined where the file system does not do direct I/O on this file. */
-  openDirect(isBlock: boolean): { readonly fd: number; readonly alignmentBytes: number } | undefined {
+  openDirect(
+    device: BlockDeviceGeometry | undefined,
+  ): { readonly fd: number; readonly alignmentBytes: number } | undefined {
     let fd: number;
     try {
       fd = this.#open(this.#access | constants.O_DIRECT);
@@ -136,8 +141,12 @@ class OpenFiles {
       if ((error as NodeJS.ErrnoException).code === "EINVAL") return undefined;
       throw error;
     }
-    const told = isBlock ? blockDeviceGeometry(fd).logicalBlockBytes : statxDirectIo(fd)?.offsetAlign;
-    const alignmentBytes = told === undefined || told === 0 ? DIRECT_ALIGNMENT_BYTES : told;
+    const told = statxDirectIo(fd);
+    // Of a device that does not tell, memory is no pickier than places.
+    const alignmentBytes =
+      told !== undefined
+        ? Math.max(told.offsetAlign, told.memoryAlign)
+        : (device?.logicalBlockBytes ?? DIRECT_ALIGNMENT_BYTES);
     if (directReadWorks(fd, alignmentBytes)) return { fd, alignmentBytes };
     this.#fds.pop();
     closeSync(fd);
@@ -176,9 +185,8 @@ function fileSize(opened: OpenFiles, fd: number, stats: Stats): number {
   return configured;
 }
 
-function deviceSize(opened: OpenFiles, fd: number): number {
+function deviceSize(opened: OpenFiles, { sizeBytes }: BlockDeviceGeometry): number {
   const { sizeBytes: configured, blockLengthBytes } = opened.unit;
-  const { sizeBytes } = blockDeviceGeometry(fd);
   if (configured === null) return wholeBlocks(opened, sizeBytes, blockLengthBytes);
   if (configured > sizeBytes) {
     throw opened.error(`has ${sizeBytes} bytes, and the configured size is ${configured}`);
@@ -219,8 +227,10 @@ function canPunchHoles(fd: number, sizeBytes: number): boolean {
   return fallocateSync(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, sizeBytes, DIRECT_ALIGNMENT_BYTES) >= 0;
 }
 
-/** Punching a hole in a block device zeroes, and deallocates where the device can do both at once. */
-function deviceIsThin(fd: number): boolean {
-  const { discard, writeZeroesMaxBytes } = blockDeviceGeometry(fd);
-  return discard && writeZeroesMaxBytes > 0;
+/** Punching a hole in a block device zeroes, and deallocates where the device can do both at once; in whole sectors only. */
+function deviceIsThin(
+  { discard, writeZeroesMaxBytes, logicalBlockBytes }: BlockDeviceGeometry,
+  blockLengthBytes: number,
+): boolean {
+  return discard && writeZeroesMaxBytes > 0 && blockLengthBytes >= logicalBlockBytes;
 }

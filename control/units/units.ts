@@ -79,6 +79,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     fd: -1,
     bufferedFd: -1,
     alignmentBytes: 1,
+    rangeAlignmentBytes: 1,
     sizeBytes: unit.sizeBytes,
     blockLengthBytes: unit.blockLengthBytes,
     cache: unit.cache,

@@ -1,14 +1,19 @@
 /**
  * A unit on a regular file or a block device.
  *
- *     direct        aligned I/O through `fd` (O_DIRECT), the rest through `bufferedFd`: the kernel keeps the two coherent
+ *     direct        aligned I/O through `fd` (O_DIRECT), the rest through `bufferedFd`
  *     writeback     everything through the page cache; flush is fdatasync
  *     writethrough  the same, and who asks marks every write as durable (RWF_DSYNC)
+ *
+ * The kernel keeps the two descriptors coherent with one exception: a page that a buffered write changes while a direct write
+ * to the same page is in flight may go back to the device with what the direct write has replaced. So where blocks are
+ * shorter than what direct I/O asks for, all writes are buffered; only reads are direct where they can be.
  *
  * A file in memory (tmpfs) never waits for a device, and the ring would hand its writes to another thread (io-wq), as it does
  * with every buffered write of a file system without FOP_BUFFER_WASYNC: there, reads and writes are plain system calls.
  */
 import {
+  errno,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
@@ -32,6 +37,8 @@ export class FileStore implements Store {
   readonly #fd: number;
   readonly #bufferedFd: number;
   readonly #alignmentMask: number;
+  readonly #writesDirect: boolean;
+  readonly #rangeAlignmentBytes: number;
   readonly #thin: boolean;
   readonly #inMemory: boolean;
   /** The slices are registered with the ring. */
@@ -50,6 +57,8 @@ export class FileStore implements Store {
     this.#fd = record.fd;
     this.#bufferedFd = record.bufferedFd;
     this.#alignmentMask = record.alignmentBytes - 1;
+    this.#writesDirect = record.blockLengthBytes >= record.alignmentBytes;
+    this.#rangeAlignmentBytes = record.rangeAlignmentBytes;
     this.#thin = record.thin;
     this.#inMemory = record.inMemory;
     this.#fixed = fixed;
@@ -75,7 +84,7 @@ export class FileStore implements Store {
     const address = this.#arena.address(arenaOffset);
     if (this.#inMemory) return this.#files.write(this.#fd, address, length, fileOffset);
     const flags = durable ? RWF_DSYNC : 0;
-    const fd = this.#descriptor(arenaOffset, length, fileOffset);
+    const fd = this.#writesDirect ? this.#descriptor(arenaOffset, length, fileOffset) : this.#bufferedFd;
     if (this.#fixed) this.#ring.writeFixed(fd, address, length, fileOffset, flags, FIXED_BUFFER, kind, index);
     else this.#ring.write(fd, address, length, fileOffset, flags, kind, index);
     return PENDING;
@@ -93,6 +102,8 @@ export class FileStore implements Store {
   }
 
   zero(fileOffset: number, length: number, keepAllocated: boolean, kind: number, index: number): number {
+    if (fileOffset % this.#rangeAlignmentBytes !== 0 || length % this.#rangeAlignmentBytes !== 0)
+      return -errno.EOPNOTSUPP;
     const mode = keepAllocated || !this.#thin ? ZERO_RANGE : PUNCH_HOLE;
     this.#ring.fallocate(this.#bufferedFd, mode, fileOffset, length, kind, index);
     return PENDING;

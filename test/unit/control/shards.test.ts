@@ -16,6 +16,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     fd: -1,
     bufferedFd: -1,
     alignmentBytes: 1,
+    rangeAlignmentBytes: 1,
     sizeBytes: 1 << 20,
     blockLengthBytes: 512,
     cache: "writeback",

@@ -223,23 +223,34 @@ describe("cache", () => {
   });
 });
 
-test("a block device is served as large as it is, and by one unit only", (context) => {
+/** A loop device over 8 MiB, or undefined: then the test has been skipped. */
+function loopDevice(context: TestContext, ...options: string[]): string | undefined {
   const path = join(folder(context), "backing.img");
   writeFileSync(path, "");
   truncateSync(path, 8 * MIB);
   let device: string;
   try {
-    device = execFileSync("losetup", ["--find", "--show", path], { encoding: "utf8", stdio: "pipe" }).trim();
+    device = execFileSync("losetup", [...options, "--find", "--show", path], {
+      encoding: "utf8",
+      stdio: "pipe",
+    }).trim();
   } catch {
     context.skip("no loop device to be had: that takes root and losetup");
-    return;
+    return undefined;
   }
   context.after(() => execFileSync("losetup", ["--detach", device]));
+  return device;
+}
+
+test("a block device is served as large as it is, and by one unit only", (context) => {
+  const device = loopDevice(context);
+  if (device === undefined) return;
   const all = units(context);
   const unit = fileUnit(device, { sizeBytes: null, cache: "direct" });
   const record = all.open(unit, UUID);
   assert.deepEqual([record.kind, record.sizeBytes, record.cache, record.inMemory], ["block", 8 * MIB, "direct", false]);
   assert.ok(record.alignmentBytes >= 512);
+  assert.deepEqual([record.rangeAlignmentBytes, record.thin], [512, true]);
   assert.match(
     refusal(() => all.open({ ...unit, name: "second" }, UUID)),
     /second: .*busy/,
@@ -248,6 +259,19 @@ test("a block device is served as large as it is, and by one unit only", (contex
     refusal(() => units(context).open({ ...unit, sizeBytes: 9 * MIB, readOnly: true }, UUID)),
     /in use|has 8388608 bytes/,
   );
+});
+
+test("a device whose sectors are longer than the blocks is not thin: it would refuse to discard a single block", async (context) => {
+  const device = loopDevice(context, "--sector-size", "4096");
+  if (device === undefined) return;
+  const all = units(context);
+  const unit = fileUnit(device, { sizeBytes: null, cache: "direct" });
+  const short = all.open(unit, UUID);
+  assert.deepEqual([short.blockLengthBytes, short.rangeAlignmentBytes, short.thin], [512, 4096, false]);
+  assert.ok(short.alignmentBytes >= 4096);
+  await all.close("disk");
+  const long = all.open({ ...unit, blockLengthBytes: 4096 }, UUID);
+  assert.deepEqual([long.blockLengthBytes, long.rangeAlignmentBytes, long.thin], [4096, 4096, true]);
 });
 
 test("what is neither file nor device is refused", (context) => {

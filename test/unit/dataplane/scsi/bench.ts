@@ -101,6 +101,7 @@ export class Bench implements Services {
         fd: -1,
         bufferedFd: -1,
         alignmentBytes: 1,
+        rangeAlignmentBytes: 1,
         sizeBytes: blocks * blockLengthBytes,
         blockLengthBytes,
         cache: options.cache ?? "writeback",
