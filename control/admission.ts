@@ -2,9 +2,13 @@
  * Between a login that is negotiated and a session that is served: ends what the login replaces, waits for that, chooses a
  * shard, enters the session into the registry. Logins of one nexus pass one after the other.
  */
-import { LOGIN_STATUS_SERVICE_UNAVAILABLE } from "../dataplane/wire/login-response.js";
+import {
+  LOGIN_STATUS_AUTHENTICATION_FAILURE,
+  LOGIN_STATUS_SERVICE_UNAVAILABLE,
+} from "../dataplane/wire/login-response.js";
 import { REINSTATEMENT_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
+import { authenticatesAlike } from "./login/context.js";
 import type { LoginFailureStatus } from "./login/status.js";
 import { REFUSALS } from "./login-context.js";
 import {
@@ -15,6 +19,7 @@ import {
   type SessionIdentity,
   type SessionRegistry,
   SHARD_NONE,
+  sessionTypeOf,
 } from "./session-registry.js";
 import type { ShardControl } from "./shards.js";
 
@@ -79,40 +84,44 @@ export class Admission {
     applicant: Applicant,
     commit: (admitted: Admitted) => Refusal | undefined,
   ): Promise<Refusal | undefined> {
-    for (;;) {
-      if (applicant.unitIndexes !== undefined) {
-        await this.#shards.unitsSettled(applicant.unitIndexes);
-        await this.#shards.available();
-      }
-      if (!applicant.isAlive()) return GONE;
-      const verdict = this.#registry.judge(applicant.identity, applicant.tsih, applicant.cid);
-      switch (verdict.kind) {
-        case "refuse":
-          return REFUSALS[verdict.reason];
-        case "reinstateSession":
-          if (!(await this.endSession(verdict.session, "session reinstatement"))) return STILL_THERE;
-          break;
-        case "reinstateConnection":
-          if (!(await this.#endConnection(verdict.session, verdict.connection))) return STILL_THERE;
-          break;
-        case "addConnection":
-          return this.#enter(applicant, verdict.session, commit);
-        case "newSession": {
-          const shard =
-            applicant.unitIndexes === undefined ? SHARD_NONE : this.#registry.leastLoaded(this.#shards.serving());
-          if (shard === undefined) break;
-          const session = this.#registry.open(
-            applicant.identity,
-            shard,
-            applicant.agreement,
-            applicant.unitIndexes ?? [],
-          );
-          return this.#enter(applicant, session, commit);
+    const { identity, tsih, cid, agreement, unitIndexes } = applicant;
+    const sessionType = unitIndexes === undefined ? "Discovery" : "Normal";
+    /** Goes on without a connection until this one takes the place of the old one. */
+    let waiting: Session | undefined;
+    try {
+      for (;;) {
+        if (unitIndexes !== undefined) {
+          await this.#shards.unitsSettled(unitIndexes);
+          await this.#shards.available();
         }
-        default:
-          verdict satisfies never;
+        if (!applicant.isAlive()) return GONE;
+        const verdict = this.#registry.judge(identity, sessionType, tsih, cid);
+        switch (verdict.kind) {
+          case "refuse":
+            return REFUSALS[verdict.reason];
+          case "reinstateSession":
+            if (usurps(applicant, verdict.session)) return USURPER;
+            if (!(await this.endSession(verdict.session, "session reinstatement"))) return STILL_THERE;
+            break;
+          case "reinstateConnection":
+            if (!(await this.#endConnection(verdict.session, verdict.connection))) return STILL_THERE;
+            waiting = verdict.session;
+            break;
+          case "addConnection":
+            return this.#enter(applicant, verdict.session, commit);
+          case "newSession": {
+            const shard = unitIndexes === undefined ? SHARD_NONE : this.#registry.leastLoaded(this.#shards.serving());
+            if (shard === undefined) break;
+            const session = this.#registry.open(identity, shard, agreement, unitIndexes ?? []);
+            return this.#enter(applicant, session, commit);
+          }
+          default:
+            verdict satisfies never;
+        }
+        // Something was awaited, and all may be different now.
       }
-      // Something was awaited, and all may be different now.
+    } finally {
+      if (waiting?.connections.size === 0) this.#registry.closeSession(waiting.sessionId);
     }
   }
 
@@ -198,6 +207,20 @@ export class Admission {
     });
   }
 }
+
+/**
+ * A Named Discovery session has the identity of a Normal one, but another authentication, or none (section 7.4.2.2 lets it
+ * be reinstated, and says nothing of the reverse): it must not end the session of somebody who had to prove himself.
+ */
+function usurps({ unitIndexes, agreement }: Applicant, session: Session): boolean {
+  if (unitIndexes !== undefined || sessionTypeOf(session) === "Discovery") return false;
+  return !authenticatesAlike(agreement.authentication, session.agreement.authentication);
+}
+
+const USURPER: Refusal = {
+  status: LOGIN_STATUS_AUTHENTICATION_FAILURE,
+  reason: "a Normal session of the same nexus authenticated differently",
+};
 
 const GONE: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "the connection is gone" };
 

@@ -6,9 +6,12 @@ export const LOGIN_TIMEOUT_MS = 15_000;
 /** Once we have said our last word, the peer has so long to close too. */
 export const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Connections that have not logged in yet, of all peers and of one address: one more is closed as soon as it is accepted. */
-export const UNAUTHENTICATED_CONNECTIONS_MAX = 512;
-export const UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX = 128;
+/**
+ * Connections that have not logged in yet, of all peers and of one address: one more is closed as soon as it is accepted.
+ * A host with hundreds of sessions opens them all at once when the target has been restarted; each may hold 64 KiB of text.
+ */
+export const UNAUTHENTICATED_CONNECTIONS_MAX = 2048;
+export const UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX = 1024;
 
 /**
  * The longest data segment that we take before full feature phase and on a discovery session: the default of
@@ -24,6 +27,8 @@ export const TEXT_LENGTH_MAX = 65_536;
 
 /** Sessions of the whole process, discovery included. The next login is answered with 0302h (out of resources). */
 export const SESSIONS_MAX = 4096;
+/** Of these, discovery sessions: whoever only looks around, often unauthenticated, cannot take the place of those who work. */
+export const DISCOVERY_SESSIONS_MAX = 512;
 
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;

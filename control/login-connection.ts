@@ -44,6 +44,11 @@ export interface ConnectionHost {
   onLogin(status: number): void;
 }
 
+const CONFIGURATION_CHANGED: Refusal = {
+  status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
+  reason: "the configuration has changed during the login",
+};
+
 export class LoginConnection {
   readonly #socket: Socket;
   readonly #stream: PduStream;
@@ -194,15 +199,18 @@ export class LoginConnection {
   async #handOff(result: LoginResult, targetName: string | undefined): Promise<Refusal | undefined> {
     const { portalGroupTag } = this.#entrance;
     // The configuration may have changed since the machine asked.
-    const access = judgeAccess(this.#host.configuration(), targetName ?? "", portalGroupTag, result.initiatorName);
+    const configuration = this.#host.configuration();
+    const access = judgeAccess(configuration, targetName ?? "", portalGroupTag, result.initiatorName);
     if (access.kind !== "granted") return { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" };
     const luns = this.#host.lunRecords(access.grant.luns);
     return this.#admit(
       result,
       luns.map(({ unitIndex }) => unitIndex),
       ({ session, connection }) => {
+        // Or while the login waited for its turn: its units may be closed by now. It may try again at once.
+        if (this.#host.configuration() !== configuration) return CONFIGURATION_CHANGED;
         const detached = detach(this.#socket);
-        if (!detached.ok) return { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: detached.reason };
+        if (!detached.ok) return detached;
         this.#onAuthenticated();
         this.#host.onLogin(LOGIN_STATUS_SUCCESS);
         const record = this.#handoffRecord(result, session, connection.connectionId, detached.fd, luns);

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { MAX_RECV_DATA_SEGMENT_LENGTH, SLICE_BYTES_MAX } from "../dataplane/limits.js";
 import {
   LOGIN_STATUS_AUTHORIZATION_FAILURE,
+  LOGIN_STATUS_CANNOT_INCLUDE_IN_SESSION,
   LOGIN_STATUS_NOT_FOUND,
   LOGIN_STATUS_OUT_OF_RESOURCES,
   LOGIN_STATUS_SESSION_DOES_NOT_EXIST,
@@ -21,6 +22,10 @@ type Refusal = (Verdict & { kind: "refuse" })["reason"];
 
 export const REFUSALS: Readonly<Record<Refusal, { readonly status: LoginFailureStatus; readonly reason: string }>> = {
   sessionDoesNotExist: { status: LOGIN_STATUS_SESSION_DOES_NOT_EXIST, reason: "there is no session of this TSIH" },
+  otherSessionType: {
+    status: LOGIN_STATUS_CANNOT_INCLUDE_IN_SESSION,
+    reason: "the session of this TSIH is of the other SessionType",
+  },
   tooManyConnections: { status: LOGIN_STATUS_TOO_MANY_CONNECTIONS, reason: "the session has all its connections" },
   outOfResources: { status: LOGIN_STATUS_OUT_OF_RESOURCES, reason: "there are as many sessions as there can be" },
 };
@@ -75,7 +80,7 @@ function resolveTarget({ configuration, registry, entrance }: LoginContextOption
     const { to, permanent } = target.redirect;
     return { kind: "redirect", address: formatPortalAddress(to), permanent };
   }
-  const verdict = registry.judge(identityOf(query, entrance), query.tsih, query.cid);
+  const verdict = registry.judge(identityOf(query, entrance), "Normal", query.tsih, query.cid);
   if (verdict.kind === "refuse") return { kind: "refuse", ...REFUSALS[verdict.reason] };
   return {
     kind: "accept",
@@ -95,7 +100,7 @@ function resolveDiscovery(options: LoginContextOptions, query: DiscoveryQuery): 
     if (access.kind === "notFound") return refuse(LOGIN_STATUS_NOT_FOUND, "there is no such target here");
     if (access.kind === "forbidden") return refuse(LOGIN_STATUS_AUTHORIZATION_FAILURE, "not one of its initiators");
   }
-  const verdict = registry.judge(identityOf(query, entrance), query.tsih, query.cid);
+  const verdict = registry.judge(identityOf(query, entrance), "Discovery", query.tsih, query.cid);
   if (verdict.kind === "refuse") return { kind: "refuse", ...REFUSALS[verdict.reason] };
   return {
     kind: "accept",

@@ -3,9 +3,9 @@
  * a verdict asks for (ending a session on its shard, waiting for that) is done by who asked.
  */
 import assert from "node:assert/strict";
-import { SESSIONS_MAX } from "./limits.js";
+import { DISCOVERY_SESSIONS_MAX, SESSIONS_MAX } from "./limits.js";
 import type { Authentication } from "./login/context.js";
-import type { ConnectionParameters, SessionParameters } from "./login/parameters.js";
+import type { ConnectionParameters, SessionParameters, SessionType } from "./login/parameters.js";
 
 const TSIH_MAX = 0xffff;
 
@@ -69,7 +69,15 @@ export type Verdict =
   /** The old connection must have ended before the new one takes its CID (section 6.3.4). */
   | { readonly kind: "reinstateConnection"; readonly session: Session; readonly connection: Connection }
   | { readonly kind: "addConnection"; readonly session: Session }
-  | { readonly kind: "refuse"; readonly reason: "sessionDoesNotExist" | "tooManyConnections" | "outOfResources" };
+  | {
+      readonly kind: "refuse";
+      readonly reason: "sessionDoesNotExist" | "otherSessionType" | "tooManyConnections" | "outOfResources";
+    };
+
+/** Discovery sessions are control's own, Normal ones a shard's. */
+export function sessionTypeOf({ shard }: Session): SessionType {
+  return shard === SHARD_NONE ? "Discovery" : "Normal";
+}
 
 interface OpenSession extends Session {
   readonly connections: Map<number, Connection>;
@@ -81,6 +89,7 @@ export class SessionRegistry {
   readonly #byConnection = new Map<number, OpenSession>();
   readonly #tsihs = new Set<number>();
   readonly #sessionsMax: number;
+  #discoveryCount = 0;
   #lastTsih: number;
   #nextId = 1;
 
@@ -91,15 +100,15 @@ export class SessionRegistry {
     this.#sessionsMax = sessionsMax;
   }
 
-  judge(identity: SessionIdentity, tsih: number, cid: number): Verdict {
+  judge(identity: SessionIdentity, sessionType: SessionType, tsih: number, cid: number): Verdict {
     const session = this.#byKey.get(keyOf(identity));
     if (tsih === 0) {
       if (session !== undefined) return { kind: "reinstateSession", session };
-      return this.#byId.size < this.#sessionsMax
-        ? { kind: "newSession" }
-        : { kind: "refuse", reason: "outOfResources" };
+      return this.#hasRoom(sessionType) ? { kind: "newSession" } : { kind: "refuse", reason: "outOfResources" };
     }
     if (session === undefined || session.tsih !== tsih) return { kind: "refuse", reason: "sessionDoesNotExist" };
+    // A Named Discovery session has the identity that a Normal one has (section 7.4.2.2), but nothing else in common.
+    if (sessionTypeOf(session) !== sessionType) return { kind: "refuse", reason: "otherSessionType" };
     const connection = session.connections.get(cid);
     if (connection !== undefined) return { kind: "reinstateConnection", session, connection };
     if (session.connections.size >= session.agreement.parameters.maxConnections)
@@ -123,6 +132,7 @@ export class SessionRegistry {
     };
     this.#byKey.set(key, session);
     this.#byId.set(session.sessionId, session);
+    if (sessionTypeOf(session) === "Discovery") this.#discoveryCount++;
     return session;
   }
 
@@ -162,6 +172,7 @@ export class SessionRegistry {
     this.#byId.delete(sessionId);
     this.#byKey.delete(keyOf(session.identity));
     this.#tsihs.delete(session.tsih);
+    if (sessionTypeOf(session) === "Discovery") this.#discoveryCount--;
   }
 
   session(sessionId: number): Session | undefined {
@@ -201,6 +212,11 @@ export class SessionRegistry {
       if (least === undefined || sessions < (load.get(least) ?? 0)) least = shard;
     }
     return least;
+  }
+
+  #hasRoom(sessionType: SessionType): boolean {
+    if (sessionType === "Discovery" && this.#discoveryCount >= DISCOVERY_SESSIONS_MAX) return false;
+    return this.#byId.size < this.#sessionsMax;
   }
 
   /** Section 11.13.3: the target MUST generate a non-zero TSIH. One that was given up is not given out again for long. */

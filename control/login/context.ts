@@ -60,6 +60,11 @@ export interface JoinedSession {
 /** Who the peer proved to be. */
 export type Authentication = { readonly method: "None" } | { readonly method: "CHAP"; readonly user: string };
 
+/** Section 9.2: "the same authentication method ... and authentication identity". */
+export function authenticatesAlike(one: Authentication, other: Authentication): boolean {
+  return one.method === "CHAP" ? other.method === "CHAP" && other.user === one.user : other.method === "None";
+}
+
 export type AuthRequirement =
   | { readonly kind: "none" }
   | {

@@ -47,7 +47,13 @@ import {
   type KeyMap,
   verifyInitiator,
 } from "./chap.js";
-import type { Authentication, AuthRequirement, LoginContext, LoginDecision } from "./context.js";
+import {
+  type Authentication,
+  type AuthRequirement,
+  authenticatesAlike,
+  type LoginContext,
+  type LoginDecision,
+} from "./context.js";
 import { KEYS } from "./keys.js";
 import type { LoginAction, LoginEvent, LoginRequest, LoginResponse, LoginResult } from "./messages.js";
 import { normalizeName } from "./names.js";
@@ -626,12 +632,8 @@ function aliasOf({ sessionType, decision }: Peer): KeyValue[] {
 
 /** Section 9.2: all connections of a session authenticate alike. */
 function impostorFault({ decision: { joins } }: Peer, authentication: Authentication): string | undefined {
-  if (joins === undefined || identity(joins.authentication) === identity(authentication)) return undefined;
+  if (joins === undefined || authenticatesAlike(joins.authentication, authentication)) return undefined;
   return "the session's other connections authenticated differently";
-}
-
-function identity(authentication: Authentication): string {
-  return authentication.method === "CHAP" ? `CHAP ${authentication.user}` : authentication.method;
 }
 
 function authenticationFailure(reason: string): LoginFailure {

@@ -4,6 +4,7 @@ import { Admission, type Admitted, type Applicant } from "../../../control/admis
 import { REINSTATEMENT_TIMEOUT_MS } from "../../../control/limits.js";
 import { SessionRegistry, SHARD_NONE } from "../../../control/session-registry.js";
 import {
+  LOGIN_STATUS_AUTHENTICATION_FAILURE,
   LOGIN_STATUS_OUT_OF_RESOURCES,
   LOGIN_STATUS_SERVICE_UNAVAILABLE,
   LOGIN_STATUS_SESSION_DOES_NOT_EXIST,
@@ -146,6 +147,19 @@ describe("connection reinstatement", () => {
     assert.deepEqual([...registry.sessions()], [session]);
   });
 
+  test("a new connection that is gone by then leaves no session without connections behind", async () => {
+    const { registry, admission, admitted, admit } = setUp();
+    await admit();
+    const { session, connection } = admitted[0]!;
+    let alive = true;
+    const second = admit({ tsih: session.tsih, isAlive: () => alive });
+    await settle();
+    alive = false;
+    admission.connectionClosed(connection.connectionId);
+    assert.equal((await second)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.deepEqual([...registry.sessions()], []);
+  });
+
   test("a session that is lost meanwhile does not exist any more", async () => {
     const { admission, admitted, admit } = setUp();
     await admit();
@@ -192,6 +206,19 @@ describe("discovery sessions", () => {
     identity: { ...APPLICANT.identity, targetName: "", portalGroup: "192.0.2.1:3260" },
     unitIndexes: undefined,
   };
+
+  test("named ones end a Normal session only for who authenticated as it did", async () => {
+    const named: Partial<Applicant> = { unitIndexes: undefined };
+    const asAlice = { ...AGREEMENT, authentication: { method: "CHAP", user: "alice" } } as const;
+    const { registry, shards, admission, admitted, admit } = setUp();
+    shards.onSend = () => admission.connectionClosed(admitted[0]!.connection.connectionId);
+    await admit({ agreement: asAlice });
+    assert.equal((await admit(named))?.status, LOGIN_STATUS_AUTHENTICATION_FAILURE);
+    assert.deepEqual([...registry.sessions()], [admitted[0]!.session]);
+    assert.deepEqual(shards.sent, []);
+    assert.equal(await admit({ ...named, agreement: asAlice }), undefined);
+    assert.deepEqual([...registry.sessions()], [admitted[1]!.session]);
+  });
 
   test("need no shard", async () => {
     const { shards, admitted, admit } = setUp();

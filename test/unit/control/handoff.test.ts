@@ -4,6 +4,10 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { closeSync, getSocketOption } from "io-uring-node";
 import { detach } from "../../../control/handoff.js";
+import {
+  LOGIN_STATUS_INITIATOR_ERROR,
+  LOGIN_STATUS_SERVICE_UNAVAILABLE,
+} from "../../../dataplane/wire/login-response.js";
 
 const O_NONBLOCK = 0o4000;
 const IPPROTO_TCP = 6;
@@ -49,12 +53,32 @@ test("a connection with bytes that nobody has read is not handed over", async (c
   const readable = new Promise((resolve) => ours.once("readable", resolve));
   theirs.write("too early");
   await readable;
-  assert.deepEqual(detach(ours), { ok: false, reason: "the initiator sent 9 bytes before the login was done" });
-  assert.ok(ours.destroyed);
+  assert.deepEqual(detach(ours), {
+    ok: false,
+    status: LOGIN_STATUS_INITIATOR_ERROR,
+    reason: "the initiator sent 9 bytes before the login was done",
+  });
+  // It can still be told so, and read to its end.
+  const received = new Promise<string>((resolve) => theirs.once("data", (data) => resolve(data.toString())));
+  ours.write("refused");
+  assert.equal(await received, "refused");
+  theirs.end(" and more");
+  const ended = new Promise((resolve) => ours.once("end", resolve));
+  ours.removeAllListeners("readable");
+  let rest = "";
+  ours.on("data", (data) => {
+    rest += data.toString();
+  });
+  await ended;
+  assert.equal(rest, "too early and more");
 });
 
 test("a connection that is gone is not handed over", async (context) => {
   const { ours } = await connectionOf(context);
   ours.destroy();
-  assert.deepEqual(detach(ours), { ok: false, reason: "the connection is gone" });
+  assert.deepEqual(detach(ours), {
+    ok: false,
+    status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
+    reason: "the connection is gone",
+  });
 });

@@ -81,7 +81,9 @@ describe("the hand-off", () => {
     const initiator = await hall.connect();
     const login = initiator.frame(loginHeader({}), encodeText(pairsOf(KEYS)));
     initiator.socket.write(Buffer.concat([login, Buffer.alloc(BHS_LENGTH)]));
+    assert.equal(loginOutcome(await initiator.receive())?.status, LOGIN_STATUS_INITIATOR_ERROR);
     assert.ok(await initiator.ends());
+    initiator.close();
     await hall.served[0];
     assert.deepEqual(hall.shards.sent, []);
     assert.deepEqual([...hall.registry.sessions()], []);
@@ -99,6 +101,24 @@ describe("the hand-off", () => {
     initiator.send(loginHeader({}));
     assert.equal(loginOutcome(await initiator.receive())?.status, LOGIN_STATUS_TARGET_REMOVED);
     assert.ok(await initiator.ends());
+  });
+
+  test("does not happen if the configuration has changed while the login waited for its turn: 0301h", async (context) => {
+    const hall = await open(context);
+    const handedOff = handOff(context, hall);
+    const first = await hall.connect();
+    void first.login({ keys: KEYS });
+    const { connectionId } = await handedOff;
+    const ending = new Promise((resolve) => {
+      hall.shards.onSend = resolve;
+    });
+    const second = await hall.connect();
+    const response = second.login({ keys: KEYS });
+    await ending;
+    hall.configuration = configuration("/nowhere");
+    hall.admission.connectionClosed(connectionId);
+    assert.equal(loginOutcome(await response)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.deepEqual([...hall.registry.sessions()], []);
   });
 
   test("does not happen while the session to be replaced does not end: 0301h", async (context) => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type SessionIdentity, SessionRegistry } from "../../../control/session-registry.js";
+import { DISCOVERY_SESSIONS_MAX } from "../../../control/limits.js";
+import { type SessionIdentity, SessionRegistry, SHARD_NONE } from "../../../control/session-registry.js";
 import { AGREEMENT, DETAILS } from "./support/fixtures.js";
 
 const IDENTITY: SessionIdentity = {
@@ -19,23 +20,24 @@ function withSession(registry = new SessionRegistry(100)) {
 
 describe("the table of RFC 7143 section 6.3.1", () => {
   test("new ISID, TSIH 0: a new session", () => {
-    assert.deepEqual(new SessionRegistry(0).judge(IDENTITY, 0, 0), { kind: "newSession" });
+    assert.deepEqual(new SessionRegistry(0).judge(IDENTITY, "Normal", 0, 0), { kind: "newSession" });
   });
 
   test("new ISID, TSIH not 0: session does not exist", () => {
     const refusal = { kind: "refuse", reason: "sessionDoesNotExist" };
-    assert.deepEqual(new SessionRegistry(0).judge(IDENTITY, 1, 0), refusal);
+    assert.deepEqual(new SessionRegistry(0).judge(IDENTITY, "Normal", 1, 0), refusal);
   });
 
   test("existing ISID, TSIH 0, any CID: session reinstatement", () => {
     const { registry, session } = withSession();
-    for (const cid of [5, 6]) assert.deepEqual(registry.judge(IDENTITY, 0, cid), { kind: "reinstateSession", session });
+    for (const cid of [5, 6])
+      assert.deepEqual(registry.judge(IDENTITY, "Normal", 0, cid), { kind: "reinstateSession", session });
   });
 
   test("existing ISID, existing TSIH, new CID: too many connections while MaxConnections is 1", () => {
     const { registry, session } = withSession();
     const refusal = { kind: "refuse", reason: "tooManyConnections" };
-    assert.deepEqual(registry.judge(IDENTITY, session.tsih, 6), refusal);
+    assert.deepEqual(registry.judge(IDENTITY, "Normal", session.tsih, 6), refusal);
   });
 
   test("existing ISID, existing TSIH, new CID: a further connection where MaxConnections allows it", () => {
@@ -43,21 +45,21 @@ describe("the table of RFC 7143 section 6.3.1", () => {
     const agreement = { ...AGREEMENT, parameters: { ...AGREEMENT.parameters, maxConnections: 2 } };
     const session = registry.open(IDENTITY, 0, agreement, []);
     registry.addConnection(session.sessionId, 5, DETAILS);
-    assert.deepEqual(registry.judge(IDENTITY, session.tsih, 6), { kind: "addConnection", session });
+    assert.deepEqual(registry.judge(IDENTITY, "Normal", session.tsih, 6), { kind: "addConnection", session });
     registry.addConnection(session.sessionId, 6, DETAILS);
-    assert.equal(registry.judge(IDENTITY, session.tsih, 7).kind, "refuse");
+    assert.equal(registry.judge(IDENTITY, "Normal", session.tsih, 7).kind, "refuse");
   });
 
   test("existing ISID, existing TSIH, existing CID: connection reinstatement", () => {
     const { registry, session, connection } = withSession();
-    const verdict = registry.judge(IDENTITY, session.tsih, 5);
+    const verdict = registry.judge(IDENTITY, "Normal", session.tsih, 5);
     assert.deepEqual(verdict, { kind: "reinstateConnection", session, connection });
   });
 
   test("existing ISID, other TSIH: session does not exist", () => {
     const { registry, session } = withSession();
     const refusal = { kind: "refuse", reason: "sessionDoesNotExist" };
-    assert.deepEqual(registry.judge(IDENTITY, session.tsih + 1, 5), refusal);
+    assert.deepEqual(registry.judge(IDENTITY, "Normal", session.tsih + 1, 5), refusal);
   });
 
   test("a TSIH is good for its own nexus only", () => {
@@ -68,8 +70,11 @@ describe("the table of RFC 7143 section 6.3.1", () => {
       { ...IDENTITY, targetName: "iqn.2026-11.io.ringlun:other" },
       { ...IDENTITY, portalGroup: 2 },
     ]) {
-      assert.deepEqual(registry.judge(other, session.tsih, 5), { kind: "refuse", reason: "sessionDoesNotExist" });
-      assert.deepEqual(registry.judge(other, 0, 5), { kind: "newSession" });
+      assert.deepEqual(registry.judge(other, "Normal", session.tsih, 5), {
+        kind: "refuse",
+        reason: "sessionDoesNotExist",
+      });
+      assert.deepEqual(registry.judge(other, "Normal", 0, 5), { kind: "newSession" });
     }
   });
 });
@@ -78,9 +83,24 @@ test("unnamed discovery sessions of one initiator port are told apart by portal 
   const registry = new SessionRegistry(0);
   const unnamed = { ...IDENTITY, targetName: "", portalGroup: "192.0.2.1:3260" };
   registry.open(unnamed, -1, AGREEMENT, []);
-  assert.equal(registry.judge(unnamed, 0, 0).kind, "reinstateSession");
-  assert.equal(registry.judge({ ...unnamed, portalGroup: "192.0.2.2:3260" }, 0, 0).kind, "newSession");
-  assert.equal(registry.judge(IDENTITY, 0, 0).kind, "newSession");
+  assert.equal(registry.judge(unnamed, "Discovery", 0, 0).kind, "reinstateSession");
+  assert.equal(registry.judge({ ...unnamed, portalGroup: "192.0.2.2:3260" }, "Discovery", 0, 0).kind, "newSession");
+  assert.equal(registry.judge(IDENTITY, "Normal", 0, 0).kind, "newSession");
+});
+
+test("a named discovery session and a Normal one may reinstate each other, but not be joined (section 7.4.2.2)", () => {
+  const types = ["Normal", "Discovery"] as const;
+  for (const existing of types) {
+    const registry = new SessionRegistry(0);
+    const session = registry.open(IDENTITY, existing === "Normal" ? 0 : SHARD_NONE, AGREEMENT, []);
+    registry.addConnection(session.sessionId, 5, DETAILS);
+    for (const coming of types) {
+      assert.deepEqual(registry.judge(IDENTITY, coming, 0, 5), { kind: "reinstateSession", session });
+      const joining = registry.judge(IDENTITY, coming, session.tsih, 5);
+      if (coming === existing) assert.equal(joining.kind, "reinstateConnection");
+      else assert.deepEqual(joining, { kind: "refuse", reason: "otherSessionType" });
+    }
+  }
 });
 
 describe("TSIH", () => {
@@ -113,17 +133,32 @@ test("one session more than there may be is refused, and has its place when anot
   const registry = new SessionRegistry(0, 1);
   const { sessionId } = registry.open(IDENTITY, 0, AGREEMENT, []);
   const other = { ...IDENTITY, isid: "800000000002" };
-  assert.deepEqual(registry.judge(other, 0, 0), { kind: "refuse", reason: "outOfResources" });
-  assert.equal(registry.judge(IDENTITY, 0, 0).kind, "reinstateSession");
+  assert.deepEqual(registry.judge(other, "Normal", 0, 0), { kind: "refuse", reason: "outOfResources" });
+  assert.equal(registry.judge(IDENTITY, "Normal", 0, 0).kind, "reinstateSession");
   registry.closeSession(sessionId);
-  assert.equal(registry.judge(other, 0, 0).kind, "newSession");
+  assert.equal(registry.judge(other, "Normal", 0, 0).kind, "newSession");
+});
+
+test("discovery sessions leave room for Normal ones", () => {
+  const registry = new SessionRegistry(0);
+  const nth = (n: number) => ({ ...IDENTITY, targetName: "", portalGroup: "192.0.2.1:3260", isid: `${n}` });
+  const ids = Array.from(
+    { length: DISCOVERY_SESSIONS_MAX },
+    (_, n) => registry.open(nth(n), SHARD_NONE, AGREEMENT, []).sessionId,
+  );
+  const refusal = { kind: "refuse", reason: "outOfResources" };
+  assert.deepEqual(registry.judge(nth(ids.length), "Discovery", 0, 0), refusal);
+  assert.equal(registry.judge(nth(0), "Discovery", 0, 0).kind, "reinstateSession");
+  assert.equal(registry.judge(IDENTITY, "Normal", 0, 0).kind, "newSession");
+  registry.closeSession(ids[0]!);
+  assert.equal(registry.judge(nth(ids.length), "Discovery", 0, 0).kind, "newSession");
 });
 
 test("a session ends with its last connection, unless another one is about to take its place", () => {
   const { registry, session, connection } = withSession();
   assert.equal(registry.closeConnection(connection.connectionId, true), session);
   assert.equal(registry.session(session.sessionId), session);
-  assert.equal(registry.judge(IDENTITY, session.tsih, 5).kind, "addConnection");
+  assert.equal(registry.judge(IDENTITY, "Normal", session.tsih, 5).kind, "addConnection");
 
   const next = registry.addConnection(session.sessionId, 5, DETAILS);
   assert.notEqual(next.connectionId, connection.connectionId);
@@ -133,7 +168,7 @@ test("a session ends with its last connection, unless another one is about to ta
   registry.closeConnection(next.connectionId);
   assert.equal(registry.session(session.sessionId), undefined);
   assert.equal(registry.closeConnection(next.connectionId), undefined);
-  assert.equal(registry.judge(IDENTITY, session.tsih, 5).kind, "refuse");
+  assert.equal(registry.judge(IDENTITY, "Normal", session.tsih, 5).kind, "refuse");
 });
 
 describe("load", () => {
@@ -169,7 +204,7 @@ test("whatever comes and goes, the books balance", () => {
         if (step.kind === "login") {
           const identity = { ...IDENTITY, isid: `${step.nexus}` };
           const existing = [...registry.sessions()].find((session) => session.identity.isid === identity.isid);
-          const verdict = registry.judge(identity, step.fresh ? 0 : (existing?.tsih ?? 9), step.cid);
+          const verdict = registry.judge(identity, "Normal", step.fresh ? 0 : (existing?.tsih ?? 9), step.cid);
           let sessionId: number;
           if (verdict.kind === "newSession") {
             sessionId = registry.open(identity, registry.leastLoaded([0, 1])!, AGREEMENT, []).sessionId;
