@@ -115,6 +115,8 @@ export class Lifecycle {
       connection.sinkOwned = false;
       if (owned) shard.slices.release(slice);
       else if (task !== null) shard.engine.settle(task);
+      // The end of its last task has drained the connection.
+      if (connection.state !== CONNECTION_CLOSING) return;
     }
     if (connection.receiveBusy || connection.batch !== null || connection.taskCount > 0) return;
     const session = connection.session!;

@@ -251,11 +251,12 @@ export class Transmitter {
     const task = slice.task!;
     const session = connection.session!;
     const pdu = this.#dataIn;
-    const maxBurst = session.parameters.maxBurstLength;
+    // Whole words, so that no padding falls between data of the slice.
+    const maxBurst = session.parameters.maxBurstLength & ~3;
     if (batch.pdus > 0 && slice.sent === 0 && !fits(batch, slice.length, Math.min(connection.maxSend, maxBurst)))
       return false;
     while (slice.sent < slice.length) {
-      if (!this.#room(batch)) return false;
+      if (batch.pdus === BATCH_PDUS_MAX) return false;
       const length = Math.min(connection.maxSend, slice.length - slice.sent, maxBurst - task.burst);
       const bufferOffset = slice.transferOffset + slice.sent;
       const last = bufferOffset + length === task.transferLength;
@@ -320,7 +321,8 @@ export class Transmitter {
     pdu.status = task.status;
     pdu.flags = FLAG_FINAL | residualFlags(task);
     pdu.residualCount = residualCount(task);
-    pdu.expDataSN = task.dataSN;
+    // Of Data-In only: R2Ts, which a write counts there, do not count (section 11.4.8).
+    pdu.expDataSN = task.expectsDataOut ? 0 : task.dataSN;
     pdu.statSN = connection.statSN;
     connection.statSN = serialAdd(connection.statSN, 1);
     if (!task.immediate) session.reopen();

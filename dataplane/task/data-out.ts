@@ -89,10 +89,10 @@ export class DataOut {
     return task.connection === connection && task.state !== TASK_ABORTED ? task : null;
   }
 
-  /** The slice of the task whose R2T has this tag. */
+  /** The slice of the task whose R2T has this tag. A tag that was guessed while the R2T is still queued is none yet. */
   #solicited(task: Task, tag: number): Slice | null {
     const slice = this.#shard.slices.slices[tag & 0xffff];
-    return slice !== undefined && slice.tag === tag && slice.task === task ? slice : null;
+    return slice !== undefined && slice.tag === tag && slice.task === task && !slice.queued ? slice : null;
   }
 
   /** A task that waits for its turn has no slice yet when its unsolicited data comes. */

@@ -208,6 +208,11 @@ export class RawConnection {
     return this.#ended;
   }
 
+  /** Sends FIN: nothing more will come from us. */
+  halfClose(): void {
+    this.#socket.end();
+  }
+
   /** Closes the socket at once (RST where data is unread). */
   destroy(): void {
     this.#socket.destroy();
