@@ -112,14 +112,19 @@ constexpr const char* INSTRUCTIONS = "sse4.2+pclmul";
 #elif defined(__aarch64__)
 #if defined(__clang__)
 #define CRC_TARGET __attribute__((target("crc,aes")))
+// Clang's <arm_acle.h> declares __crc32cd only if the whole file is compiled for processors that have it.
+#define CRC32C_WORD __builtin_arm_crc32cd
+#define CRC32C_BYTE __builtin_arm_crc32cb
 #else
 #define CRC_TARGET __attribute__((target("+crc+crypto")))
+#define CRC32C_WORD __crc32cd
+#define CRC32C_BYTE __crc32cb
 #endif
 #define CRC_INLINE CRC_TARGET inline __attribute__((always_inline))
 #define HAS_INSTRUCTIONS 1
 
-CRC_INLINE uint64_t step(uint64_t crc, uint64_t value) { return __crc32cd(static_cast<uint32_t>(crc), value); }
-CRC_INLINE uint64_t stepByte(uint64_t crc, uint8_t value) { return __crc32cb(static_cast<uint32_t>(crc), value); }
+CRC_INLINE uint64_t step(uint64_t crc, uint64_t value) { return CRC32C_WORD(static_cast<uint32_t>(crc), value); }
+CRC_INLINE uint64_t stepByte(uint64_t crc, uint8_t value) { return CRC32C_BYTE(static_cast<uint32_t>(crc), value); }
 CRC_INLINE uint64_t multiply(uint64_t crc, uint32_t factor) {
   const poly128_t product = vmull_p64(static_cast<poly64_t>(crc), static_cast<poly64_t>(factor));
   return vgetq_lane_u64(vreinterpretq_u64_p128(product), 0);

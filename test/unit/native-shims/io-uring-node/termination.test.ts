@@ -126,14 +126,15 @@ test("a ring that nobody closed and nobody holds is drained and closed", async (
 
 test("a thousand rings, one after the other, leave no descriptor and no mapping", () => {
   const mappings = () => readFileSync("/proc/self/maps", "utf8").match(/\[io_uring\]/g)?.length ?? 0;
-  assert.equal(mappings(), 0);
+  // Newer versions of Node.js have rings of their own.
+  const before = mappings();
   let highest = 0;
   for (let turn = 0; turn < 1000; turn++) {
     const ring = Ring.open({ entries: 4 });
     highest = Math.max(highest, ring.fd);
-    assert.ok(mappings() > 0 || turn % 100 !== 0);
+    assert.ok(turn % 100 !== 0 || mappings() > before);
     ring.close();
   }
   assert.ok(highest < 200, `descriptors went up to ${highest}`);
-  assert.equal(mappings(), 0);
+  assert.equal(mappings(), before);
 });
