@@ -41,6 +41,8 @@ export interface TargetOptions {
   readonly args?: readonly string[];
   /** Where the configuration and its files go; absent: a directory of its own, removed by `stop`. */
   readonly directory?: string;
+  /** Where the directory of its own is made; absent: the system's folder for temporary files. */
+  readonly temporaryFolder?: string;
 }
 
 export interface Exit {
@@ -100,7 +102,7 @@ export class RunningTarget {
 
   static async start(options: TargetOptions = {}): Promise<RunningTarget> {
     const [port, port2, httpPort] = await freePorts(3);
-    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "ringlun-test-")));
+    const directory = options.directory ?? (await mkdtemp(join(options.temporaryFolder ?? tmpdir(), "ringlun-test-")));
     const target = new RunningTarget(options, { port: port!, port2: port2!, httpPort: httpPort!, directory });
     await target.configure((options.config ?? defaultConfig(options))(target.places));
     try {
