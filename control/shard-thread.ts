@@ -21,6 +21,15 @@ import {
 } from "./limits.js";
 import type { Logger } from "./logger.js";
 
+/**
+ * Piscina tries `require` before `import`, and Node 20.20 aborts the process ("Assertion failed:
+ * facade->InstantiateModule") if a thread is terminated while it requires an ES module: so ours may only import it. A
+ * Node that does not know the flag refuses to require ES modules anyway.
+ */
+const EXEC_ARGV = process.allowedNodeEnvironmentFlags.has("--experimental-require-module")
+  ? [...process.execArgv, "--no-experimental-require-module"]
+  : process.execArgv;
+
 export interface ShardThreadOptions {
   readonly shard: number;
   readonly counters: SharedArrayBuffer;
@@ -80,7 +89,7 @@ export class ShardThread {
       units,
       arenaBytes,
     };
-    this.#pool = new Piscina({ filename: worker.href, minThreads: 1, maxThreads: 1 });
+    this.#pool = new Piscina({ filename: worker.href, minThreads: 1, maxThreads: 1, execArgv: EXEC_ARGV });
     // A thread that fails outside of its task ends the task too, which is how we hear of it.
     this.#pool.on("error", (error) => this.#logger.error({ err: error }, "shard thread failed"));
     this.ended = this.#pool.run(task).then(
