@@ -8,7 +8,7 @@ napi_value single(napi_env env, napi_callback_info info) {
   Arguments<2> args(env, info);
   size_t length = 0;
   const uint8_t* bytes = args.elements<uint8_t>(0, napi_uint8_array, &length);
-  const uint32_t seed = static_cast<uint32_t>(args.unsigned64(1));
+  const uint32_t seed = args.unsigned32(1);
   return args.ok ? makeNumber(env, crc32c(seed, bytes, length)) : nullptr;
 }
 
@@ -41,7 +41,7 @@ napi_value by(napi_env env, napi_callback_info info) {
   const std::string name = args.string(0);
   size_t length = 0;
   const uint8_t* bytes = args.elements<uint8_t>(1, napi_uint8_array, &length);
-  const uint32_t seed = static_cast<uint32_t>(args.unsigned64(2));
+  const uint32_t seed = args.unsigned32(2);
   if (!args.ok) return nullptr;
   uint32_t result = 0;
   if (!crc32cBy(name.c_str(), seed, bytes, length, &result)) return makeNumber(env, -EOPNOTSUPP);

@@ -1,5 +1,5 @@
-// Small helpers over Node-API. Arguments come from our own TypeScript: a wrong type is a programmer's error and throws
-// TypeError.
+// Small helpers over Node-API. A wrong argument is a programmer's error and throws TypeError. Numbers are checked, not
+// cut to size: NaN or 2^32 in place of a descriptor must not become descriptor 0.
 #pragma once
 
 #define NAPI_VERSION 8
@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <string>
+
+// The largest whole number that a double holds exactly, with all below it.
+constexpr int64_t WHOLE_MAX = (int64_t{1} << 53) - 1;
 
 // The arguments of one call. After a failed conversion a JavaScript exception is pending, `ok` is false and values are
 // zero.
@@ -34,14 +37,22 @@ struct Arguments {
     return value;
   }
 
-  int32_t integer(size_t at) { return static_cast<int32_t>(static_cast<int64_t>(number(at))); }
-
-  uint64_t unsigned64(size_t at) {
-    double value = number(at);
-    return value > 0 ? static_cast<uint64_t>(value) : 0;
+  // A whole number from `least` to `most`, which lie within +-2^53.
+  int64_t whole(size_t at, int64_t least, int64_t most) {
+    const double value = number(at);
+    const bool inside = value >= static_cast<double>(least) && value <= static_cast<double>(most);
+    const int64_t result = inside ? static_cast<int64_t>(value) : 0;
+    if (!inside || static_cast<double>(result) != value) fail("a whole number is expected, or it is out of range");
+    return ok ? result : 0;
   }
 
-  int64_t signed64(size_t at) { return static_cast<int64_t>(number(at)); }
+  int32_t integer(size_t at) { return static_cast<int32_t>(whole(at, INT32_MIN, INT32_MAX)); }
+
+  uint32_t unsigned32(size_t at) { return static_cast<uint32_t>(whole(at, 0, UINT32_MAX)); }
+
+  uint64_t unsigned64(size_t at) { return static_cast<uint64_t>(whole(at, 0, WHOLE_MAX)); }
+
+  int64_t signed64(size_t at) { return whole(at, -WHOLE_MAX, WHOLE_MAX); }
 
   void* address(size_t at) { return reinterpret_cast<void*>(static_cast<uintptr_t>(unsigned64(at))); }
 
@@ -85,14 +96,22 @@ struct Arguments {
 
   // The memory of any view.
   void* view(size_t at, size_t* byteLength) {
-    static const size_t elementBytes[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
-    napi_typedarray_type type;
+    // By napi_typedarray_type, up to bigint64, biguint64 and float16 (Node.js 24). What is newer is refused.
+    constexpr size_t elementBytes[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 2};
+    constexpr size_t types = sizeof elementBytes / sizeof elementBytes[0];
+    // Node-API leaves it alone where it does not know the type itself.
+    napi_typedarray_type type = static_cast<napi_typedarray_type>(types);
     void* data = nullptr;
     *byteLength = 0;
     if (!ok) return nullptr;
     if (napi_get_typedarray_info(env, values[at], &type, byteLength, &data, nullptr, nullptr) == napi_ok) {
-      *byteLength *= elementBytes[type];
-      return data;
+      if (type < types) {
+        *byteLength *= elementBytes[type];
+        return data;
+      }
+      *byteLength = 0;
+      fail("a typed array of an unknown type");
+      return nullptr;
     }
     if (napi_get_dataview_info(env, values[at], byteLength, &data, nullptr, nullptr) == napi_ok) return data;
     fail("a view of an ArrayBuffer is expected");

@@ -27,6 +27,8 @@ napi_value encodeSockaddr(napi_env env, napi_callback_info info) {
   size_t length = 0;
   uint8_t* out = args.elements<uint8_t>(2, napi_uint8_array, &length);
   if (!args.ok) return nullptr;
+  // getaddrinfo would not see what comes behind a NUL.
+  if (host.find('\0') != std::string::npos) return makeNumber(env, -EINVAL);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

@@ -1,6 +1,10 @@
-/** Linux error numbers (asm-generic, the same on x86-64 and arm64), their names, and the error that carries one. */
+/** Linux error numbers, their names, and the error that carries one. */
 import { getSystemErrorMap } from "node:util";
 
+/**
+ * All numbers of <asm-generic/errno.h>, which are those of x86-64 and arm64. Of two names for one number the first is the
+ * one that `errnoName` gives.
+ */
 export const errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -9,7 +13,9 @@ export const errno = {
   EIO: 5,
   ENXIO: 6,
   E2BIG: 7,
+  ENOEXEC: 8,
   EBADF: 9,
+  ECHILD: 10,
   EAGAIN: 11,
   EWOULDBLOCK: 11,
   ENOMEM: 12,
@@ -36,19 +42,56 @@ export const errno = {
   EDOM: 33,
   ERANGE: 34,
   EDEADLK: 35,
+  EDEADLOCK: 35,
   ENAMETOOLONG: 36,
   ENOLCK: 37,
   ENOSYS: 38,
   ENOTEMPTY: 39,
   ELOOP: 40,
+  ENOMSG: 42,
+  EIDRM: 43,
+  ECHRNG: 44,
+  EL2NSYNC: 45,
+  EL3HLT: 46,
+  EL3RST: 47,
+  ELNRNG: 48,
+  EUNATCH: 49,
+  ENOCSI: 50,
+  EL2HLT: 51,
+  EBADE: 52,
+  EBADR: 53,
+  EXFULL: 54,
+  ENOANO: 55,
+  EBADRQC: 56,
+  EBADSLT: 57,
+  EBFONT: 59,
+  ENOSTR: 60,
   ENODATA: 61,
   ETIME: 62,
+  ENOSR: 63,
+  ENONET: 64,
+  ENOPKG: 65,
+  EREMOTE: 66,
   ENOLINK: 67,
+  EADV: 68,
+  ESRMNT: 69,
+  ECOMM: 70,
   EPROTO: 71,
+  EMULTIHOP: 72,
+  EDOTDOT: 73,
   EBADMSG: 74,
   EOVERFLOW: 75,
+  ENOTUNIQ: 76,
   EBADFD: 77,
+  EREMCHG: 78,
+  ELIBACC: 79,
+  ELIBBAD: 80,
+  ELIBSCN: 81,
+  ELIBMAX: 82,
+  ELIBEXEC: 83,
   EILSEQ: 84,
+  ERESTART: 85,
+  ESTRPIPE: 86,
   EUSERS: 87,
   ENOTSOCK: 88,
   EDESTADDRREQ: 89,
@@ -56,7 +99,9 @@ export const errno = {
   EPROTOTYPE: 91,
   ENOPROTOOPT: 92,
   EPROTONOSUPPORT: 93,
+  ESOCKTNOSUPPORT: 94,
   EOPNOTSUPP: 95,
+  EPFNOSUPPORT: 96,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
@@ -69,6 +114,7 @@ export const errno = {
   EISCONN: 106,
   ENOTCONN: 107,
   ESHUTDOWN: 108,
+  ETOOMANYREFS: 109,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
   EHOSTDOWN: 112,
@@ -76,10 +122,23 @@ export const errno = {
   EALREADY: 114,
   EINPROGRESS: 115,
   ESTALE: 116,
+  EUCLEAN: 117,
+  ENOTNAM: 118,
+  ENAVAIL: 119,
+  EISNAM: 120,
   EREMOTEIO: 121,
   EDQUOT: 122,
   ENOMEDIUM: 123,
+  EMEDIUMTYPE: 124,
   ECANCELED: 125,
+  ENOKEY: 126,
+  EKEYEXPIRED: 127,
+  EKEYREVOKED: 128,
+  EKEYREJECTED: 129,
+  EOWNERDEAD: 130,
+  ENOTRECOVERABLE: 131,
+  ERFKILL: 132,
+  EHWPOISON: 133,
 } as const;
 
 const nameByNumber = new Map<number, string>();
@@ -87,7 +146,7 @@ for (const [name, number] of Object.entries(errno)) {
   if (!nameByNumber.has(number)) nameByNumber.set(number, name);
 }
 
-/** "ENOSPC" for 28 and for -28; "E1234" for a number without a name here. */
+/** "ENOSPC" for 28 and for -28; "E1234" for a number that Linux does not have. */
 export function errnoName(number: number): string {
   const positive = Math.abs(number);
   return nameByNumber.get(positive) ?? `E${positive}`;

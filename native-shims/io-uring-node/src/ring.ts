@@ -29,7 +29,10 @@ export interface RingOptions {
   readonly entries: number;
   /** Of the completion queue; default: twice `entries`. */
   readonly cqEntries?: number;
-  /** SETUP_* flags beside RING_SETUP_FLAGS. What is newer than Linux 6.1 must be probed for. */
+  /**
+   * SETUP_* flags beside RING_SETUP_FLAGS, but none that changes the layout of the queues. What is newer than Linux 6.1
+   * must be probed for.
+   */
   readonly flags?: number;
   /**
    * On a SharedArrayBuffer. When the ring is closed, also because its thread ends, [0] becomes 1 if the kernel held
@@ -49,6 +52,12 @@ export interface RingOptions {
  */
 export const RING_SETUP_FLAGS =
   SETUP_CLAMP | SETUP_SUBMIT_ALL | SETUP_COOP_TASKRUN | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN;
+
+/**
+ * Set-up flags that change how the queues lie in memory or who drives them, so that this code would misread them: R_DISABLED,
+ * SQE128, CQE32, NO_MMAP, REGISTERED_FD_ONLY, NO_SQARRAY, CQE_MIXED, SQE_MIXED, SQ_REWIND.
+ */
+const SETUP_FLAGS_REFUSED = (1 << 6) | (3 << 10) | (7 << 14) | (7 << 18);
 
 /** The longest that one `enter` waits: a thread that is to be stopped has to come back from native code. */
 const ENTER_MS_MAX = 1000;
@@ -81,6 +90,12 @@ export class Ring extends SubmissionCompletionRing {
     const { entries, cqEntries = 0, flags = 0, drained, drainTimeoutMs = 10_000 } = options;
     if (!Number.isInteger(entries) || entries < 1) throw new RangeError(`entries: ${entries}`);
     if (!Number.isInteger(cqEntries) || cqEntries < 0) throw new RangeError(`cqEntries: ${cqEntries}`);
+    if ((flags & SETUP_FLAGS_REFUSED) !== 0) throw new RangeError(`flags: ${flags} changes the layout of the ring`);
+    if (!(drainTimeoutMs >= 0)) throw new RangeError(`drainTimeoutMs: ${drainTimeoutMs}`);
+    // Written when the thread is gone: memory that could be transferred or collected meanwhile will not do.
+    if (drained !== undefined && !(drained.buffer instanceof SharedArrayBuffer)) {
+      throw new TypeError("drained: an Int32Array on a SharedArrayBuffer is expected");
+    }
     const setupFlags = RING_SETUP_FLAGS | flags | (cqEntries > 0 ? SETUP_CQSIZE : 0);
     const native = addon.openRing(entries, cqEntries, setupFlags, drainTimeoutMs, drained);
     if (typeof native === "number") {

@@ -15,6 +15,8 @@ import {
   eventfdSignal,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  fallocateSync,
   monotonicUs,
   O_CLOEXEC,
   O_CREAT,
@@ -192,8 +194,10 @@ test("registered buffers: inside works, outside is refused", () => {
         { address: arena.address + 8192, length: 4096 },
       ]);
       arena.bytes.fill("x", 0, 4096);
-      ring.writeFixed(fd, arena.address + 1, 4095, 7, 0, 0, 1, 0);
+      ring.writeFixed(fd, arena.address + 1, 4095, 7, RWF_DSYNC, 0, 1, 0);
       assert.equal(resultOf(ring, 1), 4095);
+      ring.writeFixed(fd, arena.address + 1, 4095, 7, 1 << 30, 0, 1, 0);
+      assert.equal(resultOf(ring, 1), -errno.EOPNOTSUPP, "flags arrive: the kernel knows no such flag");
       ring.readFixed(fd, arena.address + 8192 + 100, 3000, 7, 0, 1, 2, 0);
       assert.equal(resultOf(ring, 2), 3000);
       assert.equal(arena.bytes.toString("latin1", 8292, 8292 + 3000), "x".repeat(3000));
@@ -251,6 +255,25 @@ test("openat, fallocate, closeFd", () => {
     assert.equal(resultOf(ring, 5), -errno.EBADF);
     ring.openat(Memory.of("/nowhere/at/all\0").address, O_RDWR | O_CLOEXEC, 0, 6, 0);
     assert.equal(resultOf(ring, 6), -errno.ENOENT);
+  });
+});
+
+test("fallocate zeroes a range where the file system can", (t) => {
+  withFile("zeroed", (fd, path) => {
+    withRing(4, (ring) => {
+      writeSync(fd, Buffer.alloc(3 * 4096, 1));
+      const mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+      ring.fallocate(fd, mode, 4096, 4096, 1, 0);
+      const result = resultOf(ring, 1);
+      const expected = Buffer.alloc(3 * 4096, 1);
+      if (result === 0) expected.fill(0, 4096, 8192);
+      else {
+        t.diagnostic("no FALLOC_FL_ZERO_RANGE in the directory for temporary files");
+        assert.equal(result, -errno.EOPNOTSUPP);
+        assert.equal(fallocateSync(fd, mode, 4096, 4096), -errno.EOPNOTSUPP);
+      }
+      assert.ok(readFileSync(path).equals(expected));
+    });
   });
 });
 

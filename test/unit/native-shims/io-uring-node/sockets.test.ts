@@ -28,6 +28,7 @@ import {
   SHUT_RDWR,
   SHUT_WR,
   SOCK_CLOEXEC,
+  SQE_FIXED_FILE,
   SystemError,
   setKeepAlive,
   setNoDelay,
@@ -76,7 +77,7 @@ test("socket addresses are encoded as the kernel reads them", () => {
   assert.equal(six.length, 28);
   assert.deepEqual([...six.subarray(0, 12)], [10, 0, 255, 255, 0, 0, 0, 0, 0x20, 0x01, 0x0d, 0xb8]);
   assert.equal(six[23], 7);
-  for (const host of ["localhost", "", "300.1.1.1", "[::1]", "1.2.3.4:5"]) {
+  for (const host of ["localhost", "", "300.1.1.1", "[::1]", "1.2.3.4:5", "127.0.0.1\0"]) {
     assert.throws(() => encodeSockaddr(host, 1), isSystemError("EINVAL"), host);
   }
   for (const port of [-1, 65536, 1.5, Number.NaN]) assert.throws(() => encodeSockaddr("::1", port), RangeError);
@@ -135,6 +136,27 @@ test("addresses of both ends, IPv6", (t) => {
   closeSync(fd);
   closeSync(listening.listener);
   assert.throws(() => connectSync("::1", listening.port), isSystemError("ECONNREFUSED"));
+});
+
+test("one listener takes IPv4 and IPv6 if asked to", (t) => {
+  let listener: number;
+  try {
+    listener = listen({ host: "::", port: 0, backlog: 4, reusePort: true, v6Only: false });
+  } catch (error) {
+    if (isSystemError("EAFNOSUPPORT")(error)) return t.skip("no IPv6 here");
+    throw error;
+  }
+  const { port } = localAddress(listener);
+  const near = connectSync("127.0.0.1", port);
+  const ring = Ring.open({ entries: 4 });
+  ring.accept(listener, SOCK_CLOEXEC, 1, 0);
+  const far = resultOf(ring, 1);
+  assert.deepEqual(peerAddress(far), { address: "::ffff:127.0.0.1", port: localAddress(near).port, family: AF_INET6 });
+  ring.close();
+  for (const fd of [listener, near, far]) closeSync(fd);
+  const only = listen({ host: "::", port: 0, backlog: 4, reusePort: false });
+  assert.throws(() => connectSync("127.0.0.1", localAddress(only).port), isSystemError("ECONNREFUSED"));
+  closeSync(only);
 });
 
 test("socket options arrive", () => {
@@ -287,6 +309,28 @@ test("zero-copy sends tell separately when the memory is free", () => {
       assert.equal(sent[1]!.flags & (CQE_F_NOTIF | CQE_F_MORE), CQE_F_NOTIF);
       assert.equal(ring.inFlight(), 0);
     }
+  });
+});
+
+test("a registered socket is named by its slot, and lives on when its descriptor is closed", () => {
+  withConnection((ring, near, far) => {
+    const copy = dup(far);
+    ring.registerFiles([-1, -1, copy]);
+    closeSync(copy);
+    const [out, into] = [Memory.of("through the slot"), new Memory(16)];
+    ring.setSqeFlags(ring.send(2, out.address, 16, MSG_NOSIGNAL, 1, 0), SQE_FIXED_FILE);
+    ring.recv(near, into.address, 16, MSG_WAITALL, 2, 0);
+    assert.deepEqual(
+      complete(ring, 2).map(({ result }) => result),
+      [16, 16],
+    );
+    assert.equal(into.bytes.toString(), "through the slot");
+    ring.setSqeFlags(ring.recvPollFirst(2, into.address, 16, 0, 3, 0), SQE_FIXED_FILE);
+    ring.shutdownSocket(near, SHUT_WR, 4, 0);
+    assert.deepEqual(
+      complete(ring, 2).map(({ result }) => result),
+      [0, 0],
+    );
   });
 });
 

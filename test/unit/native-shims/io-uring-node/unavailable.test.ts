@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   errno,
@@ -52,7 +53,35 @@ test("flags that no kernel has are refused as a RingUnavailableError", () => {
 test("sizes that are none are a programmer's error", () => {
   for (const entries of [0, -1, 1.5, Number.NaN]) assert.throws(() => Ring.open({ entries }), RangeError);
   assert.throws(() => Ring.open({ entries: 1, cqEntries: -1 }), RangeError);
-  assert.throws(() => Ring.open({ entries: 1, drained: new Int32Array(0) }), TypeError);
+  for (const drainTimeoutMs of [-1, Number.NaN])
+    assert.throws(() => Ring.open({ entries: 1, drainTimeoutMs }), RangeError);
+});
+
+test("flags that would change the layout of the queues are refused before they do harm", () => {
+  // R_DISABLED, SQE128, CQE32, NO_MMAP, NO_SQARRAY, CQE_MIXED.
+  for (const bit of [6, 10, 11, 14, 16, 18]) {
+    assert.throws(() => Ring.open({ entries: 1, flags: 1 << bit }), RangeError, `bit ${bit}`);
+  }
+});
+
+test("the outcome of the drain is only written to memory that stays", () => {
+  for (const drained of [new Int32Array(1), new Int32Array(new SharedArrayBuffer(0))]) {
+    assert.throws(() => Ring.open({ entries: 1, drained }), TypeError);
+  }
+  const words = new Uint32Array(new SharedArrayBuffer(4)) as unknown as Int32Array;
+  assert.throws(() => Ring.open({ entries: 1, drained: words }), TypeError);
+});
+
+test("the error numbers are all those of the kernel's headers", () => {
+  const numbers: Record<string, number> = {};
+  for (const header of ["errno-base.h", "errno.h"]) {
+    const text = readFileSync(`/usr/include/asm-generic/${header}`, "utf8");
+    for (const [, name, value] of text.matchAll(/^#define\s+(E\w+)\s+(\w+)/gm)) {
+      numbers[name!] = numbers[value!] ?? Number(value);
+    }
+  }
+  assert.ok(Object.keys(numbers).length > 130);
+  assert.deepEqual({ ...errno }, numbers);
 });
 
 test("the probe tells kernel, flags and operations", () => {
@@ -68,6 +97,8 @@ test("the probe tells kernel, flags and operations", () => {
 test("error numbers have names and sentences, whatever their sign", () => {
   assert.equal(errnoName(-28), "ENOSPC");
   assert.equal(errnoName(11), "EAGAIN");
+  assert.equal(errnoName(35), "EDEADLK");
+  assert.equal(errnoName(-117), "EUCLEAN");
   assert.equal(errnoName(4242), "E4242");
   assert.equal(errnoMessage(-28), "no space left on device");
   assert.match(errnoMessage(4242), /E4242/);
