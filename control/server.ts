@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { judgeAccess } from "./access.js";
 import { Admission } from "./admission.js";
+import { Broadcasts } from "./broadcasts.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
 import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
@@ -20,6 +21,7 @@ import { Reception } from "./reception.js";
 import { type Session, SessionRegistry, SHARD_NONE } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { UnitResets } from "./unit-resets.js";
+import { SlowCommands } from "./units/slow-commands.js";
 import { Units } from "./units/units.js";
 
 export interface ServerOptions {
@@ -58,7 +60,9 @@ export class Server {
   #stateDirectory!: StateDirectory;
   #shards!: Shards;
   #admission: Admission | undefined;
+  #broadcasts: Broadcasts | undefined;
   #unitResets: UnitResets | undefined;
+  #slowCommands: SlowCommands | undefined;
   #reception: Reception | undefined;
   #http: HttpServer | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
@@ -95,7 +99,7 @@ export class Server {
     await this.#openUnits(units);
     this.#shards = await Shards.start({
       count: workers,
-      units: this.#units.records(),
+      units: () => this.#units.records(),
       arenaBytes: options.arenaBytes ?? ARENA_BYTES,
       logger: this.#logger,
       onMessage: (shard, message) => this.#onMessage(shard, message),
@@ -103,7 +107,9 @@ export class Server {
       onFatal: options.onFatal ?? ((reason) => this.#exit(reason)),
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
-    this.#unitResets = new UnitResets(this.#shards);
+    this.#broadcasts = new Broadcasts(this.#shards);
+    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts);
+    this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
@@ -202,7 +208,9 @@ export class Server {
   #lunRecords(luns: readonly LunMapping[]): LunRecord[] {
     return luns.flatMap(({ lun, unit, readOnly }) => {
       const record = this.#units.find(unit);
-      return record === undefined ? [] : [{ lun, unitIndex: record.unitIndex, readOnly: readOnly || record.readOnly }];
+      return record === undefined
+        ? []
+        : [{ lun, unitIndex: record.unitIndex, readOnly: readOnly || record.readOnly, blocked: 0 }];
     });
   }
 
@@ -220,10 +228,13 @@ export class Server {
         this.#answerText(shard, message);
         break;
       case "unitReset":
-        this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
+        void this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
         break;
       case "done":
-        this.#unitResets?.done(shard, message.exchange);
+        this.#broadcasts?.done(shard, message.exchange);
+        break;
+      case "scsiCommand":
+        void this.#answerCommand(shard, message);
         break;
       case "ready":
       case "stopped":
@@ -251,9 +262,15 @@ export class Server {
     this.#shards.send(shard, { type: "textReply", connectionId, exchange, text: reply });
   }
 
+  async #answerCommand(shard: number, message: ShardMessage & { type: "scsiCommand" }): Promise<void> {
+    const { exchange } = message;
+    const answer = await this.#slowCommands!.execute(message);
+    this.#shards.send(shard, { type: "scsiAnswer", exchange, answer });
+  }
+
   #onDeath(shard: number): void {
     this.#admission?.shardDied(shard);
-    this.#unitResets?.shardDied(shard);
+    this.#broadcasts?.shardDied(shard);
   }
 
   #exit(reason: string): void {
@@ -298,7 +315,6 @@ export class Server {
         .map((session) => this.#admission?.endSession(session, "configuration changed")),
     );
     for (const { name } of removed) {
-      this.#shards.forgetUnit(this.#units.find(name)?.unitIndex ?? -1);
       await this.#units.close(name);
       this.#logger.info({ unit: name }, "unit removed");
     }

@@ -30,8 +30,14 @@ const EXEC_ARGV = process.allowedNodeEnvironmentFlags.has("--experimental-requir
   ? [...process.execArgv, "--no-experimental-require-module"]
   : process.execArgv;
 
+/** What all shards have in common: see ShardTask. */
+export type Common = Pick<ShardTask, "shards" | "gates" | "wakeFds">;
+
 export interface ShardThreadOptions {
   readonly shard: number;
+  readonly common: Common;
+  /** How many threads the shard has had before. */
+  readonly life: number;
   readonly counters: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];
   readonly arenaBytes: number;
@@ -57,7 +63,9 @@ export class ShardThread {
   readonly #pool: Piscina;
   readonly #producer: Producer;
   readonly #consumer: Consumer;
+  readonly #shard: number;
   readonly #wakeFd: number;
+  readonly #wakeFds: Int32Array;
   readonly #drained = new Int32Array(new SharedArrayBuffer(4));
   readonly #descriptors = new Uint8Array(new SharedArrayBuffer(DESCRIPTORS_MAX));
   readonly #onMessage: (message: ShardMessage) => void;
@@ -70,7 +78,7 @@ export class ShardThread {
   #announceReady: () => void = () => {};
   #announceStopped: () => void = () => {};
 
-  constructor({ shard, counters, units, arenaBytes, logger, onMessage, worker }: ShardThreadOptions) {
+  constructor({ shard, common, life, counters, units, arenaBytes, logger, onMessage, worker }: ShardThreadOptions) {
     this.#onMessage = onMessage;
     this.#logger = logger;
     const toShard = allocateRing(RING_TO_SHARD_BYTES);
@@ -78,8 +86,13 @@ export class ShardThread {
     this.#producer = new Producer(toShard);
     this.#consumer = new Consumer(toControl);
     this.#wakeFd = eventfd();
+    this.#wakeFds = new Int32Array(common.wakeFds);
+    this.#shard = shard;
+    Atomics.store(this.#wakeFds, shard, this.#wakeFd);
     const task: ShardTask = {
+      ...common,
       shard,
+      life,
       toShard,
       toControl,
       wakeFd: this.#wakeFd,
@@ -184,6 +197,8 @@ export class ShardThread {
       this.#descriptors[fd] = 0;
       closeSync(fd);
     }
+    // Another shard may be about to signal it: the number goes first, and a signal that comes late harms nobody.
+    Atomics.store(this.#wakeFds, this.#shard, -1);
     closeSync(this.#wakeFd);
   }
 

@@ -5,17 +5,19 @@
  *        ^            |
  *        +--- dead <--+
  */
-import { closeSync } from "io-uring-node";
+import { closeSync, eventfdSignal } from "io-uring-node";
 import { allocateCounters } from "../dataplane/counters.js";
 import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { forgetShard } from "../dataplane/storage/gate.js";
 import { SHARD_SHORT_LIFE_MS, SHARD_SHORT_LIVES_MAX, STOP_OVERTIME_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
-import { ShardThread, settlesWithin } from "./shard-thread.js";
+import { type Common, ShardThread, settlesWithin } from "./shard-thread.js";
 
 export interface ShardOptions {
   readonly shard: number;
   /** Of the moment: what is added later is there for the next thread. */
-  readonly units: readonly UnitRecord[];
+  readonly units: () => readonly UnitRecord[];
+  readonly common: Common;
   readonly arenaBytes: number;
   readonly logger: Logger;
   /** All but `ready`, `log` and `stopped`, which end here. */
@@ -58,11 +60,13 @@ export class Shard {
   /** Resolves when it serves, or was stopped meanwhile. Rejects with the reason if it ends before. */
   async start(): Promise<void> {
     this.#phase = "starting";
-    const { shard, units, arenaBytes, worker } = this.#options;
+    const { shard, common, units, arenaBytes, worker } = this.#options;
     const thread = new ShardThread({
       shard,
       counters: this.counters,
-      units,
+      life: this.restarts,
+      common,
+      units: units(),
       arenaBytes,
       logger: this.#logger,
       onMessage: (message) => this.#receive(message),
@@ -173,7 +177,17 @@ export class Shard {
       // Whoever waits for the units waits for ever: the process is about to exit.
       await new Promise(() => {});
     }
+    this.#openGates();
     thread.release();
+  }
+
+  /** What waits for the dead shard's writes to end, or for its atomic command, waits no more. */
+  #openGates(): void {
+    const { gates, shards, wakeFds } = this.#options.common;
+    forgetShard(gates, shards, this.number);
+    for (const [shard, fd] of new Int32Array(wakeFds).entries()) {
+      if (shard !== this.number && fd >= 0) eventfdSignal(fd);
+    }
   }
 
   async #drain(thread: ShardThread): Promise<boolean> {

@@ -1,12 +1,14 @@
 /** The shards as the rest of control sees them. What a shard is, and what becomes of a dead one, stands in shard.ts. */
 import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { allocateGates } from "../dataplane/storage/gate.js";
 import type { Logger } from "./logger.js";
 import { Shard } from "./shard.js";
+import type { Common } from "./shard-thread.js";
 
 export interface ShardsOptions {
   readonly count: number;
-  /** Each shard starts with these; `addUnit` tells of later ones. */
-  readonly units: readonly UnitRecord[];
+  /** Those of the moment: every thread of a shard starts with them; `addUnit` tells of later ones. */
+  readonly units: () => readonly UnitRecord[];
   readonly arenaBytes: number;
   readonly logger: Logger;
   /** All but `ready`, `log` and `stopped`, which end here. */
@@ -37,22 +39,20 @@ const WORKER = new URL("../dataplane/worker.js", import.meta.url);
 
 export class Shards implements ShardControl {
   readonly #shards: Shard[] = [];
-  readonly #units: UnitRecord[];
   readonly #waiting: (() => void)[] = [];
-
-  private constructor(units: readonly UnitRecord[]) {
-    this.#units = [...units];
-  }
 
   /** Resolves when all shards are ready. Rejects with what the first one to fail says; then none is left running. */
   static async start(options: ShardsOptions): Promise<Shards> {
     const { count, arenaBytes, logger, onMessage, onDeath, onFatal, worker = WORKER } = options;
-    const shards = new Shards(options.units);
+    const shards = new Shards();
+    const common: Common = { shards: count, gates: allocateGates(count), wakeFds: new SharedArrayBuffer(4 * count) };
+    new Int32Array(common.wakeFds).fill(-1);
     for (let shard = 0; shard < count; shard++) {
       shards.#shards.push(
         new Shard({
           shard,
-          units: shards.#units,
+          common,
+          units: options.units,
           arenaBytes,
           logger,
           onMessage: (message) => onMessage(shard, message),
@@ -92,19 +92,9 @@ export class Shards implements ShardControl {
     for (const shard of this.#shards) shard.send(message);
   }
 
-  /** Makes a further unit known to all shards, and to those that are started later. */
+  /** Makes a further unit known to the shards that run. */
   addUnit(unit: UnitRecord): void {
-    this.#units.push(unit);
     this.broadcast({ type: "unit", unit });
-  }
-
-  /**
-   * The unit is gone: shards that are started later do not have it. Those that run keep its record, which no session
-   * refers to any more.
-   */
-  forgetUnit(unitIndex: number): void {
-    const at = this.#units.findIndex((unit) => unit.unitIndex === unitIndex);
-    if (at >= 0) this.#units.splice(at, 1);
   }
 
   async unitsSettled(unitIndexes: readonly number[]): Promise<void> {

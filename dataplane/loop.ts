@@ -9,6 +9,7 @@ import { COUNTER } from "./counters.js";
 import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
 import { KIND_IGNORED, KIND_RECEIVE, KIND_SEND, KIND_SLICE, KIND_TASK, KIND_WAKE, type Shard } from "./shard.js";
+import { changeUnit } from "./storage/unit-change.js";
 import { Barrier } from "./task/barrier.js";
 import { resetUnit } from "./task/task-management.js";
 
@@ -32,7 +33,8 @@ export class Loop {
   turn(): boolean {
     const { ring, counters, transmitter, engine } = this.#shard;
     const immediate = transmitter.takeImmediateSends();
-    ring.enter(engine.hasParked ? 1 : 1 + immediate, ENTER_WAIT_MS_MAX);
+    const wanted = engine.gates.hasChanged ? 0 : 1;
+    ring.enter(engine.hasParked ? wanted : wanted + immediate, ENTER_WAIT_MS_MAX);
     counters[COUNTER.turns]!++;
     let completions = 0;
     while (ring.next()) {
@@ -49,6 +51,7 @@ export class Loop {
   finish(): void {
     const shard = this.#shard;
     shard.lifecycle.sweep();
+    shard.engine.gates.retry();
     shard.engine.retryParked();
     shard.transmitter.flush();
     shard.receiver.publish();
@@ -89,6 +92,10 @@ export class Loop {
       }
       case "unitResetDone":
         return shard.resets.done(message.exchange);
+      case "unitChange":
+        return changeUnit(shard, message.exchange, message.unitIndex, message.change);
+      case "scsiAnswer":
+        return shard.engine.answered(message.exchange, message.answer);
       case "stop":
         return shard.lifecycle.stop(message.graceMs);
       default:

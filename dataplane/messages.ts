@@ -10,6 +10,26 @@
 /** How a unit's writes become durable (DESIGN section 2). */
 export type CacheMode = "direct" | "writeback" | "writethrough";
 
+/** What of a unit changes while it is served. Control decides it; every shard keeps a copy. */
+export interface UnitState {
+  readonly sizeBytes: number;
+  /** WCE of the Caching mode page: a write may be acknowledged before it is durable. */
+  readonly writeCacheEnabled: boolean;
+  /** SWP of the Control mode page. */
+  readonly softwareWriteProtect: boolean;
+  /** D_SENSE of the Control mode page: sense data in descriptor format. */
+  readonly descriptorSense: boolean;
+  /** Why the medium cannot be accessed (NOT READY with this ASC and ASCQ); null: it can. */
+  readonly notReady: NotReady | null;
+}
+
+export interface NotReady {
+  readonly asc: number;
+  readonly ascq: number;
+  /** PROGRESS INDICATION of REQUEST SENSE, 0 to 65535; -1: none. */
+  readonly progress: number;
+}
+
 /** One logical unit as every shard sees it. */
 export interface UnitRecord {
   readonly unitIndex: number;
@@ -23,7 +43,6 @@ export interface UnitRecord {
   readonly alignmentBytes: number;
   /** Ranges that are zeroed or deallocated in place must be multiples of this: a device's sector; 1 of a file, which takes any. */
   readonly rangeAlignmentBytes: number;
-  readonly sizeBytes: number;
   readonly blockLengthBytes: 512 | 4096;
   readonly cache: CacheMode;
   readonly readOnly: boolean;
@@ -34,7 +53,47 @@ export interface UnitRecord {
   readonly inMemory: boolean;
   /** Identity behind VPD 80 and 83: a UUID in lower case. */
   readonly uuid: string;
+  readonly state: UnitState;
 }
+
+/** Who may do what to a unit while it is reserved. */
+export interface UnitAccess {
+  /** Bits of COMMAND_CONFLICTS_* (scsi/command.ts) for every session that is not exempt. */
+  readonly blocked: number;
+  readonly exemptSessions: readonly number[];
+}
+
+/** A unit attention for the sessions that see the unit: all, or only some, or all but some. */
+export interface AttentionRecord {
+  readonly asc: number;
+  readonly ascq: number;
+  readonly onlySessions?: readonly number[];
+  readonly exceptSessions?: readonly number[];
+}
+
+/** A change to a unit that every shard makes at once; absent parts stay as they are. */
+export interface UnitChange {
+  readonly state?: UnitState;
+  readonly access?: UnitAccess;
+  readonly attentions?: readonly AttentionRecord[];
+  /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
+  readonly abortSessions?: readonly number[];
+}
+
+/** How control answers a SCSI command that it carries out. */
+export type ScsiAnswer =
+  /** GOOD, with data (hexadecimal) that is cut to the allocation length. */
+  | { readonly kind: "good"; readonly data?: string; readonly allocationLength?: number }
+  | {
+      readonly kind: "sense";
+      readonly senseKey: number;
+      readonly asc: number;
+      readonly ascq: number;
+      readonly information?: number;
+      /** As Task.senseKeySpecific. */
+      readonly senseKeySpecific?: number;
+    }
+  | { readonly kind: "status"; readonly status: number };
 
 /** What was negotiated for the session (RFC 7143 chapter 13, session-wide keys). */
 export interface SessionParametersRecord {
@@ -64,6 +123,8 @@ export interface LunRecord {
   readonly lun: number;
   readonly unitIndex: number;
   readonly readOnly: boolean;
+  /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps this nexus from at this moment. */
+  readonly blocked: number;
 }
 
 /** The one record of the hand-off: a connection whose negotiation is done, less the final Login Response, which the shard sends. */
@@ -106,6 +167,10 @@ export type ControlMessage =
   | { readonly type: "resetUnit"; readonly exchange: number; readonly unitIndex: number }
   /** All shards have done what `unitReset` asked for. */
   | { readonly type: "unitResetDone"; readonly exchange: number }
+  /** Make the change, then answer `done`. */
+  | { readonly type: "unitChange"; readonly exchange: number; readonly unitIndex: number; readonly change: UnitChange }
+  /** The answer to `scsiCommand`. */
+  | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */
   | { readonly type: "stop"; readonly graceMs: number };
 
@@ -123,6 +188,17 @@ export type ShardMessage =
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
   | { readonly type: "done"; readonly exchange: number }
+  /** A command that control carries out; it answers with `scsiAnswer`. `unitIndex` is -1 where the LUN has no unit. */
+  | {
+      readonly type: "scsiCommand";
+      readonly exchange: number;
+      readonly sessionId: number;
+      readonly unitIndex: number;
+      readonly lun: number;
+      /** CDB and parameter list in hexadecimal. */
+      readonly cdb: string;
+      readonly parameters: string;
+    }
   | {
       readonly type: "log";
       readonly level: "debug" | "info" | "warn" | "error";
@@ -147,4 +223,12 @@ export interface ShardTask {
   readonly descriptors: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];
   readonly arenaBytes: number;
+  /** How many threads the shard has had before: numbers of exchanges begin anew in each, and must not repeat. */
+  readonly life: number;
+  /** How many shards there are. */
+  readonly shards: number;
+  /** See storage/gate.ts. */
+  readonly gates: SharedArrayBuffer;
+  /** Int32 per shard: its `wakeFd` of the moment, -1 while it has none. */
+  readonly wakeFds: SharedArrayBuffer;
 }

@@ -16,10 +16,11 @@ import { Receiver } from "./connection/receiver.js";
 import { Requests } from "./connection/requests.js";
 import { Transmitter } from "./connection/transmitter.js";
 import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
-import type { ShardMessage, UnitRecord } from "./messages.js";
+import type { ShardMessage, ShardTask, UnitRecord } from "./messages.js";
 
 import type { Session } from "./session/session.js";
 import { FileStore } from "./storage/file-store.js";
+import { Gate } from "./storage/gate.js";
 import { LogicalUnit } from "./storage/logical-unit.js";
 import { NullStore } from "./storage/null-store.js";
 import type { SynchronousFiles } from "./storage/store.js";
@@ -48,8 +49,16 @@ export interface ShardHost {
   closeSocket(fd: number): void;
   /** Fills the CRC32Cs of `count` jobs (quadruples offset, length, seed, result) over the arena. */
   crc32c(jobs: Uint32Array, count: number): void;
+  /** Has all other shards look at what waits at their gates. */
+  wakeOthers(): void;
   readonly files: SynchronousFiles;
 }
+
+/** Which of the shards this one is, and what it shares with others. */
+export type ShardSetup = Pick<ShardTask, "shard" | "life" | "shards" | "gates" | "counters" | "arenaBytes">;
+
+/** Exchanges with control that one thread of a shard may begin. */
+const EXCHANGES_PER_LIFE = 2 ** 32;
 
 export class Shard {
   readonly ring: SubmissionCompletionRing;
@@ -79,11 +88,16 @@ export class Shard {
   /** The slices are registered with the ring as a fixed buffer. */
   fixedBuffers = false;
 
-  constructor(ring: SubmissionCompletionRing, host: ShardHost, counters: Float64Array, arenaBytes: number) {
+  readonly #setup: ShardSetup;
+  #lastExchange: number;
+
+  constructor(ring: SubmissionCompletionRing, host: ShardHost, setup: ShardSetup) {
     this.ring = ring;
     this.host = host;
-    this.counters = counters;
-    this.arena = new Arena(arenaBytes);
+    this.#setup = setup;
+    this.#lastExchange = setup.life * EXCHANGES_PER_LIFE;
+    this.counters = new Float64Array(setup.counters);
+    this.arena = new Arena(setup.arenaBytes);
     this.receiveArea = this.arena.take(RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES, 4096);
     this.wakeCell = this.arena.take(64, 64);
     this.heldHeader = this.arena.take(64, 64);
@@ -109,12 +123,18 @@ export class Shard {
     this.resets = new UnitResets(this);
   }
 
+  /** A number for an exchange with control, which no thread of this shard has used before. */
+  nextExchange(): number {
+    return ++this.#lastExchange;
+  }
+
   /** A unit that sessions may be given from now on. */
   addUnit(record: UnitRecord): void {
     const store =
       record.kind === "null"
         ? new NullStore(this.arena)
         : new FileStore(this.ring, this.arena, this.host.files, record, this.fixedBuffers);
-    this.units.set(record.unitIndex, new LogicalUnit(record, store));
+    const gate = new Gate(this.#setup, record.unitIndex, () => this.host.wakeOthers());
+    this.units.set(record.unitIndex, new LogicalUnit(record, store, gate));
   }
 }

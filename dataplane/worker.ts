@@ -3,6 +3,7 @@ import {
   adviseHugePages,
   closeSync,
   crc32cBatch,
+  eventfdSignal,
   isMemoryLockLimit,
   preadSync,
   pwriteSync,
@@ -29,6 +30,8 @@ class ThreadHost implements ShardHost {
   };
   readonly #producer: Producer;
   readonly #descriptors: Uint8Array;
+  readonly #wakeFds: Int32Array;
+  readonly #shard: number;
   /** Messages for which the ring to control had no room, oldest first. */
   readonly #backlog: Uint8Array[] = [];
   arena: Uint8Array = new Uint8Array();
@@ -36,6 +39,8 @@ class ThreadHost implements ShardHost {
   constructor(task: ShardTask) {
     this.#producer = new Producer(task.toControl);
     this.#descriptors = new Uint8Array(task.descriptors);
+    this.#wakeFds = new Int32Array(task.wakeFds);
+    this.#shard = task.shard;
   }
 
   post(message: ShardMessage): void {
@@ -63,6 +68,13 @@ class ThreadHost implements ShardHost {
     closeSync(fd);
   }
 
+  wakeOthers(): void {
+    for (let shard = 0; shard < this.#wakeFds.length; shard++) {
+      const fd = Atomics.load(this.#wakeFds, shard);
+      if (shard !== this.#shard && fd >= 0) eventfdSignal(fd);
+    }
+  }
+
   crc32c(jobs: Uint32Array, count: number): void {
     crc32cBatch(this.arena, jobs, count);
   }
@@ -76,7 +88,7 @@ export default function run(task: ShardTask): void {
     drained: new Int32Array(task.drained),
   });
   const host = new ThreadHost(task);
-  const shard = new Shard(ring, host, new Float64Array(task.counters), task.arenaBytes);
+  const shard = new Shard(ring, host, task);
   host.arena = shard.arena.bytes;
   adviseHugePages(shard.arena.bytes);
   registerSlices(ring, shard);

@@ -24,7 +24,7 @@ export function status(server: Server) {
       name: unit.name,
       uuid: unit.uuid,
       kind: unit.kind,
-      sizeBytes: unit.sizeBytes,
+      sizeBytes: unit.state.sizeBytes,
       blockLengthBytes: unit.blockLengthBytes,
       cache: unit.cache,
       readOnly: unit.readOnly,

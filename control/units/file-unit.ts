@@ -19,6 +19,7 @@ import {
 import type { CacheMode, UnitRecord } from "../../dataplane/messages.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
+import { initialState } from "./unit-state.js";
 
 /** A new image is its owner's alone: it will hold somebody's disk. */
 const IMAGE_MODE = 0o600;
@@ -69,7 +70,6 @@ export function openFileUnit(
       bufferedFd: file,
       alignmentBytes: direct?.alignmentBytes ?? 1,
       rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
-      sizeBytes,
       blockLengthBytes: unit.blockLengthBytes,
       cache: effectiveCache(unit.cache, direct !== undefined),
       readOnly: unit.readOnly,
@@ -77,6 +77,7 @@ export function openFileUnit(
       thin: device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes),
       inMemory,
       uuid,
+      state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined)),
     };
   } catch (error) {
     opened.closeAll();

@@ -1,10 +1,11 @@
 /** The logical units that are configured, open for as long as they are. */
 import { closeSync, fdatasync } from "node:fs";
 import { promisify } from "node:util";
-import type { UnitRecord } from "../../dataplane/messages.js";
+import type { UnitRecord, UnitState } from "../../dataplane/messages.js";
 import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
 import { openFileUnit, type UnitIdentity } from "./file-unit.js";
+import { initialState } from "./unit-state.js";
 
 export class Units {
   readonly #logger: Logger;
@@ -17,6 +18,13 @@ export class Units {
 
   records(): UnitRecord[] {
     return [...this.#byName.values()];
+  }
+
+  /** What of the unit changes while it is served is from now on this. */
+  setState(unitIndex: number, state: UnitState): void {
+    for (const [name, record] of this.#byName) {
+      if (record.unitIndex === unitIndex) this.#byName.set(name, { ...record, state });
+    }
   }
 
   find(name: string): UnitRecord | undefined {
@@ -33,7 +41,13 @@ export class Units {
     const record = unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#logger);
     this.#byName.set(unit.name, record);
     this.#logger.info(
-      { unit: record.name, kind: record.kind, sizeBytes: record.sizeBytes, cache: record.cache, thin: record.thin },
+      {
+        unit: record.name,
+        kind: record.kind,
+        sizeBytes: record.state.sizeBytes,
+        cache: record.cache,
+        thin: record.thin,
+      },
       "unit open",
     );
     return record;
@@ -80,7 +94,6 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     bufferedFd: -1,
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
-    sizeBytes: unit.sizeBytes,
     blockLengthBytes: unit.blockLengthBytes,
     cache: unit.cache,
     readOnly: unit.readOnly,
@@ -88,6 +101,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     thin: true,
     inMemory: true,
     uuid,
+    state: initialState(unit.sizeBytes, unit.cache),
   };
 }
 

@@ -35,6 +35,8 @@ export class Slice extends Outgoing {
   /** Bytes that the store has moved so far: a short operation is continued. */
   storeDone = 0;
   storeBusy = false;
+  /** Its write is counted at the unit's gate. */
+  gateEntered = false;
 
   /** Read: bytes already given to Data-In PDUs. */
   sent = 0;

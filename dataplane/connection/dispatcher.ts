@@ -201,6 +201,7 @@ export class Dispatcher {
     task.lunLow = pdu.lunLow;
     task.lun = pdu.lun;
     const mapping = session.luns.get(task.lun);
+    task.mapping = mapping ?? null;
     task.unit = mapping === undefined ? null : mapping.unit;
     task.readOnly = mapping?.readOnly === true;
     task.cmdSN = pdu.cmdSN;

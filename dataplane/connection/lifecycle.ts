@@ -7,6 +7,7 @@ import { PAGE_BYTES } from "../arena.js";
 import { COUNTER } from "../counters.js";
 import { READ_SLICE_PDUS_MAX, SLICE_BYTES_MAX, SWEEP_INTERVAL_US } from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
+import { LunMapping } from "../session/lun-mapping.js";
 import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
@@ -49,9 +50,9 @@ export class Lifecycle {
     if (session === undefined) {
       session = new Session(record);
       shard.sessions.set(record.sessionId, session);
-      for (const { lun, unitIndex, readOnly } of record.luns) {
+      for (const { lun, unitIndex, readOnly, blocked } of record.luns) {
         const unit = shard.units.get(unitIndex);
-        if (unit !== undefined) session.luns.set(lun, { lun, unit, readOnly: readOnly || unit.readOnly });
+        if (unit !== undefined) session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked));
       }
     }
     session.connections.push(connection);

@@ -29,8 +29,16 @@ export const COMMAND_PASSES_UNIT_ATTENTION = 1 << 0;
 export const COMMAND_WITHOUT_UNIT = 1 << 1;
 /** Changes the medium: refused with DATA PROTECT / WRITE PROTECTED on a read-only unit or mapping. */
 export const COMMAND_WRITES_MEDIUM = 1 << 2;
-/** Reads or writes blocks: refused with NOT READY where there is no medium. */
+/** Reads or writes blocks: refused with NOT READY where the medium cannot be accessed. */
 export const COMMAND_NEEDS_MEDIUM = 1 << 3;
+// Conflicts with a reservation that this nexus is not exempt from (SPC-5, the table of commands allowed in the presence of
+// various reservations):
+/** Of the types Write Exclusive. */
+export const COMMAND_CONFLICTS_WRITE_EXCLUSIVE = 1 << 4;
+/** Of the types Exclusive Access. */
+export const COMMAND_CONFLICTS_EXCLUSIVE_ACCESS = 1 << 5;
+/** Of RESERVE (6) and (10), by another nexus. */
+export const COMMAND_CONFLICTS_RESERVE = 1 << 6;
 
 /**
  * What the task engine does for a command. Everything below either ends the task, or parks it until a completion.
@@ -67,6 +75,14 @@ export interface Services {
   /** Receives the parameter list or block data of a command into the parameter buffer (at most SLICE_BYTES_MAX); then `resume` with
       the number of bytes received: min(length, what the initiator sends). Allocates the buffer itself: task.parameterOffset. */
   receiveParameters(task: Task, length: number): void;
+
+  // -- control
+  /** Has control carry out the command, with its CDB and the parameters that were received; the answer ends the task. */
+  askControl(task: Task): void;
+
+  // -- the unit for itself
+  /** Keeps every other write off the unit, on all shards, until the task ends; then `resume` with 0. */
+  own(task: Task): void;
 
   // -- store operations; each completes with one `resume`
   flush(task: Task): void;

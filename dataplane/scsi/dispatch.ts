@@ -2,10 +2,12 @@
  * From a CDB to its handler: finds the row of the command table, judges the CDB and the state of the unit once, and begins
  * the command; handlers trust what was judged here. On the path of every I/O: it allocates nothing.
  *
- * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, write protection, no medium.
+ * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, reservation, not ready, write
+ * protection.
  */
 import { assert } from "../assert.js";
 import type { Task } from "../task/task.js";
+import { SCSI_STATUS_RESERVATION_CONFLICT } from "../wire/scsi-response.js";
 import {
   COMMAND_NEEDS_MEDIUM,
   COMMAND_PASSES_UNIT_ATTENTION,
@@ -21,7 +23,7 @@ import {
   INVALID_COMMAND_OPERATION_CODE,
   invalidFieldInCdb,
   LOGICAL_UNIT_NOT_SUPPORTED,
-  MEDIUM_NOT_PRESENT,
+  SENSE_KEY_NOT_READY,
   SENSE_KEY_UNIT_ATTENTION,
   WRITE_PROTECTED,
 } from "./sense.js";
@@ -118,13 +120,21 @@ export function dispatch(task: Task, services: Services): void {
     refuseIllegalBits(task, services, row.command);
     return;
   }
-  if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && task.readOnly) {
-    endWithSense(task, services, WRITE_PROTECTED);
+  const { mapping } = task;
+  if (mapping !== null && (conditions & mapping.blocked) !== 0) {
+    services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
     return;
   }
-  if ((conditions & COMMAND_NEEDS_MEDIUM) !== 0 && unit!.blocks === 0) {
-    endWithSense(task, services, MEDIUM_NOT_PRESENT);
-    return;
+  if ((conditions & COMMAND_NEEDS_MEDIUM) !== 0) {
+    const { notReady, softwareWriteProtect } = unit!;
+    if (notReady !== null) {
+      checkCondition(task, services, SENSE_KEY_NOT_READY, notReady.asc, notReady.ascq);
+      return;
+    }
+    if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && (task.readOnly || softwareWriteProtect)) {
+      endWithSense(task, services, WRITE_PROTECTED);
+      return;
+    }
   }
   task.command = row.command;
   task.step = 0;

@@ -7,10 +7,10 @@ import {
   encodeFixedSense,
   invalidFieldInCdb,
   LOGICAL_UNIT_NOT_SUPPORTED,
-  MEDIUM_NOT_PRESENT,
   NO_ADDITIONAL_SENSE,
   REPORTED_LUNS_DATA_HAS_CHANGED,
   SENSE_BYTES,
+  SENSE_KEY_NOT_READY,
   SENSE_KEY_UNIT_ATTENTION,
 } from "./sense.js";
 
@@ -38,8 +38,9 @@ export function beginRequestSense(task: Task, services: Services): void {
     senseKey = SENSE_KEY_UNIT_ATTENTION;
     asc = attention >>> 8;
     ascq = attention & 0xff;
-  } else if (task.unit.blocks === 0) {
-    ({ senseKey, asc, ascq } = MEDIUM_NOT_PRESENT);
+  } else if (task.unit.notReady !== null) {
+    senseKey = SENSE_KEY_NOT_READY;
+    ({ asc, ascq } = task.unit.notReady);
   }
   const length =
     (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0

@@ -14,16 +14,10 @@ import type { Connection } from "../connection/connection.js";
 import { COMMAND_WINDOW } from "../limits.js";
 import type { HandoffRecord, SessionParametersRecord } from "../messages.js";
 import { UnitAttentions } from "../scsi/unit-attention.js";
-import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import { serialAdd, serialLess } from "../wire/serial.js";
+import type { LunMapping } from "./lun-mapping.js";
 import { TagIndex } from "./tag-index.js";
-
-export interface LunMapping {
-  readonly lun: number;
-  readonly unit: LogicalUnit;
-  readonly readOnly: boolean;
-}
 
 /** A PDU other than a SCSI command that arrived before its turn: a copy of its header and data. */
 export interface HeldPdu {

@@ -1,5 +1,6 @@
-/** A logical unit as a shard knows it: geometry, identity, and the store beneath. */
-import type { CacheMode, UnitRecord } from "../messages.js";
+/** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
+import type { CacheMode, NotReady, UnitRecord, UnitState } from "../messages.js";
+import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
 export class LogicalUnit {
@@ -9,28 +10,41 @@ export class LogicalUnit {
   readonly blockLengthBytes: number;
   /** log2 of `blockLengthBytes`. */
   readonly blockShift: number;
-  /** Capacity in logical blocks. */
-  readonly blocks: number;
   readonly readOnly: boolean;
   readonly removable: boolean;
   readonly thin: boolean;
   readonly cache: CacheMode;
-  /** WCE of the Caching mode page: a write may be acknowledged before it is durable. */
-  readonly writeCacheEnabled: boolean;
   readonly store: Store;
+  readonly gate: Gate;
 
-  constructor(record: UnitRecord, store: Store) {
+  // -- UnitState
+  /** Capacity in logical blocks. */
+  blocks = 0;
+  writeCacheEnabled = true;
+  softwareWriteProtect = false;
+  descriptorSense = false;
+  notReady: NotReady | null = null;
+
+  constructor(record: UnitRecord, store: Store, gate: Gate) {
     this.unitIndex = record.unitIndex;
     this.name = record.name;
     this.uuid = record.uuid;
     this.blockLengthBytes = record.blockLengthBytes;
     this.blockShift = 31 - Math.clz32(record.blockLengthBytes);
-    this.blocks = Math.floor(record.sizeBytes / record.blockLengthBytes);
     this.readOnly = record.readOnly;
     this.removable = record.removable;
     this.thin = record.thin;
     this.cache = record.cache;
-    this.writeCacheEnabled = record.cache !== "writethrough";
     this.store = store;
+    this.gate = gate;
+    this.apply(record.state);
+  }
+
+  apply(state: UnitState): void {
+    this.blocks = Math.floor(state.sizeBytes / this.blockLengthBytes);
+    this.writeCacheEnabled = state.writeCacheEnabled;
+    this.softwareWriteProtect = state.softwareWriteProtect;
+    this.descriptorSense = state.descriptorSense;
+    this.notReady = state.notReady;
   }
 }

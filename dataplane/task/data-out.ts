@@ -8,7 +8,7 @@ import type { DataOutPdu } from "../wire/data-out.js";
 import { REJECT_REASON_INVALID_PDU_FIELD } from "../wire/reject.js";
 import { serialAdd } from "../wire/serial.js";
 import type { TaskEngine } from "./engine.js";
-import { TASK_ABORTED, TASK_HELD, type Task } from "./task.js";
+import { TASK_ABORTED, TASK_DORMANT, TASK_HELD, type Task } from "./task.js";
 
 export class DataOut {
   readonly #shard: Shard;
@@ -97,7 +97,7 @@ export class DataOut {
 
   /** A task that waits for its turn has no slice yet when its unsolicited data comes. */
   #firstSlice(task: Task): Slice | null {
-    if (task.state !== TASK_HELD) return null;
+    if (task.state !== TASK_HELD && task.state !== TASK_DORMANT) return null;
     const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.expectedDataTransferLength), task);
     if (slice !== null) this.#engine.append(task, slice);
     return slice;

@@ -1,7 +1,7 @@
 /**
  * Executes tasks: the services that SCSI commands call, and what lies between a task's start and its response.
  *
- *     HELD --its turn--> ACTIVE --good, reply, checkCondition, transfer done--> ENDING --nothing in flight--> RESPONDING --sent--> free
+ *     HELD --its turn--> (DORMANT) --> ACTIVE --good, reply, checkCondition, transfer done--> ENDING --nothing in flight--> RESPONDING --sent--> free
  *                          '------------------- abort -------------------> ABORTED --nothing in flight--> free
  *
  * A task that cannot get a buffer is parked and tried again when one is released; one whose connection holds too much
@@ -12,30 +12,38 @@ import type { Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
 import { OUTGOING_DATA_IN } from "../connection/outgoing.js";
 import { COUNTER } from "../counters.js";
-import { SLICE_BYTES_MAX } from "../limits.js";
+import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
-  endWithInformation,
   endWithSense,
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
-  MISCOMPARE_DURING_VERIFY_OPERATION,
+  INVALID_MESSAGE_ERROR,
   SENSE_KEY_ABORTED_COMMAND,
   storeError,
 } from "../scsi/sense.js";
-import { KIND_TASK, type Shard } from "../shard.js";
-import { PENDING } from "../storage/store.js";
+import type { Shard } from "../shard.js";
+import { TASK_ATTRIBUTE_ACA } from "../wire/scsi-command.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { Barrier } from "./barrier.js";
+import { Comparison } from "./comparison.js";
 import { DataOut } from "./data-out.js";
+import { Gates } from "./gates.js";
+import { Operations } from "./operations.js";
 import { ReadTransfer } from "./read-transfer.js";
 import {
+  OPERATION_DISCARD,
+  OPERATION_FLUSH,
+  OPERATION_READ,
+  OPERATION_WRITE,
+  OPERATION_ZERO,
+  OPERATION_ZERO_KEEP,
   PARK_BEGIN,
   PARK_NOT,
   PARK_RESUME,
-  PARK_TRANSFER,
   TASK_ABORTED,
   TASK_ACTIVE,
+  TASK_DORMANT,
   TASK_ENDING,
   TASK_HELD,
   TASK_RESPONDING,
@@ -50,8 +58,6 @@ import {
 } from "./task.js";
 import { WriteTransfer } from "./write-transfer.js";
 
-const EIO = -5;
-
 /** iSCSI condition "Protocol Service CRC error" (RFC 7143 section 11.4.7.2). */
 const PROTOCOL_SERVICE_CRC_ERROR = { asc: 0x47, ascq: 0x05 };
 
@@ -59,25 +65,38 @@ export class TaskEngine implements Services {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly dataOut: DataOut;
+  readonly gates: Gates;
+  readonly operations: Operations;
+  readonly comparison: Comparison;
   readonly #shard: Shard;
   readonly #reads: ReadTransfer;
   readonly #writes: WriteTransfer;
   #parkedHead: Task | null = null;
   #parkedTail: Task | null = null;
+  /** Exchange -> the task whose command control carries out. */
+  readonly #asked = new Map<number, Task>();
 
   constructor(shard: Shard) {
     this.#shard = shard;
     this.bytes = shard.arena.bytes;
     this.view = shard.arena.view;
     this.#reads = new ReadTransfer(shard, this);
+    this.gates = new Gates(this);
+    this.operations = new Operations(this, this.gates);
+    this.comparison = new Comparison(shard, this);
     this.#writes = new WriteTransfer(shard, this);
     this.dataOut = new DataOut(shard, this);
   }
 
-  /** The task's turn has come. */
+  /** The command's turn in CmdSN order has come; its task may have to wait for older ones of its nexus. */
   start(task: Task): void {
+    if (task.mapping === null || task.mapping.admit(task)) this.#activate(task);
+  }
+
+  #activate(task: Task): void {
     task.state = TASK_ACTIVE;
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
+    if (task.attribute === TASK_ATTRIBUTE_ACA) return endWithSense(task, this, INVALID_MESSAGE_ERROR);
     // No command of ours moves data both ways, and none that takes no data gets any.
     if (task.unwantedData) return endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
     dispatch(task, this);
@@ -164,7 +183,7 @@ export class TaskEngine implements Services {
     task.transferLength = task.transferTotal;
     task.transferTotal = 0;
     task.transfer = TRANSFER_VERIFY;
-    this.#verifyNext(task);
+    this.comparison.verifyNext(task);
   }
 
   receiveParameters(task: Task, length: number): void {
@@ -178,28 +197,83 @@ export class TaskEngine implements Services {
   // ---------------------------------------------------------------- services: store operations
 
   flush(task: Task): void {
-    this.#finishIfDone(task, task.unit!.store.flush(KIND_TASK, task.index));
+    this.operations.start(task, OPERATION_FLUSH, 0, 0, 0);
   }
 
   discard(task: Task, lba: number, blocks: number): void {
-    const unit = task.unit!;
-    const bytes = unit.blockLengthBytes;
-    this.#finishIfDone(task, unit.store.discard(lba * bytes, blocks * bytes, KIND_TASK, task.index));
+    this.operations.start(task, OPERATION_DISCARD, 0, lba, blocks);
   }
 
   zero(task: Task, lba: number, blocks: number, keepAllocated: boolean): void {
-    const unit = task.unit!;
-    const bytes = unit.blockLengthBytes;
-    this.#finishIfDone(task, unit.store.zero(lba * bytes, blocks * bytes, keepAllocated, KIND_TASK, task.index));
+    this.operations.start(task, keepAllocated ? OPERATION_ZERO_KEEP : OPERATION_ZERO, 0, lba, blocks);
   }
 
   storeWrite(task: Task, bufferOffset: number, lba: number, blocks: number, durable: boolean): void {
     task.durable = durable;
-    this.#operate(task, task.parameterOffset + bufferOffset, lba, blocks, true);
+    this.operations.start(task, OPERATION_WRITE, task.parameterOffset + bufferOffset, lba, blocks);
   }
 
   storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void {
-    this.#operate(task, task.parameterOffset + bufferOffset, lba, blocks, false);
+    this.operations.start(task, OPERATION_READ, task.parameterOffset + bufferOffset, lba, blocks);
+  }
+
+  own(task: Task): void {
+    this.gates.own(task);
+  }
+
+  // ---------------------------------------------------------------- services: control
+
+  askControl(task: Task): void {
+    const exchange = this.#shard.nextExchange();
+    this.#asked.set(exchange, task);
+    // As an operation in flight: what control has begun must be over before an abort of the task is answered.
+    task.storeBusy++;
+    this.#shard.host.post({
+      type: "scsiCommand",
+      exchange,
+      sessionId: task.session!.sessionId,
+      unitIndex: task.unit === null ? -1 : task.unit.unitIndex,
+      lun: task.lun,
+      cdb: hexadecimal(this.bytes, task.cdb, task.cdbLength),
+      parameters: hexadecimal(this.bytes, task.parameterOffset, task.parameterLength),
+    });
+  }
+
+  /** Control's answer. A thread before us may have asked: then there is nobody to tell. */
+  answered(exchange: number, answer: ScsiAnswer): void {
+    const task = this.#asked.get(exchange);
+    if (task === undefined) return;
+    this.#asked.delete(exchange);
+    task.storeBusy--;
+    if (task.state !== TASK_ACTIVE) return this.settle(task);
+    switch (answer.kind) {
+      case "good":
+        return this.#replyWith(task, Buffer.from(answer.data ?? "", "hex"), answer.allocationLength ?? 0);
+      case "sense":
+        task.senseKey = answer.senseKey;
+        task.asc = answer.asc;
+        task.ascq = answer.ascq;
+        task.senseInformation = answer.information ?? -1;
+        task.senseKeySpecific = answer.senseKeySpecific ?? -1;
+        return this.checkCondition(task);
+      case "status":
+        return this.status(task, answer.status);
+      default:
+        answer satisfies never;
+    }
+  }
+
+  #replyWith(task: Task, data: Uint8Array, allocationLength: number): void {
+    if (data.length === 0) return this.good(task);
+    if (task.parameters === null) {
+      task.parameters = this.#shard.slices.acquire(data.length, task);
+      // Nothing is lost: commands that answer with data can be asked for again.
+      if (task.parameters === null) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
+      task.parameterOffset = task.parameters.offset;
+    }
+    assert(task.parameters.capacity >= data.length, "the answer fits");
+    this.bytes.set(data, task.parameterOffset);
+    this.reply(task, data.length, allocationLength);
   }
 
   // ---------------------------------------------------------------- completions
@@ -209,7 +283,10 @@ export class TaskEngine implements Services {
     const task = slice.task!;
     slice.storeBusy = false;
     task.storeBusy--;
-    if (task.state !== TASK_ACTIVE) return this.settle(task);
+    if (task.state !== TASK_ACTIVE) {
+      this.gates.leaveSlice(task, slice);
+      return this.settle(task);
+    }
     if (task.transfer === TRANSFER_READ) this.#reads.completed(task, slice, result);
     else this.#writes.completed(task, slice, result);
   }
@@ -217,8 +294,22 @@ export class TaskEngine implements Services {
   /** A store operation of the task itself has ended. */
   taskCompleted(task: Task, result: number): void {
     task.storeBusy--;
-    if (task.state !== TASK_ACTIVE) return this.settle(task);
-    this.#operated(task, result);
+    if (task.state === TASK_ACTIVE) return this.operations.completed(task, result);
+    this.operations.abandon(task);
+    this.settle(task);
+  }
+
+  /** An operation of the task itself is over, in full or with an error. */
+  operated(task: Task, result: number): void {
+    if (task.transfer === TRANSFER_VERIFY || task.transfer === TRANSFER_COMPARE) {
+      return this.comparison.operated(task, result);
+    }
+    task.command!.resume!(task, this, result);
+  }
+
+  /** The task's writes may go on. */
+  pumpWrite(task: Task): void {
+    this.#writes.pump(task);
   }
 
   /** All data of a slice was given to the transmitter. */
@@ -260,9 +351,9 @@ export class TaskEngine implements Services {
       const why = task.parked;
       this.#unpark(task);
       if (why === PARK_BEGIN) task.command!.begin(task, this);
-      else if (why === PARK_RESUME) this.#operated(task, task.parkedResult);
+      else if (why === PARK_RESUME) task.command!.resume!(task, this, task.parkedResult);
       else if (task.transfer === TRANSFER_READ) this.#reads.pump(task);
-      else if (task.transfer === TRANSFER_VERIFY) this.#verifyNext(task);
+      else if (task.transfer === TRANSFER_VERIFY) this.comparison.verifyNext(task);
       else this.#writes.pump(task);
       if (task.parked !== PARK_NOT) return;
     }
@@ -359,18 +450,6 @@ export class TaskEngine implements Services {
     task.command!.resume!(task, this, task.done);
   }
 
-  /** The data of a slice of COMPARE is there: the store's is read next to it. */
-  compareSlice(task: Task, slice: Slice): void {
-    if (task.parameters === null) {
-      task.parameters = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.transferLength), task);
-      if (task.parameters === null) return this.park(task, PARK_TRANSFER);
-      task.parameterOffset = task.parameters.offset;
-    }
-    const unit = task.unit!;
-    const lba = task.lba + slice.transferOffset / unit.blockLengthBytes;
-    this.#operate(task, task.parameterOffset, lba, slice.length / unit.blockLengthBytes, false);
-  }
-
   // ---------------------------------------------------------------- ending and aborting
 
   /** Ends a task without a response. `barrier` is left when nothing of it is in flight any more. */
@@ -386,6 +465,8 @@ export class TaskEngine implements Services {
     }
     if (task.parked !== PARK_NOT) this.#unpark(task);
     if (task.starved) this.#unstarve(connection, task);
+    this.gates.remove(task);
+    if (task.state === TASK_DORMANT) task.mapping!.remove(task);
     // Its CmdSN counts as received: the commands behind it must not wait for it.
     if (task.state === TASK_HELD) task.session!.held.set(task.cmdSN, null);
     this.#forgetSolicited(task);
@@ -419,13 +500,14 @@ export class TaskEngine implements Services {
     }
     while (task.firstSlice !== null) this.#release(connection, task, this.unlinkFirst(task));
     task.nextToQueue = null;
+    this.gates.disown(task);
     if (task.parameters !== null) {
       this.#shard.slices.release(task.parameters);
       task.parameters = null;
     }
     if (task.state === TASK_ABORTED) {
       if (!task.immediate) task.session!.reopen();
-      this.#shard.tasks.release(task);
+      this.#free(task);
       if (connection.taskCount === 0) this.#shard.lifecycle.drain(connection);
       return;
     }
@@ -437,6 +519,7 @@ export class TaskEngine implements Services {
     assert(task.state === TASK_ACTIVE, "a task ends once");
     if (task.starved) this.#unstarve(task.connection!, task);
     if (task.parked !== PARK_NOT) this.#unpark(task);
+    this.gates.remove(task);
     task.state = TASK_ENDING;
     this.settle(task);
   }
@@ -449,7 +532,16 @@ export class TaskEngine implements Services {
       task.parameters = null;
     }
     task.nextToQueue = null;
+    this.#free(task);
+  }
+
+  /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */
+  #free(task: Task): void {
+    const { mapping } = task;
+    if (task.admitted) mapping!.leave(task);
     this.#shard.tasks.release(task);
+    if (mapping === null) return;
+    for (let next = mapping.next(); next !== null; next = mapping.next()) this.#activate(next);
   }
 
   #release(connection: Connection, task: Task, slice: Slice): void {
@@ -477,7 +569,7 @@ export class TaskEngine implements Services {
     task.unsolicitedEnd = -1;
   }
 
-  // ---------------------------------------------------------------- operations of the task itself
+  // ---------------------------------------------------------------- queues
 
   #range(task: Task, lba: number, blocks: number): void {
     const blockLength = task.unit!.blockLengthBytes;
@@ -485,95 +577,6 @@ export class TaskEngine implements Services {
     task.blocks = blocks;
     task.storeStart = lba * blockLength;
     task.transferTotal = blocks * blockLength;
-  }
-
-  #verifyNext(task: Task): void {
-    if (task.done === task.transferLength) return this.good(task);
-    const unit = task.unit!;
-    if (task.parameters === null) {
-      task.parameters = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.transferLength), task);
-      if (task.parameters === null) return this.park(task, PARK_TRANSFER);
-      task.parameterOffset = task.parameters.offset;
-    }
-    const length = Math.min(task.parameters.capacity, task.transferLength - task.done);
-    const lba = task.lba + task.done / unit.blockLengthBytes;
-    this.#operate(task, task.parameterOffset, lba, length / unit.blockLengthBytes, false);
-  }
-
-  #operate(task: Task, memory: number, lba: number, blocks: number, writes: boolean): void {
-    const blockLength = task.unit!.blockLengthBytes;
-    task.operationMemory = memory;
-    task.operationOffset = lba * blockLength;
-    task.operationLength = blocks * blockLength;
-    task.operationDone = 0;
-    task.operationWrites = writes;
-    this.#operateRest(task);
-  }
-
-  #operateRest(task: Task): void {
-    const store = task.unit!.store;
-    const memory = task.operationMemory + task.operationDone;
-    const length = task.operationLength - task.operationDone;
-    const offset = task.operationOffset + task.operationDone;
-    const result = task.operationWrites
-      ? store.write(memory, length, offset, task.durable, KIND_TASK, task.index)
-      : store.read(memory, length, offset, KIND_TASK, task.index);
-    this.#finishIfDone(task, result);
-  }
-
-  #finishIfDone(task: Task, result: number): void {
-    if (result === PENDING) task.storeBusy++;
-    else this.#operated(task, result);
-  }
-
-  #operated(task: Task, result: number): void {
-    if (task.operationMemory >= 0) {
-      // Behind the end of a file that somebody has cut: not readable, not writable.
-      if (result === 0) return this.#ended(task, EIO);
-      if (result > 0) {
-        task.operationDone += result;
-        if (task.operationDone < task.operationLength) return this.#operateRest(task);
-      }
-    }
-    this.#ended(task, result);
-  }
-
-  /** An operation of the task itself is over, in full or with an error. */
-  #ended(task: Task, result: number): void {
-    const movesData = task.operationMemory >= 0;
-    task.operationMemory = -1;
-    switch (task.transfer) {
-      case TRANSFER_VERIFY:
-        if (result < 0) return this.fail(task, result, this.#operationLba(task), task.done);
-        task.done += task.operationLength;
-        return this.#verifyNext(task);
-      case TRANSFER_COMPARE:
-        return this.#compare(task, result);
-      default:
-        // Where a flush or a discard failed, the command knows better.
-        if (result < 0 && movesData) task.lba = this.#operationLba(task);
-        return task.command!.resume!(task, this, result);
-    }
-  }
-
-  #operationLba(task: Task): number {
-    return Math.floor((task.operationOffset + task.operationDone) / task.unit!.blockLengthBytes);
-  }
-
-  #compare(task: Task, result: number): void {
-    if (result < 0) return this.fail(task, result, this.#operationLba(task), task.done);
-    const slice = task.firstSlice!;
-    const { bytes } = this;
-    for (let i = 0; i < slice.length; i++) {
-      if (bytes[slice.offset + i] === bytes[task.parameterOffset + i]) continue;
-      return endWithInformation(task, this, MISCOMPARE_DURING_VERIFY_OPERATION, slice.transferOffset + i);
-    }
-    this.unlinkFirst(task);
-    task.nextToQueue = null;
-    this.#release(task.connection!, task, slice);
-    task.done += slice.length;
-    if (task.done === task.transferLength) this.good(task);
-    else this.#writes.pump(task);
   }
 
   #unpark(task: Task): void {
@@ -601,4 +604,8 @@ export class TaskEngine implements Services {
     task.starved = false;
     task.nextStarved = null;
   }
+}
+
+function hexadecimal(bytes: Uint8Array, offset: number, length: number): string {
+  return length === 0 ? "" : Buffer.from(bytes.slice(offset, offset + length)).toString("hex");
 }

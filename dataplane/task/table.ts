@@ -4,7 +4,16 @@ import { assert } from "../assert.js";
 import type { Connection } from "../connection/connection.js";
 import { TASKS_MAX } from "../limits.js";
 import type { Session } from "../session/session.js";
-import { CDB_BYTES_MAX, PARK_NOT, TASK_ACTIVE, TASK_FREE, Task, TRANSFER_NONE } from "./task.js";
+import {
+  CDB_BYTES_MAX,
+  GATED_NOT,
+  OPERATION_NONE,
+  PARK_NOT,
+  TASK_ACTIVE,
+  TASK_FREE,
+  Task,
+  TRANSFER_NONE,
+} from "./task.js";
 
 const CDB_STRIDE = (CDB_BYTES_MAX + 15) & ~15;
 
@@ -42,6 +51,7 @@ export class TaskTable {
     assert(task.storeBusy === 0, "a task with store operations in flight is not released");
     assert(task.firstSlice === null && task.parameters === null, "a released task has no slices");
     assert(task.parked === PARK_NOT && !task.starved && !task.queued, "a released task waits for nothing");
+    assert(task.gated === GATED_NOT && !task.ownsGate && !task.admitted, "a released task holds nothing up");
     task.session!.removeTask(task);
     task.connection!.taskCount--;
     task.state = TASK_FREE;
@@ -68,7 +78,8 @@ export class TaskTable {
     task.outstandingR2T = 0;
     task.dataLost = false;
     task.failure = 0;
-    task.operationMemory = -1;
+    task.operation = OPERATION_NONE;
+    task.mapping = null;
     task.nextFree = this.#free;
     this.#free = task;
     while (task.aborters.length > 0) task.aborters.pop()!.leave();

@@ -1,6 +1,7 @@
 /** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
 import type { Connection } from "../connection/connection.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
+import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import { serialInWindow, serialLess } from "../wire/serial.js";
@@ -52,14 +53,19 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
  */
 export function resetUnit(shard: Shard, unit: LogicalUnit, bySessionId: number, barrier: Barrier): void {
   for (const session of shard.sessions.values()) {
-    for (const task of [...tasksOf(session.firstTask)]) {
-      if (task.unit === unit) abortIfUnanswered(shard, task, barrier);
-    }
+    abortUnitTasks(shard, session, unit, barrier);
     if (session.sessionId === bySessionId) continue;
     const { asc, ascq } = BUS_DEVICE_RESET_FUNCTION_OCCURRED;
     for (const mapping of session.luns.values()) {
       if (mapping.unit === unit) session.attentions.add(mapping.lun, asc, ascq);
     }
+  }
+}
+
+/** Aborts the tasks of one session on a unit. */
+export function abortUnitTasks(shard: Shard, session: Session, unit: LogicalUnit, barrier: Barrier): void {
+  for (const task of [...tasksOf(session.firstTask)]) {
+    if (task.unit === unit) abortIfUnanswered(shard, task, barrier);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
 import { OUTGOING_RESPONSE, Outgoing } from "../connection/outgoing.js";
 import type { Command } from "../scsi/command.js";
+import type { LunMapping } from "../session/lun-mapping.js";
 import type { Session } from "../session/session.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Barrier } from "./barrier.js";
@@ -24,6 +25,8 @@ export const TASK_ENDING = 3;
 export const TASK_ABORTED = 4;
 /** Its SCSI Response, or its last Data-In with the status, is queued. */
 export const TASK_RESPONDING = 5;
+/** In the window's order, but older tasks of its nexus come first (session/lun-mapping.ts). */
+export const TASK_DORMANT = 6;
 
 /** What the transfer of a task does. */
 export const TRANSFER_NONE = 0;
@@ -49,6 +52,27 @@ export const PARK_RESUME = 2;
 /** Its transfer goes on when a buffer is free. */
 export const PARK_TRANSFER = 3;
 
+/** A store operation of the task itself. */
+export const OPERATION_NONE = 0;
+export const OPERATION_READ = 1;
+export const OPERATION_WRITE = 2;
+export const OPERATION_FLUSH = 3;
+export const OPERATION_DISCARD = 4;
+export const OPERATION_ZERO = 5;
+/** As ZERO, and what is allocated stays so. */
+export const OPERATION_ZERO_KEEP = 6;
+
+/** Why a task waits at the gate. */
+export const GATED_NOT = 0;
+/** Its transfer's writes wait for the owner. */
+export const GATED_TRANSFER = 1;
+/** Its own operation does. */
+export const GATED_OPERATION = 2;
+/** It wants to be the owner. */
+export const GATED_OWN = 3;
+/** It is the owner, and waits for the writes in flight. */
+export const GATED_QUIET = 4;
+
 export class Task extends Outgoing {
   readonly index: number;
   /** Arena offset of the CDB's copy. */
@@ -59,7 +83,9 @@ export class Task extends Outgoing {
   connection: Connection | null = null;
   session: Session | null = null;
   command: Command | null = null;
-  /** The unit behind the LUN for this session, or null. */
+  /** What the LUN means to this session, or null where it has no such LUN. */
+  mapping: LunMapping | null = null;
+  /** The mapping's unit. */
   unit: LogicalUnit | null = null;
   /** The LUN as a number, or -1 where its format is not one that we serve. */
   lun = -1;
@@ -140,14 +166,23 @@ export class Task extends Outgoing {
   dataLost = false;
   /** WRITE: a store operation failed: negative errno of the last that did, or 0. No further one is begun. */
   failure = 0;
-  /** One of the store operations of `resume`: continued if short. */
+  /** The store operation of the task itself: what, and where; reads and writes are continued if short. */
+  operation = OPERATION_NONE;
+  operationMemory = 0;
   operationOffset = 0;
   operationLength = 0;
   operationDone = 0;
-  operationMemory = -1;
-  operationWrites = false;
+  /** The operation is counted at the unit's gate. */
+  operationEntered = false;
+  /** The task owns its unit's gate. */
+  ownsGate = false;
 
   // -- queues
+  /** Counted as running by its mapping. */
+  admitted = false;
+  nextDormant: Task | null = null;
+  /** Waits at the gate of its unit: what for. */
+  gated = GATED_NOT;
   parked = PARK_NOT;
   parkedResult = 0;
   nextParked: Task | null = null;

@@ -5,7 +5,6 @@ import type { Barrier } from "./barrier.js";
 export class UnitResets {
   readonly #shard: Shard;
   readonly #pending = new Map<number, Barrier>();
-  #lastExchange = 0;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -14,7 +13,7 @@ export class UnitResets {
   /** Has all other shards reset the unit; `barrier` waits for them. */
   begin(unitIndex: number, sessionId: number, barrier: Barrier): void {
     barrier.join();
-    const exchange = ++this.#lastExchange;
+    const exchange = this.#shard.nextExchange();
     this.#pending.set(exchange, barrier);
     this.#shard.host.post({ type: "unitReset", exchange, unitIndex, sessionId });
   }

@@ -16,7 +16,16 @@ import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import { SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { TaskEngine } from "./engine.js";
-import { PARK_NOT, PARK_TRANSFER, TASK_ACTIVE, type Task, TRANSFER_COMPARE, TRANSFER_PARAMETERS } from "./task.js";
+import {
+  GATED_NOT,
+  OPERATION_NONE,
+  PARK_NOT,
+  PARK_TRANSFER,
+  TASK_ACTIVE,
+  type Task,
+  TRANSFER_COMPARE,
+  TRANSFER_PARAMETERS,
+} from "./task.js";
 
 const EIO = -5;
 
@@ -58,7 +67,7 @@ export class WriteTransfer {
 
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
-    if (task.state !== TASK_ACTIVE || task.parked !== PARK_NOT) return;
+    if (task.state !== TASK_ACTIVE || task.parked !== PARK_NOT || task.gated !== GATED_NOT) return;
     if (task.failure !== 0) return this.#failIfIdle(task);
     if (task.unsolicitedEnd >= 0) {
       if (task.firstSlice === null) this.#expectUnsolicited(task);
@@ -92,6 +101,7 @@ export class WriteTransfer {
   /** A store write has ended. */
   completed(task: Task, slice: Slice, result: number): void {
     if (result <= 0) {
+      this.#engine.gates.leaveSlice(task, slice);
       task.failure = result === 0 ? EIO : result;
       this.#failIfIdle(task);
       return;
@@ -120,6 +130,7 @@ export class WriteTransfer {
   }
 
   #written(task: Task, slice: Slice): void {
+    this.#engine.gates.leaveSlice(task, slice);
     task.done += slice.length;
     this.#shard.counters[COUNTER.written_bytes]! += slice.length;
     this.#unlink(task, slice);
@@ -170,8 +181,8 @@ export class WriteTransfer {
         this.#keep(task, slice);
         return false;
       case TRANSFER_COMPARE:
-        if (slice === task.firstSlice && task.operationMemory < 0) {
-          this.#engine.compareSlice(task, slice);
+        if (slice === task.firstSlice && task.operation === OPERATION_NONE) {
+          this.#engine.comparison.compareSlice(task, slice);
           return false;
         }
         return true;
@@ -196,6 +207,7 @@ export class WriteTransfer {
 
   /** True: the write is on its way, or done with more to come. */
   #write(task: Task, slice: Slice): boolean {
+    if (!this.#engine.gates.enterSlice(task, slice)) return false;
     const at = slice.storeDone;
     const result = task.unit!.store.write(
       slice.offset + at,

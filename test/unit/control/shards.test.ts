@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { Shards, type ShardsOptions } from "../../../control/shards.js";
+import { initialState } from "../../../control/units/unit-state.js";
 import type { HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START } from "./support/fake-shard.js";
 import { recordingLogger } from "./support/fixtures.js";
@@ -17,7 +18,6 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     bufferedFd: -1,
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
-    sizeBytes: 1 << 20,
     blockLengthBytes: 512,
     cache: "writeback",
     readOnly: false,
@@ -25,6 +25,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     thin: true,
     inMemory: true,
     uuid: "00000000-0000-4000-8000-000000000000",
+    state: initialState(1 << 20, "writeback"),
   };
 }
 
@@ -61,7 +62,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     expCmdSN: 1,
     statSN: 1,
     loginResponse: "00".repeat(48),
-    luns: [{ lun: 0, unitIndex: 0, readOnly: false }],
+    luns: [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
     pingIntervalMs: 0,
     ...changes,
   };
@@ -77,7 +78,7 @@ async function start(context: TestContext, changes: Partial<ShardsOptions> = {})
   });
   const shards = await Shards.start({
     count: 2,
-    units: [unit("disk")],
+    units: () => [unit("disk")],
     arenaBytes: 4096,
     logger,
     onMessage: (shard, message) => messages.push({ shard, message }),
@@ -107,7 +108,7 @@ describe("start", () => {
   });
 
   test("fails with what the shard says, and leaves nothing running", async (context) => {
-    await assert.rejects(start(context, { units: [unit(UNIT_FAILS_AT_START)] }), /no ring to be had/);
+    await assert.rejects(start(context, { units: () => [unit(UNIT_FAILS_AT_START)] }), /no ring to be had/);
   });
 
   test("fails where the worker's module is not there", async (context) => {
@@ -183,7 +184,10 @@ describe("a shard that dies", () => {
 
   test("holds back its units, and only these, until its operations are over", async (context) => {
     const { shards, seen } = await start(context);
-    shards.handOff(0, { type: "connection", record: record(1, { luns: [{ lun: 0, unitIndex: 7, readOnly: false }] }) });
+    shards.handOff(0, {
+      type: "connection",
+      record: record(1, { luns: [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }] }),
+    });
     await seen.message((text) => text.startsWith("handoff"));
     const order: string[] = [];
     const restarted = shards.kill(0).then(() => order.push("restarted"));
@@ -198,7 +202,7 @@ describe("a shard that dies", () => {
   });
 
   test("and whose ring is not drained makes everything end: nothing waits for it any more", async (context) => {
-    const { shards, fatalReason } = await start(context, { count: 1, units: [unit(UNIT_DOES_NOT_DRAIN)] });
+    const { shards, fatalReason } = await start(context, { count: 1, units: () => [unit(UNIT_DOES_NOT_DRAIN)] });
     shards.handOff(0, { type: "connection", record: record(1) });
     void shards.kill(0);
     assert.match(await fatalReason, /shard 0 died/);

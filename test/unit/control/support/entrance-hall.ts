@@ -34,7 +34,7 @@ export class EntranceHall {
       logger,
       configuration: () => hall.configuration,
       portals: () => [hall.portal],
-      lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false }],
+      lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
       isChallengeOutstanding: () => false,
       onLogin: (status: number) => hall.statuses.push(status),
     };

@@ -68,7 +68,7 @@ describe("a file that is not there", () => {
     const record = units(context).open(fileUnit(path), UUID);
     const { size, blocks, mode } = statSync(path);
     assert.deepEqual([size, blocks, mode & 0o777], [MIB, 0, 0o600]);
-    assert.deepEqual([record.kind, record.sizeBytes, record.uuid], ["file", MIB, UUID]);
+    assert.deepEqual([record.kind, record.state.sizeBytes, record.uuid], ["file", MIB, UUID]);
     assert.equal(fstatSync(record.fd).size, MIB);
   });
 
@@ -97,7 +97,7 @@ describe("size", () => {
     const path = join(folder(context), "old.img");
     writeFileSync(path, Buffer.alloc(10_000));
     assert.equal(
-      units(context).open(fileUnit(path, { sizeBytes: null, blockLengthBytes: 4096 }), UUID).sizeBytes,
+      units(context).open(fileUnit(path, { sizeBytes: null, blockLengthBytes: 4096 }), UUID).state.sizeBytes,
       8192,
     );
     assert.equal(statSync(path).size, 10_000);
@@ -106,7 +106,7 @@ describe("size", () => {
   test("grows to what is configured, keeping what is there", (context) => {
     const path = join(folder(context), "old.img");
     writeFileSync(path, "content");
-    assert.equal(units(context).open(fileUnit(path), UUID).sizeBytes, MIB);
+    assert.equal(units(context).open(fileUnit(path), UUID).state.sizeBytes, MIB);
     assert.equal(statSync(path).size, MIB);
     assert.equal(readFileSync(path).toString("latin1", 0, 8), "content\0");
   });
@@ -248,7 +248,10 @@ test("a block device is served as large as it is, and by one unit only", (contex
   const all = units(context);
   const unit = fileUnit(device, { sizeBytes: null, cache: "direct" });
   const record = all.open(unit, UUID);
-  assert.deepEqual([record.kind, record.sizeBytes, record.cache, record.inMemory], ["block", 8 * MIB, "direct", false]);
+  assert.deepEqual(
+    [record.kind, record.state.sizeBytes, record.cache, record.inMemory],
+    ["block", 8 * MIB, "direct", false],
+  );
   assert.ok(record.alignmentBytes >= 512);
   assert.deepEqual([record.rangeAlignmentBytes, record.thin], [512, true]);
   assert.match(
@@ -300,7 +303,7 @@ test("a refused unit leaves no descriptor behind", (context) => {
 test("a null unit has no file; each unit has its own number; a closed one is found no more", async (context) => {
   const all = units(context);
   const record = all.open(nullUnit("one"), UUID);
-  assert.deepEqual([record.kind, record.fd, record.bufferedFd, record.sizeBytes], ["null", -1, -1, MIB]);
+  assert.deepEqual([record.kind, record.fd, record.bufferedFd, record.state.sizeBytes], ["null", -1, -1, MIB]);
   const other = all.open(nullUnit("two"), UUID);
   assert.notEqual(record.unitIndex, other.unitIndex);
   assert.deepEqual(all.records(), [record, other]);

@@ -3,7 +3,7 @@
  * Operations complete one after the other from a queue, never within the call that asked for them.
  */
 import assert from "node:assert/strict";
-import type { CacheMode } from "../../../../dataplane/messages.js";
+import type { CacheMode, NotReady } from "../../../../dataplane/messages.js";
 import type { Services } from "../../../../dataplane/scsi/command.js";
 import { dispatch } from "../../../../dataplane/scsi/dispatch.js";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../../../../dataplane/scsi/sense.js";
 import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import type { Session } from "../../../../dataplane/session/session.js";
+import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import type { Store } from "../../../../dataplane/storage/store.js";
 import { Task } from "../../../../dataplane/task/task.js";
@@ -37,6 +38,7 @@ export interface BenchOptions {
   readonly blocks?: number;
   readonly thin?: boolean;
   readonly removable?: boolean;
+  readonly notReady?: NotReady;
   readonly cache?: CacheMode;
   readonly uuid?: string;
   readonly luns?: readonly number[];
@@ -102,7 +104,6 @@ export class Bench implements Services {
         bufferedFd: -1,
         alignmentBytes: 1,
         rangeAlignmentBytes: 1,
-        sizeBytes: blocks * blockLengthBytes,
         blockLengthBytes,
         cache: options.cache ?? "writeback",
         readOnly: false,
@@ -110,8 +111,16 @@ export class Bench implements Services {
         thin: options.thin ?? true,
         inMemory: true,
         uuid: options.uuid ?? UUID,
+        state: {
+          sizeBytes: blocks * blockLengthBytes,
+          writeCacheEnabled: options.cache !== "writethrough",
+          softwareWriteProtect: false,
+          descriptorSense: false,
+          notReady: options.notReady ?? null,
+        },
       },
       {} as Store,
+      {} as Gate,
     );
     const luns = new Map((options.luns ?? [0]).map((lun) => [lun, { lun, unit: this.unit, readOnly: false }]));
     const session = {
@@ -218,6 +227,16 @@ export class Bench implements Services {
       this.bytes.set(this.#dataOut.subarray(0, received), task.parameterOffset);
       return received;
     });
+  }
+
+  askControl(_task: Task): void {
+    this.#log("control");
+    this.#end({ status: "good", data: new Uint8Array(0), sense: null });
+  }
+
+  own(task: Task): void {
+    this.#log("own");
+    this.#complete(task, "own", () => 0);
   }
 
   flush(task: Task): void {

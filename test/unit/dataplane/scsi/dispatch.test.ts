@@ -137,8 +137,11 @@ test("an illegal CDB is told before write protection", () => {
   assertInvalidFieldInCdb(new Bench().run([0x2a, 0x20, 0, 0, 0, 0, 0, 0, 1, 0], { readOnly: true }), "1.5");
 });
 
+/** MEDIUM NOT PRESENT. */
+const NO_MEDIUM = { asc: 0x3a, ascq: 0, progress: -1 };
+
 test("what needs a medium is NOT READY without one", () => {
-  const bench = new Bench({ blocks: 0, removable: true });
+  const bench = new Bench({ removable: true, notReady: NO_MEDIUM });
   for (const command of COMMANDS) {
     const outcome = bench.run(cdbOf(command));
     if (has(command, COMMAND_NEEDS_MEDIUM)) assertSense(outcome, 2, 0x3a, 0);

@@ -42,7 +42,10 @@ test("REQUEST SENSE of a LUN without a unit says so", () => {
 });
 
 test("REQUEST SENSE of a unit without a medium says so", () => {
-  assert.equal(requestSense(new Bench({ blocks: 0 })), "700002000000000a000000003a0000000000");
+  assert.equal(
+    requestSense(new Bench({ notReady: { asc: 0x3a, ascq: 0, progress: -1 } })),
+    "700002000000000a000000003a0000000000",
+  );
 });
 
 test("REQUEST SENSE takes every allocation length", () => {

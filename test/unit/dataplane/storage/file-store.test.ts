@@ -28,7 +28,6 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     bufferedFd: BUFFERED,
     alignmentBytes: 4096,
     rangeAlignmentBytes: 1,
-    sizeBytes: 2 ** 53 - 4096,
     blockLengthBytes: 4096,
     cache: "direct",
     readOnly: false,
@@ -36,6 +35,13 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     thin: true,
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000000",
+    state: {
+      sizeBytes: 2 ** 53 - 4096,
+      writeCacheEnabled: true,
+      softwareWriteProtect: false,
+      descriptorSense: false,
+      notReady: null,
+    },
     ...changes,
   };
   return { store: new FileStore(ring.ring, arena, ring.files, record, fixed), operations: ring.operations };

@@ -1,0 +1,48 @@
+/** Messages to all shards that are over when every one of them has answered `done`. A shard that dies has nothing left to do. */
+import type { ControlMessage } from "../dataplane/messages.js";
+import type { ShardControl } from "./shards.js";
+
+interface Broadcast {
+  /** Shards that have not answered. */
+  readonly pending: Set<number>;
+  readonly resolve: () => void;
+}
+
+export class Broadcasts {
+  readonly #shards: ShardControl;
+  readonly #broadcasts = new Map<number, Broadcast>();
+  #lastExchange = 0;
+
+  constructor(shards: ShardControl) {
+    this.#shards = shards;
+  }
+
+  /** Sends what `message` makes of the exchange's number to all shards that serve, but `except`; resolves when all are done. */
+  async send(message: (exchange: number) => ControlMessage, except?: number): Promise<void> {
+    const pending = new Set(this.#shards.serving().filter((shard) => shard !== except));
+    if (pending.size === 0) return;
+    const exchange = ++this.#lastExchange;
+    await new Promise<void>((resolve) => {
+      this.#broadcasts.set(exchange, { pending, resolve });
+      for (const shard of pending) this.#shards.send(shard, message(exchange));
+    });
+  }
+
+  /** `done` of a shard. */
+  done(shard: number, exchange: number): void {
+    const broadcast = this.#broadcasts.get(exchange);
+    if (broadcast?.pending.delete(shard)) this.#endIfDone(exchange, broadcast);
+  }
+
+  shardDied(shard: number): void {
+    for (const [exchange, broadcast] of this.#broadcasts) {
+      if (broadcast.pending.delete(shard)) this.#endIfDone(exchange, broadcast);
+    }
+  }
+
+  #endIfDone(exchange: number, { pending, resolve }: Broadcast): void {
+    if (pending.size > 0) return;
+    this.#broadcasts.delete(exchange);
+    resolve();
+  }
+}

@@ -1,0 +1,37 @@
+/** A change that control makes to a unit: who may use it, what its state is, what its sessions are to be told. */
+import type { AttentionRecord, UnitChange } from "../messages.js";
+import type { Session } from "../session/session.js";
+import type { Shard } from "../shard.js";
+import { Barrier } from "../task/barrier.js";
+import { abortUnitTasks } from "../task/task-management.js";
+import type { LogicalUnit } from "./logical-unit.js";
+
+/** `done` is posted when the change is made and the tasks that it aborts are gone. */
+export function changeUnit(shard: Shard, exchange: number, unitIndex: number, change: UnitChange): void {
+  const barrier = new Barrier(() => shard.host.post({ type: "done", exchange }));
+  const unit = shard.units.get(unitIndex);
+  if (unit !== undefined) {
+    if (change.state !== undefined) unit.apply(change.state);
+    for (const session of shard.sessions.values()) {
+      changeSession(session, unit, change);
+      if (change.abortSessions?.includes(session.sessionId)) abortUnitTasks(shard, session, unit, barrier);
+    }
+  }
+  barrier.leave();
+}
+
+function changeSession(session: Session, unit: LogicalUnit, { access, attentions }: UnitChange): void {
+  const { sessionId } = session;
+  for (const mapping of session.luns.values()) {
+    if (mapping.unit !== unit) continue;
+    if (access !== undefined) mapping.blocked = access.exemptSessions.includes(sessionId) ? 0 : access.blocked;
+    for (const attention of attentions ?? []) {
+      if (concerns(attention, sessionId)) session.attentions.add(mapping.lun, attention.asc, attention.ascq);
+    }
+  }
+}
+
+function concerns({ onlySessions, exceptSessions }: AttentionRecord, sessionId: number): boolean {
+  if (onlySessions !== undefined && !onlySessions.includes(sessionId)) return false;
+  return exceptSessions === undefined || !exceptSessions.includes(sessionId);
+}

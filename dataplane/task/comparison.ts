@@ -1,0 +1,69 @@
+/** VERIFY: the medium is read, and compared with what the initiator sends, or with nothing. */
+import type { Slice } from "../buffer/slice.js";
+import { SLICE_BYTES_MAX } from "../limits.js";
+import { endWithInformation, MISCOMPARE_DURING_VERIFY_OPERATION } from "../scsi/sense.js";
+import type { Shard } from "../shard.js";
+import type { TaskEngine } from "./engine.js";
+import { OPERATION_READ, PARK_TRANSFER, type Task, TRANSFER_VERIFY } from "./task.js";
+
+export class Comparison {
+  readonly #shard: Shard;
+  readonly #engine: TaskEngine;
+
+  constructor(shard: Shard, engine: TaskEngine) {
+    this.#shard = shard;
+    this.#engine = engine;
+  }
+
+  /** VERIFY without data: reads on, one buffer full after the other. */
+  verifyNext(task: Task): void {
+    if (task.done === task.transferLength) return this.#engine.good(task);
+    if (!this.#takeBuffer(task)) return;
+    const length = Math.min(task.parameters!.capacity, task.transferLength - task.done);
+    this.#read(task, task.done, length);
+  }
+
+  /** The data of a slice is there: the medium's is read beside it. */
+  compareSlice(task: Task, slice: Slice): void {
+    if (this.#takeBuffer(task)) this.#read(task, slice.transferOffset, slice.length);
+  }
+
+  /** The medium has been read, or a negative errno says why not. */
+  operated(task: Task, result: number): void {
+    if (result < 0) return this.#engine.fail(task, result, task.lba, task.done);
+    if (task.transfer === TRANSFER_VERIFY) {
+      task.done += task.operationLength;
+      return this.verifyNext(task);
+    }
+    const slice = task.firstSlice!;
+    const { bytes } = this.#engine;
+    for (let i = 0; i < slice.length; i++) {
+      if (bytes[slice.offset + i] === bytes[task.parameterOffset + i]) continue;
+      return endWithInformation(task, this.#engine, MISCOMPARE_DURING_VERIFY_OPERATION, slice.transferOffset + i);
+    }
+    this.#engine.unlinkFirst(task);
+    task.nextToQueue = null;
+    this.#shard.slices.release(slice);
+    task.done += slice.length;
+    if (task.done === task.transferLength) this.#engine.good(task);
+    else this.#engine.pumpWrite(task);
+  }
+
+  /** False: the task is parked. */
+  #takeBuffer(task: Task): boolean {
+    if (task.parameters !== null) return true;
+    task.parameters = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.transferLength), task);
+    if (task.parameters === null) {
+      this.#engine.park(task, PARK_TRANSFER);
+      return false;
+    }
+    task.parameterOffset = task.parameters.offset;
+    return true;
+  }
+
+  #read(task: Task, transferOffset: number, length: number): void {
+    const { blockLengthBytes } = task.unit!;
+    const lba = task.lba + transferOffset / blockLengthBytes;
+    this.#engine.operations.start(task, OPERATION_READ, task.parameterOffset, lba, length / blockLengthBytes);
+  }
+}

@@ -1,0 +1,114 @@
+/** Store operations that belong to a task itself and not to a slice of its transfer: flush, discard, reads into its buffer ... */
+import { unreachable } from "../assert.js";
+import { KIND_TASK } from "../shard.js";
+import { PENDING } from "../storage/store.js";
+import type { TaskEngine } from "./engine.js";
+import type { Gates } from "./gates.js";
+import {
+  OPERATION_DISCARD,
+  OPERATION_FLUSH,
+  OPERATION_NONE,
+  OPERATION_READ,
+  OPERATION_WRITE,
+  OPERATION_ZERO,
+  OPERATION_ZERO_KEEP,
+  type Task,
+} from "./task.js";
+
+const EIO = -5;
+
+export class Operations {
+  readonly #engine: TaskEngine;
+  readonly #gates: Gates;
+
+  constructor(engine: TaskEngine, gates: Gates) {
+    this.#engine = engine;
+    this.#gates = gates;
+  }
+
+  /** `memory`: arena offset, for reads and writes. One at a time; the engine's `operated` is called with its result. */
+  start(task: Task, operation: number, memory: number, lba: number, blocks: number): void {
+    const blockLength = task.unit!.blockLengthBytes;
+    task.operation = operation;
+    task.operationMemory = memory;
+    task.operationOffset = lba * blockLength;
+    task.operationLength = blocks * blockLength;
+    task.operationDone = 0;
+    this.submit(task);
+  }
+
+  /** Gives the operation, or what is left of it, to the store; or lets the task wait at its unit's gate. */
+  submit(task: Task): void {
+    if (changesMedium(task.operation) && !this.#gates.enterOperation(task)) return;
+    const result = this.#submit(task);
+    if (result === PENDING) task.storeBusy++;
+    else this.#finish(task, result);
+  }
+
+  /** It has completed, and the task still goes on. */
+  completed(task: Task, result: number): void {
+    this.#finish(task, result);
+  }
+
+  /** It has completed, or will never be submitted, and nobody asks for its result. */
+  abandon(task: Task): void {
+    task.operation = OPERATION_NONE;
+    this.#gates.leaveOperation(task);
+  }
+
+  #submit(task: Task): number {
+    const { store } = task.unit!;
+    const { operationDone: done, index } = task;
+    const memory = task.operationMemory + done;
+    const length = task.operationLength - done;
+    const offset = task.operationOffset + done;
+    switch (task.operation) {
+      case OPERATION_READ:
+        return store.read(memory, length, offset, KIND_TASK, index);
+      case OPERATION_WRITE:
+        return store.write(memory, length, offset, task.durable, KIND_TASK, index);
+      case OPERATION_FLUSH:
+        return store.flush(KIND_TASK, index);
+      case OPERATION_DISCARD:
+        return store.discard(offset, length, KIND_TASK, index);
+      case OPERATION_ZERO:
+        return store.zero(offset, length, false, KIND_TASK, index);
+      case OPERATION_ZERO_KEEP:
+        return store.zero(offset, length, true, KIND_TASK, index);
+      default:
+        return unreachable("operation", task.operation);
+    }
+  }
+
+  /** Where the operation stands. */
+  #lba(task: Task): number {
+    return Math.floor((task.operationOffset + task.operationDone) / task.unit!.blockLengthBytes);
+  }
+
+  #finish(task: Task, result: number): void {
+    if (result >= 0 && movesData(task.operation)) {
+      task.operationDone += result;
+      if (task.operationDone < task.operationLength) {
+        // Nothing where blocks should be: the file was cut behind our back.
+        if (result === 0) return this.#end(task, EIO);
+        return this.submit(task);
+      }
+    }
+    this.#end(task, result);
+  }
+
+  #end(task: Task, result: number): void {
+    // Where a flush or a discard failed, the command knows better.
+    if (result < 0 && movesData(task.operation)) task.lba = this.#lba(task);
+    this.abandon(task);
+    this.#engine.operated(task, result);
+  }
+}
+
+function movesData(operation: number): boolean {
+  return operation === OPERATION_READ || operation === OPERATION_WRITE;
+}
+
+function changesMedium(operation: number): boolean {
+  return operation !== OPERATION_READ && operation !== OPERATION_FLUSH;
+}
