@@ -179,20 +179,37 @@ napi_value expose(napi_env env, void* address, size_t length, napi_ref* referenc
 
 // Ends the ring for JavaScript too. Detached first: no object may lead to memory that is no longer mapped.
 bool detachAndClose(napi_env env, Ring& ring) {
-  napi_remove_env_cleanup_hook(env, cleanUp, &ring);
   detach(env, &ring.rings.buffer);
   detach(env, &ring.sqes.buffer);
   detach(env, &ring.controlBuffer);
   for (Mapping& mapping : ring.bufferRings) detach(env, &mapping.buffer);
-  const bool drained = closeRing(ring);
+  return closeRing(ring);
+}
+
+// False on a thread that is being stopped: no JavaScript runs on it any more. V8 refuses to detach a buffer then, and
+// Node.js takes that for a fatal error.
+bool canRunJavaScript(napi_env env) {
+  napi_value object = nullptr;
+  return napi_create_object(env, &object) == napi_ok && napi_object_freeze(env, object) == napi_ok;
+}
+
+void forget(napi_env env, Ring& ring) {
+  napi_remove_env_cleanup_hook(env, cleanUp, &ring);
   if (ring.drainedView != nullptr) napi_delete_reference(env, ring.drainedView);
-  return drained;
+  ring.drainedView = nullptr;
 }
 
 // The handle was collected; if nobody closed the ring, nobody can any more.
 void finalizeRing(napi_env env, void* data, void*) {
   Ring* ring = static_cast<Ring*>(data);
-  if (!ring->closed) detachAndClose(env, *ring);
+  if (!ring->closed) {
+    if (canRunJavaScript(env)) {
+      detachAndClose(env, *ring);
+    } else {
+      closeRing(*ring);
+    }
+    forget(env, *ring);
+  }
   delete ring;
 }
 
@@ -313,7 +330,9 @@ napi_value closeRing(napi_env env, napi_callback_info info) {
   Arguments<1> args(env, info);
   Ring* ring = args.ok ? ringOf(env, args.values[0]) : nullptr;
   if (ring == nullptr) return nullptr;
-  return makeNumber(env, detachAndClose(env, *ring) ? 1 : 0);
+  const bool drained = detachAndClose(env, *ring);
+  forget(env, *ring);
+  return makeNumber(env, drained ? 1 : 0);
 }
 
 // (handle, Float64Array of address and length) => 0 | -errno

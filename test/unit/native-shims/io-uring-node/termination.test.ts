@@ -14,6 +14,7 @@ import { Worker } from "node:worker_threads";
 import { eventfd, eventfdSignal, Ring } from "io-uring-node";
 import type { BusyOptions } from "./busy-worker.js";
 import { Memory } from "./completions.js";
+import type { DroppingOptions } from "./dropping-worker.js";
 
 const directory = mkdtempSync(join(tmpdir(), "io-uring-node-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -121,6 +122,19 @@ test("a ring that nobody closed and nobody holds is drained and closed", async (
   // Its memory is unmapped: what is left of it must not lead there.
   buffers.add(1, 4096, 4096);
   assert.throws(() => buffers.publish(), TypeError);
+  closeSync(fd);
+});
+
+test("a thread terminated before its garbage rings were closed closes them", async () => {
+  const fd = eventfd();
+  const drained = new Int32Array(new SharedArrayBuffer(4 * 8));
+  const options: DroppingOptions = { fd, memory: new SharedArrayBuffer(64), drained };
+  const worker = new Worker(new URL("./dropping-worker.js", import.meta.url), { workerData: options });
+  await once(worker, "message");
+  await worker.terminate();
+  assert.deepEqual([...drained], new Array(8).fill(1));
+  eventfdSignal(fd);
+  assert.equal(readCounter(fd), 1n, "nothing reads any more");
   closeSync(fd);
 });
 
