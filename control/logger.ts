@@ -1,3 +1,4 @@
+/** The program's log. */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type { Logger } from "pino";

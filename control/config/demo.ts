@@ -1,3 +1,4 @@
+/** The configuration of the demo, which needs no file. */
 import { mkdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { resolve } from "node:path";
