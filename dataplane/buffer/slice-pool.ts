@@ -56,6 +56,7 @@ export class SlicePool {
       slice.storeLength = 0;
       slice.storeOffset = 0;
       slice.storeDone = 0;
+      slice.failure = 0;
       slice.sent = 0;
       slice.tag = NO_TAG;
       slice.requestedEnd = 0;

@@ -34,6 +34,8 @@ export class Slice extends Outgoing {
   storeOffset = 0;
   /** Bytes that the store has moved so far: a short operation is continued. */
   storeDone = 0;
+  /** Read: the store failed: negative errno, or 0. */
+  failure = 0;
   storeBusy = false;
   /** Its write is counted at the unit's gate. */
   gateEntered = false;

@@ -120,11 +120,9 @@ export class Transmitter {
       batch.advance(result);
     }
     if (batch.bytes > 0 && (result > 0 || result === -errno.EAGAIN) && connection.state === CONNECTION_OPEN) {
-      batch.isShort = true;
       return this.#submit(connection, batch, SEND_FLAGS_REST);
     }
     const complete = batch.bytes === 0;
-    connection.sendsComeShort = batch.isShort;
     connection.batch = null;
     for (let slice = batch.slices; slice !== null; ) {
       const next: Slice | null = slice.nextOfBatch;
@@ -184,9 +182,8 @@ export class Transmitter {
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
     this.#submit(connection, batch, SEND_FLAGS_FIRST);
-    // Not where the socket is likely to be full, nor where something is to follow as soon as it is sent.
-    const isLast = connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection;
-    if (isLast && !connection.sendsComeShort) {
+    // Not where something is to follow as soon as it is sent.
+    if (connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection) {
       this.#immediateSends++;
     }
   }

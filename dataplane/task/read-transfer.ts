@@ -35,6 +35,7 @@ export class ReadTransfer {
   pump(task: Task): void {
     const connection = task.connection!;
     const mask = task.unit!.blockLengthBytes - 1;
+    if (task.failure !== 0) return;
     while (task.state === TASK_ACTIVE && task.covered < task.transferLength && task.sliceCount < TASK_SLICES_MAX) {
       if (task.starved || task.parked !== 0) return;
       if (!this.hasCredit(connection)) return this.#engine.starve(task);
@@ -57,9 +58,10 @@ export class ReadTransfer {
 
   completed(task: Task, slice: Slice, result: number): void {
     if (result <= 0) {
-      const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
       // Nothing where blocks should be: the file was cut behind our back.
-      this.#engine.fail(task, result === 0 ? EIO : result, lba, slice.transferOffset);
+      slice.failure = result === 0 ? EIO : result;
+      task.failure = slice.failure;
+      this.#failIfReached(task);
       return;
     }
     slice.storeDone += result;
@@ -68,6 +70,20 @@ export class ReadTransfer {
     task.done += slice.length;
     this.#shard.counters[COUNTER.read_bytes]! += slice.length;
     this.#engine.queueRead(task);
+  }
+
+  /** A slice of the task was sent: it is not the last. */
+  sent(task: Task): void {
+    if (task.failure === 0) this.pump(task);
+    else this.#failIfReached(task);
+  }
+
+  /** The initiator takes all blocks before the one that we name as good: they are sent first, or fail themselves. */
+  #failIfReached(task: Task): void {
+    const slice = task.firstSlice!;
+    if (slice.failure === 0) return;
+    const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
+    this.#engine.fail(task, slice.failure, lba, slice.transferOffset);
   }
 
   #read(task: Task, slice: Slice): void {
