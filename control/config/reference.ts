@@ -1,4 +1,3 @@
-/** The table of all keys in docs/CONFIGURATION.md. */
 import * as z from "zod";
 import { documentSchema, keyDescriptions } from "./schema.js";
 

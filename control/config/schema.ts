@@ -1,4 +1,3 @@
-/** What a configuration is: as the program sees it, and as it is written, key by key. */
 import * as z from "zod";
 import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
 import type { Secret } from "./secret.js";

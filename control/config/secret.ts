@@ -1,4 +1,3 @@
-/** A secret that does not show. */
 import { createHmac, randomBytes } from "node:crypto";
 
 /** Known to this process only: a fingerprint that gets into a log cannot be searched for the secret behind it. */

@@ -1,4 +1,3 @@
-/** The statuses with which a login can end. */
 import type * as wire from "../../dataplane/wire/login-response.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../dataplane/wire/login-response.js";
 

@@ -1,4 +1,3 @@
-/** The reading end of a ring. */
 import {
   ASLEEP_WORD,
   capacityOf,

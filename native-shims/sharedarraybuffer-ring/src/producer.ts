@@ -1,4 +1,3 @@
-/** The writing end of a ring. */
 import {
   ASLEEP_WORD,
   capacityOf,
