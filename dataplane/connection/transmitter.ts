@@ -119,7 +119,8 @@ export class Transmitter {
       this.#shard.counters[COUNTER.sent_bytes]! += result;
       batch.advance(result);
     }
-    if (batch.bytes > 0 && (result > 0 || result === -errno.EAGAIN) && connection.state === CONNECTION_OPEN) {
+    const goesOn = result > 0 || result === -errno.EAGAIN || result === -errno.EINTR;
+    if (batch.bytes > 0 && goesOn && connection.state === CONNECTION_OPEN) {
       return this.#submit(connection, batch, SEND_FLAGS_REST);
     }
     const complete = batch.bytes === 0;
