@@ -8,7 +8,7 @@ import type { DataOutPdu } from "../wire/data-out.js";
 import { REJECT_REASON_INVALID_PDU_FIELD } from "../wire/reject.js";
 import { serialAdd } from "../wire/serial.js";
 import type { TaskEngine } from "./engine.js";
-import { TASK_ABORTED, TASK_DORMANT, TASK_HELD, type Task } from "./task.js";
+import { TASK_ABORTED, TASK_ACTIVE, TASK_DORMANT, TASK_HELD, type Task } from "./task.js";
 
 export class DataOut {
   readonly #shard: Shard;
@@ -95,11 +95,12 @@ export class DataOut {
     return slice !== undefined && slice.tag === tag && slice.task === task && !slice.queued ? slice : null;
   }
 
-  /** A task that waits for its turn has no slice yet when its unsolicited data comes. */
+  /** A task that waits for its turn, or for a buffer to begin with, has no slice yet when its unsolicited data comes. */
   #firstSlice(task: Task): Slice | null {
-    if (task.state !== TASK_HELD && task.state !== TASK_DORMANT) return null;
+    if (task.state !== TASK_HELD && task.state !== TASK_DORMANT && task.state !== TASK_ACTIVE) return null;
     const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.expectedDataTransferLength), task);
-    if (slice !== null) this.#engine.append(task, slice);
+    if (slice === null) task.overrun = true;
+    else this.#engine.append(task, slice);
     return slice;
   }
 

@@ -110,6 +110,8 @@ export class TaskEngine implements Services {
   }
 
   status(task: Task, status: number): void {
+    // Nothing was moved: all that the initiator expects is residual.
+    task.transferTotal = 0;
     task.status = status;
     this.#end(task);
   }
@@ -435,6 +437,7 @@ export class TaskEngine implements Services {
 
   /** Data was lost on the way (RFC 7143 section 7.8, option b). */
   failData(task: Task): void {
+    if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
     task.senseKey = SENSE_KEY_ABORTED_COMMAND;
     task.asc = PROTOCOL_SERVICE_CRC_ERROR.asc;
     task.ascq = PROTOCOL_SERVICE_CRC_ERROR.ascq;

@@ -147,7 +147,7 @@ export class Task extends Outgoing {
   immediateLength = 0;
   /** Data came, or is announced, that the command's direction has no use for. */
   unwantedData = false;
-  /** Data came with the command for which there was no buffer. */
+  /** Data came with the command, or unsolicited, for which there was no buffer. */
   overrun = false;
   /** The parameter buffer, if there is one. */
   parameters: Slice | null = null;

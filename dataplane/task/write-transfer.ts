@@ -25,6 +25,7 @@ import {
   type Task,
   TRANSFER_COMPARE,
   TRANSFER_PARAMETERS,
+  TRANSFER_WRITE,
 } from "./task.js";
 
 const EIO = -5;
@@ -67,7 +68,10 @@ export class WriteTransfer {
 
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
-    if (task.state !== TASK_ACTIVE || task.parked !== PARK_NOT || task.gated !== GATED_NOT) return;
+    if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT) return;
+    // A WRITE that waits for another buffer still gives back those that are full: others may wait for them.
+    const waits = task.parked !== PARK_NOT;
+    if (waits && (task.parked !== PARK_TRANSFER || task.transfer !== TRANSFER_WRITE)) return;
     if (task.failure !== 0) return this.#failIfIdle(task);
     if (task.unsolicitedEnd >= 0) {
       if (task.firstSlice === null) this.#expectUnsolicited(task);
@@ -82,12 +86,15 @@ export class WriteTransfer {
       const next: Slice | null = slice.nextOfTask;
       if (slice.filled >= slice.length) {
         if (!this.#pass(task, slice)) return;
-      } else if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T) {
-        this.#ask(task, slice);
+      } else {
+        if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T) this.#ask(task, slice);
+        // R2Ts go out in order (RFC 7143 section 13.19): nothing is asked for beyond a slice that is asked for in part.
+        if (slice.tag === NO_TAG || slice.requestedEnd < slice.length) return;
       }
       slice = next;
     }
     while (
+      !waits &&
       task.covered < task.transferLength &&
       task.sliceCount < TASK_SLICES_MAX &&
       task.outstandingR2T < maxOutstandingR2T
@@ -95,6 +102,7 @@ export class WriteTransfer {
       const slice = this.#cover(task);
       if (slice === null) return;
       this.#ask(task, slice);
+      if (slice.requestedEnd < slice.length) return;
     }
   }
 
