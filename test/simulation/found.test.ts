@@ -1,0 +1,64 @@
+/** What simulations have found once: the circumstances are pinned down, the rest is as the seed has it. */
+import test from "node:test";
+import { simulate } from "../support/simulation/seeds.js";
+
+const NO_ACCIDENTS = { stall: 0, disconnect: 0 };
+const TRANSFERS_ONLY = { writeSame: 0, unmap: 0, verify: 0, synchronize: 0, ready: 0, inquire: 0, illegal: 0 };
+
+test("R2Ts go out in order although MaxBurstLength is shorter than a slice (RFC 7143 section 13.19)", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    simulate(seed, {
+      faults: NO_ACCIDENTS,
+      session: { initialR2T: true, maxOutstandingR2T: 8, maxBurstLength: 1978, firstBurstLength: 1978 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 20 },
+    });
+  }
+});
+
+test("reads are whole although MaxBurstLength is no whole number of words", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    simulate(seed, {
+      faults: NO_ACCIDENTS,
+      session: { maxBurstLength: 1021, firstBurstLength: 1021 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 1 } },
+    });
+  }
+});
+
+test("a send that a signal interrupts goes on", () => {
+  for (let seed = 1; seed <= 5; seed++) simulate(seed, { faults: { ...NO_ACCIDENTS, interrupted: 0.2 } });
+});
+
+test("a connection that breaks inside a Data-Out is closed once", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    simulate(seed, {
+      faults: { disconnect: 0.1 },
+      session: { initialR2T: true },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 18 },
+    });
+  }
+});
+
+test("unsolicited data of a command that waits for a buffer is kept, or refused with TASK SET FULL", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    simulate(seed, {
+      faults: NO_ACCIDENTS,
+      arenaBytes: 20 * 1024 * 1024,
+      session: { initialR2T: false, maxBurstLength: 1 << 18, firstBurstLength: 1 << 18 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 3, writeSame: 3 } },
+      habits: { depth: 64 },
+    });
+  }
+});
+
+test("WRITEs that wait for another buffer give back those that are full", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    simulate(seed, {
+      faults: NO_ACCIDENTS,
+      arenaBytes: 20 * 1024 * 1024,
+      session: { initialR2T: true, immediateData: false, maxBurstLength: 1 << 18, maxOutstandingR2T: 2 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 20 },
+      habits: { depth: 64 },
+    });
+  }
+});

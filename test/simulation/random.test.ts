@@ -1,0 +1,9 @@
+/** Simulations in which everything is left to the seed. */
+import test from "node:test";
+import { seeds, simulate } from "../support/simulation/seeds.js";
+
+const chosen = seeds(120);
+
+test(`simulations: SEED=${chosen[0]} to SEED=${chosen[chosen.length - 1]}`, () => {
+  for (const seed of chosen) simulate(seed);
+});

@@ -1,0 +1,51 @@
+/** What a shard has lent out and what it has left: between two turns the books are balanced, at the end all is back. */
+import assert from "node:assert/strict";
+import { CONNECTION_OPEN, type Connection } from "../../../dataplane/connection/connection.js";
+import { BATCHES, RECEIVE_BUFFERS, SLICE_CLASSES } from "../../../dataplane/limits.js";
+import { RECEIVE_GROUP, type Shard } from "../../../dataplane/shard.js";
+import { TASK_FREE } from "../../../dataplane/task/task.js";
+import type { SimulatedRing } from "./simulated-ring.js";
+
+/** Between two turns. */
+export function assertAccounts(shard: Shard): void {
+  for (const session of shard.sessions.values()) {
+    for (const connection of session.connections) {
+      if (connection.state !== CONNECTION_OPEN) continue;
+      assert(connection.readBytes >= 0, "read data that was given back twice");
+      assert(connection.solicitedBytes >= 0, "more data came than was asked for");
+      if (!isIdle(connection)) continue;
+      assert.equal(connection.readBytes, 0, "an idle connection holds no read data");
+      assert.equal(connection.solicitedBytes, 0, "an idle connection waits for no data");
+      assert.equal(connection.starvedHead, null, "an idle connection has no starved task");
+      assert.equal(connection.replies, 0, "an idle connection has no replies");
+    }
+  }
+}
+
+/** When no session is left. */
+export function assertNothingLeaked(shard: Shard, ring: SimulatedRing): void {
+  assert.equal(shard.sessions.size, 0, "sessions are gone");
+  assert.equal(shard.connections.open, 0, "connections are back");
+  assert.equal(shard.tasks.tasks.filter(({ state }) => state !== TASK_FREE).length, 0, "tasks are back");
+  for (const classIndex of SLICE_CLASSES.keys()) {
+    const total = shard.slices.slices.filter((slice) => slice.classIndex === classIndex).length;
+    assert.equal(shard.slices.freeCount(classIndex), total, `slices of class ${classIndex} are back`);
+  }
+  assert.equal(countBatches(shard), BATCHES, "batches are back");
+  assert.equal(ring.groups.get(RECEIVE_GROUP)!.count, RECEIVE_BUFFERS, "receive buffers are back");
+  assert.equal(ring.inFlight(), 1, "nothing is in flight but the read of the eventfd");
+}
+
+function isIdle(connection: Connection): boolean {
+  return connection.taskCount === 0 && connection.batch === null && connection.queueHead === null;
+}
+
+function countBatches(shard: Shard): number {
+  const taken = [];
+  const nobody = null as unknown as Connection;
+  for (let batch = shard.batches.acquire(nobody); batch !== null; batch = shard.batches.acquire(nobody)) {
+    taken.push(batch);
+  }
+  for (const batch of taken) shard.batches.release(batch);
+  return taken.length;
+}

@@ -1,0 +1,174 @@
+/** A shard on its simulated kernel, with a control plane that does what the real one does, later. */
+import assert from "node:assert/strict";
+import { crc32cBatch } from "io-uring-node";
+import { allocateCounters } from "../../../dataplane/counters.js";
+import { Loop } from "../../../dataplane/loop.js";
+import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
+import { Shard, type ShardHost } from "../../../dataplane/shard.js";
+import { allocateGates } from "../../../dataplane/storage/gate.js";
+import { assertAccounts } from "./accounts.js";
+import type { Doorbell } from "./doorbell.js";
+import { Kernel } from "./kernel.js";
+import type { PipeOptions } from "./pipe.js";
+import { SimulatedRing } from "./simulated-ring.js";
+import type { PeerSocket } from "./socket.js";
+import type { SimulatedUnit } from "./unit.js";
+import type { World } from "./world.js";
+
+const CONTROL_DELAY_US_MAX = 2000;
+
+export interface MachineOptions {
+  readonly units: readonly SimulatedUnit[];
+  readonly arenaBytes: number;
+  readonly sqEntries: number;
+  readonly cqEntries: number;
+  readonly fixedBuffers: boolean;
+}
+
+export type TextResponder = (text: string) => string;
+
+export class Machine {
+  readonly shard: Shard;
+  readonly ring: SimulatedRing;
+  readonly kernel: Kernel;
+  /** Answers Text Requests. */
+  respondToText: TextResponder = () => "";
+  stopped = false;
+  readonly #world: World;
+  readonly #loop: Loop;
+  readonly #doorbell: Doorbell;
+  /** The ring of messages to the shard. */
+  readonly #inbox: ControlMessage[] = [];
+  readonly #closeListeners = new Map<number, (reason: string) => void>();
+  #lastConnectionId = 0;
+
+  constructor(world: World, options: MachineOptions) {
+    this.#world = world;
+    this.kernel = new Kernel(world);
+    this.ring = new SimulatedRing(world, this.kernel, options.sqEntries, options.cqEntries);
+    const host = new Host(this);
+    this.shard = new Shard(this.ring, host, {
+      shard: 0,
+      shards: 1,
+      life: 0,
+      gates: allocateGates(1),
+      counters: allocateCounters(),
+      arenaBytes: options.arenaBytes,
+    });
+    this.kernel.memory.attach(this.shard.arena);
+    if (options.fixedBuffers) {
+      const { regionOffset, regionLength } = this.shard.slices;
+      this.ring.registerBuffers([{ address: this.shard.arena.address(regionOffset), length: regionLength }]);
+      this.shard.fixedBuffers = true;
+    }
+    for (const unit of options.units) this.shard.addUnit(this.#open(unit));
+    const { fd, doorbell } = this.kernel.openDoorbell();
+    this.#doorbell = doorbell;
+    this.#loop = new Loop(this.shard, fd);
+  }
+
+  /** One turn of the shard's loop, as its worker has it. */
+  turn(): void {
+    if (this.#loop.turn()) {
+      for (let message = this.#inbox.shift(); message !== undefined; message = this.#inbox.shift()) {
+        this.#loop.handle(message);
+      }
+    }
+    this.#loop.finish();
+    assertAccounts(this.shard);
+    if (this.shard.lifecycle.stopped) this.stopped = true;
+  }
+
+  /** Hands a connection to the shard. `closed` is called when the shard has reported its end. */
+  connect(
+    record: Omit<HandoffRecord, "connectionId" | "fd">,
+    options: PipeOptions,
+    closed: (reason: string) => void,
+  ): { readonly connectionId: number; readonly peer: PeerSocket } {
+    const { fd, peer } = this.kernel.connect(options);
+    const connectionId = ++this.#lastConnectionId;
+    this.#closeListeners.set(connectionId, closed);
+    this.send({ type: "connection", record: { ...record, connectionId, fd } });
+    return { connectionId, peer };
+  }
+
+  /** A message of control to the shard. */
+  send(message: ControlMessage): void {
+    // Messages are documents: nothing is shared through them.
+    this.#inbox.push(JSON.parse(JSON.stringify(message)) as ControlMessage);
+    this.#doorbell.ring();
+  }
+
+  /** A message of the shard to control. */
+  receive(message: ShardMessage): void {
+    const { timeline, random } = this.#world;
+    timeline.after(random.below(CONTROL_DELAY_US_MAX), () => {
+      if (!this.ring.isDead) this.#handle(message);
+    });
+  }
+
+  /** Power cut. */
+  crash(): void {
+    this.ring.close();
+  }
+
+  #handle(message: ShardMessage): void {
+    switch (message.type) {
+      case "connectionClosed": {
+        const closed = this.#closeListeners.get(message.connectionId);
+        assert(closed !== undefined, "a connection ends once");
+        this.#closeListeners.delete(message.connectionId);
+        return closed(message.reason);
+      }
+      case "text": {
+        const { connectionId, exchange } = message;
+        return this.send({ type: "textReply", connectionId, exchange, text: this.respondToText(message.text) });
+      }
+      case "unitReset":
+        return this.send({ type: "unitResetDone", exchange: message.exchange });
+      default:
+        return;
+    }
+  }
+
+  #open(unit: SimulatedUnit): UnitRecord {
+    const { disk, record } = unit;
+    if (disk === null) return { ...record, fd: -1, bufferedFd: -1 };
+    const bufferedFd = this.kernel.openFile(disk, 1);
+    const fd = record.alignmentBytes === 1 ? bufferedFd : this.kernel.openFile(disk, record.alignmentBytes);
+    return { ...record, fd, bufferedFd };
+  }
+}
+
+/** What the shard's thread asks of its operating system. */
+class Host implements ShardHost {
+  readonly #machine: Machine;
+  readonly files = {
+    read: (fd: number, address: number, length: number, fileOffset: number) =>
+      this.#machine.kernel.file(fd).readNow(address, length, fileOffset),
+    write: (fd: number, address: number, length: number, fileOffset: number) =>
+      this.#machine.kernel.file(fd).writeNow(address, length, fileOffset),
+  };
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  post(message: ShardMessage): void {
+    this.#machine.receive(JSON.parse(JSON.stringify(message)) as ShardMessage);
+  }
+
+  shutdownSocket(fd: number): void {
+    this.#machine.kernel.shutdownSocket(fd);
+  }
+
+  closeSocket(fd: number): void {
+    this.#machine.kernel.closeSocket(fd);
+  }
+
+  wakeOthers(): void {}
+
+  crc32c(jobs: Uint32Array, count: number): void {
+    crc32cBatch(this.#machine.shard.arena.bytes, jobs, count);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * One simulation: a shard, a few units, a few initiators, everything else as the seed has it. It ends when all initiators
+ * have done their work and everything on the units was read once more, without faults.
+ */
+import assert from "node:assert/strict";
+import { assertNothingLeaked } from "./accounts.js";
+import { type Faults, NO_FAULTS, randomFaults } from "./faults.js";
+import { ReadCommand } from "./initiator/block-commands.js";
+import type { Command } from "./initiator/command.js";
+import { type Habits, Initiator, randomHabits } from "./initiator/initiator.js";
+import { type Parameters, randomParameters } from "./initiator/parameters.js";
+import { type Mix, randomCommand, randomMix } from "./initiator/random-command.js";
+import { Machine, type MachineOptions } from "./machine.js";
+import type { PipeOptions } from "./pipe.js";
+import { Random } from "./random.js";
+import { Timeline } from "./timeline.js";
+import { randomUnit, type SimulatedUnit } from "./unit.js";
+import type { World } from "./world.js";
+
+const MEBIBYTE = 1024 * 1024;
+/** Whatever happens takes no longer than this. */
+const SIMULATED_US_MAX = 3600 * 1_000_000;
+/** Text that control answers with: longer than a PDU may be, for some initiators. */
+const ANSWER = `X-io.ringlun.answer=${"y".repeat(3000)}\0`;
+/** Everything is read again in pieces of so many bytes. */
+const REREAD_BYTES = 256 * 1024;
+
+const QUIET: Habits = {
+  depth: 8,
+  immediate: 0,
+  ping: 0,
+  text: 0,
+  abortTask: 0,
+  abortTaskSet: 0,
+  resetUnit: 0,
+};
+
+/** What is not left to the seed. */
+export interface Overrides {
+  readonly faults?: Partial<Faults>;
+  readonly unit?: Partial<SimulatedUnit["record"]>;
+  readonly session?: Partial<Parameters["session"]>;
+  readonly connection?: Partial<Parameters["connection"]>;
+  readonly mix?: Partial<Mix>;
+  readonly habits?: Partial<Habits>;
+  readonly arenaBytes?: number;
+}
+
+export class Simulation {
+  readonly #overrides: Overrides;
+  readonly #random: Random;
+  readonly #world: World;
+  readonly #units: readonly SimulatedUnit[];
+  readonly #machineOptions: MachineOptions;
+  #machine: Machine;
+  #initiators: Initiator[] = [];
+  #lastSessionId = 0;
+
+  constructor(seed: number, overrides: Overrides = {}) {
+    const random = new Random(seed);
+    this.#overrides = overrides;
+    this.#random = random;
+    const faults = { ...randomFaults(random), ...overrides.faults };
+    this.#world = { timeline: new Timeline(), random: random.fork(), faults };
+    const count = random.between(1, 3);
+    this.#units = Array.from({ length: count }, (_, index) => randomUnit(random, index, overrides.unit));
+    const sqEntries = random.pick([8, 64, 4096]);
+    this.#machineOptions = {
+      units: this.#units,
+      arenaBytes: overrides.arenaBytes ?? random.pick([20, 24, 32, 48]) * MEBIBYTE,
+      sqEntries,
+      cqEntries: sqEntries * random.pick([1, 2, 4]),
+      fixedBuffers: random.chance(0.5),
+    };
+    this.#machine = this.#start();
+  }
+
+  run(): void {
+    const count = this.#random.between(1, 4);
+    for (let index = 0; index < count; index++) this.#initiators.push(this.#randomInitiator(index));
+    this.#turnUntilFinished();
+    this.#world.faults = NO_FAULTS;
+    this.#reread();
+    this.#stop();
+  }
+
+  // ----
+
+  #start(): Machine {
+    const machine = new Machine(this.#world, this.#machineOptions);
+    machine.respondToText = () => ANSWER;
+    return machine;
+  }
+
+  #turnUntilFinished(): void {
+    const endUs = this.#world.timeline.nowUs + SIMULATED_US_MAX;
+    while (!this.#initiators.every(({ isFinished }) => isFinished)) {
+      this.#machine.turn();
+      assert(this.#world.timeline.nowUs < endUs, "the simulation comes to an end");
+    }
+    this.#initiators = [];
+  }
+
+  #randomInitiator(index: number): Initiator {
+    const random = this.#random.fork();
+    const luns = randomLuns(random, this.#units);
+    const mix = { ...randomMix(random), ...this.#overrides.mix };
+    let left = random.spread(5, 120);
+    return this.#initiator(random, `iqn.2026-11.io.ringlun:initiator${index}`, {
+      luns,
+      parameters: this.#randomParameters(random),
+      habits: { ...randomHabits(random), ...this.#overrides.habits },
+      pingIntervalMs: random.chance(0.3) ? random.between(5000, 20_000) : 0,
+      pipe: { capacity: random.spread(4096, MEBIBYTE), delayUsMax: this.#world.faults.networkDelayUsMax },
+      nextCommand: () => (left-- > 0 ? randomCommand(random, mix, luns) : null),
+    });
+  }
+
+  /** Whatever was written is there. */
+  #reread(): void {
+    const random = this.#random.fork();
+    const luns = new Map(this.#units.map((unit, lun) => [lun, unit]));
+    const commands = [...luns].flatMap(([lun, unit]) => rereadingCommands(random, lun, unit));
+    this.#initiators.push(
+      this.#initiator(random, "iqn.2026-11.io.ringlun:auditor", {
+        luns,
+        parameters: this.#randomParameters(random),
+        habits: QUIET,
+        pingIntervalMs: 0,
+        pipe: { capacity: MEBIBYTE, delayUsMax: 50 },
+        nextCommand: () => commands.pop() ?? null,
+      }),
+    );
+    this.#turnUntilFinished();
+  }
+
+  #stop(): void {
+    const machine = this.#machine;
+    assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
+    assertNothingLeaked(machine.shard, machine.ring);
+    machine.send({ type: "stop", graceMs: 1000 });
+    const endUs = this.#world.timeline.nowUs + SIMULATED_US_MAX;
+    while (!machine.stopped) {
+      machine.turn();
+      assert(this.#world.timeline.nowUs < endUs, "a shard without sessions stops");
+    }
+  }
+
+  #randomParameters(random: Random): Parameters {
+    const { session, connection } = randomParameters(random);
+    return {
+      session: { ...session, ...this.#overrides.session },
+      connection: { ...connection, ...this.#overrides.connection },
+    };
+  }
+
+  #initiator(
+    random: Random,
+    name: string,
+    options: {
+      readonly luns: ReadonlyMap<number, SimulatedUnit>;
+      readonly parameters: Parameters;
+      readonly habits: Habits;
+      readonly pingIntervalMs: number;
+      readonly pipe: PipeOptions;
+      nextCommand(): Command | null;
+    },
+  ): Initiator {
+    return new Initiator(this.#world, this.#machine, random, {
+      ...options,
+      name,
+      nextSessionId: () => ++this.#lastSessionId,
+      resetBegins: (unit, by) => {
+        for (const initiator of this.#initiators) if (initiator !== by) initiator.resetBegan(unit);
+      },
+      resetEnds: (unit, by) => {
+        for (const initiator of this.#initiators) if (initiator !== by) initiator.resetEnded(unit);
+      },
+    });
+  }
+}
+
+/** One at least of the units, under any number. */
+function randomLuns(random: Random, units: readonly SimulatedUnit[]): Map<number, SimulatedUnit> {
+  const luns = new Map<number, SimulatedUnit>();
+  for (const unit of units) if (random.chance(0.7)) luns.set(random.pick([0, 1, 2, 7, 300]), unit);
+  if (luns.size === 0) luns.set(0, random.pick(units));
+  return luns;
+}
+
+function rereadingCommands(random: Random, lun: number, unit: SimulatedUnit): Command[] {
+  const blocksMax = REREAD_BYTES / unit.record.blockLengthBytes;
+  const commands: Command[] = [];
+  for (let lba = 0; lba < unit.blocks; lba += blocksMax) {
+    const blocks = Math.min(blocksMax, unit.blocks - lba);
+    commands.push(new ReadCommand(random, lun, { unit, lba, blocks }, blocks * unit.record.blockLengthBytes));
+  }
+  return commands;
+}

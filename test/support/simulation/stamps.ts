@@ -1,0 +1,43 @@
+/**
+ * Content that tells where it comes from: each sector names the write that it belongs to and its place within it, and is
+ * filled with words that follow from both, so that no byte of it can be another's.
+ *
+ *     | write (u32) | position (u32) | words ... |          write 0 is all zeroes
+ */
+import { SECTOR_BYTES } from "./disk.js";
+
+const SECTOR_WORDS = SECTOR_BYTES / 4;
+/** What no write has written. */
+export const GARBAGE = -1;
+
+/** The content of `count` sectors of a write. */
+export function stamp(write: number, count: number): Uint8Array {
+  const words = new Uint32Array(count * SECTOR_WORDS);
+  for (let position = 0; position < count; position++) {
+    const at = position * SECTOR_WORDS;
+    words[at] = write;
+    words[at + 1] = position;
+    for (let i = 2; i < SECTOR_WORDS; i++) words[at + i] = word(write, position, i);
+  }
+  return new Uint8Array(words.buffer);
+}
+
+export interface Stamp {
+  /** 0: zeroes; GARBAGE: no stamp at all. */
+  readonly write: number;
+  readonly position: number;
+}
+
+/** What a sector (or the beginning of one, of at least two words) says. `words` are those of the sector. */
+export function readStamp(words: Uint32Array): Stamp {
+  const write = words[0]!;
+  const position = words[1]!;
+  for (let i = 2; i < words.length; i++) {
+    if (words[i] !== (write === 0 ? 0 : word(write, position, i))) return { write: GARBAGE, position: i };
+  }
+  return write === 0 && position !== 0 ? { write: GARBAGE, position } : { write, position };
+}
+
+function word(write: number, position: number, index: number): number {
+  return (Math.imul(write, 0x9e3779b1) + Math.imul(position, 0x85ebca6b) + Math.imul(index, 0xc2b2ae35)) >>> 0;
+}
