@@ -11,7 +11,7 @@ import { formatPortalAddress, type PortalAddress } from "./config/portal-address
 import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
 import type { ListeningPortal } from "./discovery.js";
-import { answerFullFeatureText } from "./full-feature-text.js";
+import { FullFeatureTexts } from "./full-feature-text.js";
 import { HttpServer } from "./http/http-server.js";
 import { Metrics } from "./http/metrics.js";
 import { ARENA_BYTES, STOP_GRACE_MS } from "./limits.js";
@@ -54,6 +54,7 @@ export class Server {
   readonly #units: Units;
   readonly #registry: SessionRegistry;
   readonly #metrics: Metrics;
+  readonly #texts = new FullFeatureTexts();
   readonly #startedAtMs = Date.now();
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
@@ -221,6 +222,7 @@ export class Server {
       case "connectionClosed": {
         const { connectionId, sessionId, reason } = message;
         this.#logger.info({ shard, connectionId, sessionId, reason }, "connection closed");
+        this.#texts.forget(connectionId);
         this.#admission?.connectionClosed(connectionId);
         break;
       }
@@ -246,20 +248,25 @@ export class Server {
     }
   }
 
-  #answerText(shard: number, { connectionId, exchange, text }: ShardMessage & { type: "text" }): void {
+  #answerText(shard: number, message: ShardMessage & { type: "text" }): void {
+    const { connectionId, exchange } = message;
     const found = this.#registry.connection(connectionId);
     if (found === undefined) return;
     const { session, connection } = found;
     const { localHost, parameters } = connection.details;
-    const answer = answerFullFeatureText(text, {
+    const answer = this.#texts.answer(connectionId, message, {
       target: this.#configuration.targets.find(({ name }) => name === session.identity.targetName),
       portals: this.portals,
       localHost,
       parameters,
     });
-    if (answer.kind === "reject") this.#logger.info({ connectionId, reason: answer.reason }, "Text Request rejected");
-    const reply = answer.kind === "answer" ? answer.text : "";
-    this.#shards.send(shard, { type: "textReply", connectionId, exchange, text: reply });
+    if (answer.kind === "reject") {
+      this.#logger.info({ connectionId, reason: answer.reason }, "Text Request rejected");
+      this.#shards.send(shard, { type: "textReject", connectionId, exchange });
+      return;
+    }
+    const { text, maxSendDataSegmentLength = null } = answer;
+    this.#shards.send(shard, { type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength });
   }
 
   async #answerCommand(shard: number, message: ShardMessage & { type: "scsiCommand" }): Promise<void> {
@@ -269,6 +276,9 @@ export class Server {
   }
 
   #onDeath(shard: number): void {
+    for (const { connections } of this.#registry.sessionsOfShard(shard)) {
+      for (const { connectionId } of connections.values()) this.#texts.forget(connectionId);
+    }
     this.#admission?.shardDied(shard);
     this.#broadcasts?.shardDied(shard);
   }

@@ -7,6 +7,7 @@
  *     I: empty, F=1, TTT=2             T: last part, F=1, TTT=ffffffff
  */
 import { RESERVED_TAG } from "../dataplane/wire/bhs.js";
+import { textPartLength } from "../dataplane/wire/text-keys.js";
 import { TEXT_LENGTH_MAX } from "./limits.js";
 
 export interface TextPart {
@@ -84,7 +85,7 @@ export class TextExchange {
   }
 
   #respond(part: TextPart, answer: string): TextOutcome {
-    const length = partLength(answer, this.#partLengthMax);
+    const length = textPartLength(answer, this.#partLengthMax);
     const text = answer.slice(0, length);
     const rest = answer.slice(length);
     // Section 11.11.1: F=1 in response to F=0 is a protocol error.
@@ -100,14 +101,4 @@ export class TextExchange {
     this.#lastTag = this.#lastTag + 1 === RESERVED_TAG ? 0 : this.#lastTag + 1;
     return this.#lastTag;
   }
-}
-
-/**
- * How much of `text` goes into a part. A pair may span PDUs (section 11.10.5), but there are initiators that parse each
- * PDU by itself: the cut is behind the last whole pair that fits, and inside a pair only where that alone is too long.
- */
-function partLength(text: string, lengthMax: number): number {
-  if (text.length <= lengthMax) return text.length;
-  const end = text.lastIndexOf("\0", lengthMax - 1);
-  return end === -1 ? lengthMax : end + 1;
 }

@@ -51,7 +51,7 @@ export const READ_SLICE_PDUS_MAX = 32;
 /** Payload bytes gathered in one sendmsg. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
 
-/** Text of one exchange in full feature phase, over all its PDUs. More is a protocol error. */
+/** Text of one request in full feature phase, over all its PDUs. A longer one is rejected. */
 export const TEXT_BYTES_MAX = 65536;
 
 /** Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection. One more closes it: the peer asks and does not read. */

@@ -79,7 +79,15 @@ export class Loop {
       }
       case "textReply": {
         const connection = shard.lifecycle.connection(message.connectionId);
-        if (connection !== undefined) shard.requests.textReply(connection, message.exchange, message.text);
+        const { exchange, text, maxSendDataSegmentLength } = message;
+        if (connection !== undefined) {
+          shard.requests.textReply(connection, exchange, text, maxSendDataSegmentLength ?? 0);
+        }
+        return;
+      }
+      case "textReject": {
+        const connection = shard.lifecycle.connection(message.connectionId);
+        if (connection !== undefined) shard.requests.textReject(connection, message.exchange);
         return;
       }
       case "resetUnit": {

@@ -162,7 +162,16 @@ export type ControlMessage =
   | { readonly type: "endSession"; readonly sessionId: number; readonly reason: string }
   | { readonly type: "endConnection"; readonly connectionId: number; readonly reason: string }
   /** The answer to `text`. `text` is key=value pairs with their NULs, in latin1. */
-  | { readonly type: "textReply"; readonly connectionId: number; readonly exchange: number; readonly text: string }
+  | {
+      readonly type: "textReply";
+      readonly connectionId: number;
+      readonly exchange: number;
+      readonly text: string;
+      /** The peer's new MaxRecvDataSegmentLength, in force when the last part of the answer is sent; null: unchanged. */
+      readonly maxSendDataSegmentLength: number | null;
+    }
+  /** The other answer to `text`: it breaks the rules, Reject (Protocol Error). */
+  | { readonly type: "textReject"; readonly connectionId: number; readonly exchange: number }
   /** LOGICAL UNIT RESET asked for on another shard: abort the unit's tasks of all sessions here, then answer `done`. */
   | { readonly type: "resetUnit"; readonly exchange: number; readonly unitIndex: number }
   /** All shards have done what `unitReset` asked for. */
@@ -183,8 +192,17 @@ export type ShardMessage =
       readonly sessionId: number;
       readonly reason: string;
     }
-  /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply`. */
-  | { readonly type: "text"; readonly connectionId: number; readonly exchange: number; readonly text: string }
+  /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply` or `textReject`. */
+  | {
+      readonly type: "text";
+      readonly connectionId: number;
+      readonly exchange: number;
+      readonly text: string;
+      /** It goes on with the negotiation sequence that the exchange before began (RFC 7143 section 6.4). */
+      readonly continues: boolean;
+      /** F: the initiator is ready to end the sequence. */
+      readonly final: boolean;
+    }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
   | { readonly type: "done"; readonly exchange: number }

@@ -60,6 +60,7 @@ import { normalizeName } from "./names.js";
 import {
   conclude,
   declareMaxRecvDataSegmentLength,
+  NEGOTIATION_KEYS_MAX,
   type Negotiation,
   negotiate,
   startNegotiation,
@@ -74,8 +75,6 @@ import { failure, type LoginFailure, type LoginFailureStatus, type LoginStatus, 
 
 /** Bounds of one login; whoever exceeds one is refused with "Initiator Error". */
 export const LOGIN_TEXT_BYTES_MAX = 65536;
-/** Several times as many as there are (keys.ts). */
-export const LOGIN_KEYS_MAX = 256;
 /** Section 6.2 wants six exchanges allowed at least; 64 KiB of text in segments of 8 KiB need eight. */
 export const LOGIN_PDUS_MAX = 64;
 /** In either direction: "The default MaxRecvDataSegmentLength is used during login" (section 6.3). Bytes. */
@@ -332,7 +331,7 @@ function answer(state: InLogin, request: LoginRequest, text: Uint8Array, context
   if (decoded.reason !== TEXT_VALID) return reject(state, protocolError(describeText(decoded.reason)));
   const { pairs } = decoded;
   const keys = state.spent.keys + pairs.length;
-  if (keys > LOGIN_KEYS_MAX) return reject(state, protocolError(`more than ${LOGIN_KEYS_MAX} keys`));
+  if (keys > NEGOTIATION_KEYS_MAX) return reject(state, protocolError(`more than ${NEGOTIATION_KEYS_MAX} keys`));
 
   let { stage } = state;
   let greeting: readonly KeyValue[] = [];

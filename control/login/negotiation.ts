@@ -2,7 +2,7 @@
  * Negotiates operational keys (RFC 7143 section 6.2 and chapter 13) for one connection, as pure functions over
  * `Negotiation`. Security keys pass through here only to be checked for stage and repetition.
  */
-import type { KeyValue } from "../../dataplane/wire/text-keys.js";
+import { type KeyValue, TEXT_LENGTH_GUARANTEED } from "../../dataplane/wire/text-keys.js";
 import {
   ANSWER_IRRELEVANT,
   ANSWER_NOT_UNDERSTOOD,
@@ -28,6 +28,12 @@ import {
   type SessionType,
 } from "./parameters.js";
 import { type LoginFailure, protocolError } from "./status.js";
+
+/**
+ * Keys of one login, or of one negotiation sequence in full feature phase: "MUST support receiving at least 8192 bytes of
+ * key=value data in a negotiation sequence" (section 6.1), all of which may be pairs of three bytes ("A=" and NUL).
+ */
+export const NEGOTIATION_KEYS_MAX = Math.ceil(TEXT_LENGTH_GUARANTEED / 3);
 
 /** Every parameter by its name: the session's and the connection's have none in common. */
 type Parameters = SessionParameters & ConnectionParameters;
@@ -176,14 +182,15 @@ export type FullFeatureNegotiation =
   | { readonly kind: "protocolError"; readonly reason: string };
 
 /**
- * Judges and answers the keys of one negotiation sequence in the Full Feature Phase: only those of Use ALL and FFPO may
- * appear, each once.
+ * Judges and answers the keys of one request of a negotiation sequence in the Full Feature Phase: only those of Use ALL and
+ * FFPO may appear, each once in the sequence. `earlier` are the keys of the requests before.
  */
 export function negotiateFullFeature(
   pairs: readonly KeyValue[],
   connection: ConnectionParameters,
+  earlier: ReadonlySet<string>,
 ): FullFeatureNegotiation {
-  const seen = new Set<string>();
+  const seen = new Set(earlier);
   const answers: KeyValue[] = [];
   let maxSendDataSegmentLength: number | undefined;
   let sendTargets: string | undefined;
@@ -195,6 +202,11 @@ export function negotiateFullFeature(
     const key = KEYS.get(name);
     if (key === undefined) {
       answers.push({ key: name, value: ANSWER_NOT_UNDERSTOOD });
+      continue;
+    }
+    if (key.kind === "obsolete") {
+      // Section 13.25: "a compliant iSCSI implementation MUST respond with the constant 'Reject' value", whenever.
+      answers.push({ key: name, value: ANSWER_REJECT });
       continue;
     }
     if (key.use !== "ALL" && key.use !== "FFPO") return broken(`${name} is only for the Login Phase`);

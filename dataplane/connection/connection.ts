@@ -2,7 +2,7 @@
 import type { Slice } from "../buffer/slice.js";
 import type { Session } from "../session/session.js";
 import type { Task } from "../task/task.js";
-import { BHS_LENGTH } from "../wire/bhs.js";
+import { BHS_LENGTH, RESERVED_TAG } from "../wire/bhs.js";
 import type { Batch } from "./batch.js";
 import type { Outgoing } from "./outgoing.js";
 
@@ -79,10 +79,17 @@ export class Connection {
   // -- text exchange in progress: parts received, or answer still to send
   textReceived = "";
   textToSend = "";
-  textTag = 0;
+  /** The Target Transfer Tag that the next request of the sequence carries; RESERVED_TAG: there is none to come. */
+  textTag = RESERVED_TAG;
+  /** What control is asked about: the exchange, and the header of its (last) request. */
   textExchange = 0;
+  textHeader: Uint8Array | null = null;
   textInitiatorTaskTag = 0;
   textFinal = true;
+  /** A whole request of the sequence has been answered already. */
+  textContinues = false;
+  /** `maxSend` from the end of the sequence on; 0: as before. */
+  textMaxSend = 0;
 
   // -- life
   taskCount = 0;

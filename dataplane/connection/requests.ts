@@ -5,7 +5,7 @@
 import { unreachable } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { TEXT_BYTES_MAX } from "../limits.js";
+import { SLICE_BYTES_MAX, TEXT_BYTES_MAX } from "../limits.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
 import { manageTasks } from "../task/task-management.js";
@@ -33,10 +33,16 @@ import {
 } from "../wire/logout-response.js";
 import { NopInPdu } from "../wire/nop-in.js";
 import { NopOutPdu } from "../wire/nop-out.js";
-import { REJECT_REASON_INVALID_PDU_FIELD, REJECT_REASON_PROTOCOL_ERROR, RejectPdu } from "../wire/reject.js";
+import {
+  REJECT_REASON_INVALID_PDU_FIELD,
+  REJECT_REASON_LONG_OPERATION,
+  REJECT_REASON_PROTOCOL_ERROR,
+  RejectPdu,
+} from "../wire/reject.js";
 import { FLAG_UNDERFLOW, ScsiResponsePdu } from "../wire/scsi-response.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TaskManagementResponsePdu } from "../wire/task-management-response.js";
+import { textPartLength } from "../wire/text-keys.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { TextResponsePdu } from "../wire/text-response.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
@@ -122,11 +128,22 @@ export class Requests {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  /** Control's answer to a text exchange. */
-  textReply(connection: Connection, exchange: number, text: string): void {
+  /** Control's answer to a text exchange. `maxSend` is the peer's new MaxRecvDataSegmentLength, or 0. */
+  textReply(connection: Connection, exchange: number, text: string, maxSend: number): void {
     if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange) return;
+    connection.textHeader = null;
+    connection.textContinues = true;
     connection.textToSend = text;
+    if (maxSend > 0) connection.textMaxSend = maxSend;
     this.#sendText(connection);
+  }
+
+  /** Control's other answer: the exchange is over, nothing of the sequence takes effect (RFC 7143 sections 6.4, 7.12). */
+  textReject(connection: Connection, exchange: number): void {
+    const header = connection.textHeader;
+    if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange || header === null) return;
+    this.#shard.arena.bytes.set(header, this.#shard.heldHeader);
+    this.#rejectText(connection, this.#shard.heldHeader, REJECT_REASON_PROTOCOL_ERROR);
   }
 
   #answerNop(connection: Connection, pdu: NopOutPdu, dataLength: number, data: Slice | null): void {
@@ -152,32 +169,38 @@ export class Requests {
 
   #textRequest(connection: Connection, pdu: TextRequestPdu, dataLength: number, data: Slice | null): void {
     const continues = pdu.targetTransferTag !== RESERVED_TAG;
-    if (continues && pdu.targetTransferTag !== connection.textTag) {
-      return this.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
+    if (
+      continues &&
+      (pdu.targetTransferTag !== connection.textTag || pdu.initiatorTaskTag !== connection.textInitiatorTaskTag)
+    ) {
+      return this.#rejectText(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
     }
-    if (!continues) {
-      // A new exchange resets one that was not finished (section 11.10.4).
-      connection.textReceived = "";
-      connection.textToSend = "";
-    }
-    if (dataLength > 0 && data === null) {
-      return this.reject(connection, pdu.offset, REJECT_REASON_PROTOCOL_ERROR);
-    }
+    // A new exchange resets one that was not finished (section 11.10.4).
+    if (!continues) resetText(connection);
     connection.textInitiatorTaskTag = pdu.initiatorTaskTag;
-    if (continues && dataLength === 0 && connection.textToSend !== "") return this.#sendText(connection);
-    if (data !== null) {
-      const bytes = this.#shard.arena.bytes.slice(data.offset, data.offset + dataLength);
-      connection.textReceived += latin1(bytes);
+    if (connection.textToSend !== "") {
+      // Section 6.2: an initiator receiving C=1 "MUST answer with a Text or Login Request with no data segment".
+      if (dataLength > 0 || pdu.continue) {
+        return this.#rejectText(connection, pdu.offset, REJECT_REASON_PROTOCOL_ERROR);
+      }
+      connection.textFinal = pdu.final;
+      return this.#sendText(connection);
     }
-    if (connection.textReceived.length > TEXT_BYTES_MAX) {
-      return this.#shard.lifecycle.close(connection, `text exchange of more than ${TEXT_BYTES_MAX} bytes`);
+    if ((dataLength > 0 && data === null) || connection.textReceived.length + dataLength > TEXT_BYTES_MAX) {
+      return this.#rejectText(connection, pdu.offset, REJECT_REASON_LONG_OPERATION);
+    }
+    if (data !== null) {
+      connection.textReceived += latin1(this.#shard.arena.bytes.subarray(data.offset, data.offset + dataLength));
     }
     if (pdu.continue) {
       connection.textTag = this.#tag();
       return this.#textResponse(connection, "", false, connection.textTag);
     }
     connection.textFinal = pdu.final;
+    // "MUST NOT have more than one outstanding Text Request" (section 11.10): none goes on before this one is answered.
+    connection.textTag = RESERVED_TAG;
     connection.textExchange = this.#tag();
+    connection.textHeader = this.#shard.arena.bytes.slice(pdu.offset, pdu.offset + BHS_LENGTH);
     const text = connection.textReceived;
     connection.textReceived = "";
     this.#shard.host.post({
@@ -185,13 +208,22 @@ export class Requests {
       connectionId: connection.connectionId,
       exchange: connection.textExchange,
       text,
+      continues: connection.textContinues,
+      final: pdu.final,
     });
+  }
+
+  /** "A target may reset an operational parameter negotiation by answering a Text Request with a Reject PDU" (section 6.4). */
+  #rejectText(connection: Connection, header: number, reason: number): void {
+    resetText(connection);
+    this.reject(connection, header, reason);
   }
 
   /** The next part of the answer; more than fits waits for an empty Text Request with our tag (section 11.11.2). */
   #sendText(connection: Connection): void {
-    const part = connection.textToSend.slice(0, connection.maxSend);
-    connection.textToSend = connection.textToSend.slice(part.length);
+    const length = textPartLength(connection.textToSend, Math.min(connection.maxSend, SLICE_BYTES_MAX));
+    const part = connection.textToSend.slice(0, length);
+    connection.textToSend = connection.textToSend.slice(length);
     const more = connection.textToSend !== "";
     const open = more || !connection.textFinal;
     connection.textTag = open ? this.#tag() : RESERVED_TAG;
@@ -200,6 +232,8 @@ export class Requests {
 
   #textResponse(connection: Connection, text: string, more: boolean, tag: number): void {
     const reply = new Reply(STAMP_STATUS);
+    // Section 6.4: parameters "only become effective after the negotiation sequence is completed".
+    if (tag === RESERVED_TAG) reply.maxSend = connection.textMaxSend & ~3;
     const pdu = new TextResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = connection.textInitiatorTaskTag;
     pdu.targetTransferTag = tag;
@@ -261,6 +295,17 @@ export class Requests {
       fields: { connection: connection.connectionId, initiator: connection.session?.initiatorName ?? "" },
     });
   }
+}
+
+/** Nothing is left of the text exchange; an answer of control that is still to come finds no exchange of its number. */
+function resetText(connection: Connection): void {
+  connection.textReceived = "";
+  connection.textToSend = "";
+  connection.textTag = RESERVED_TAG;
+  connection.textExchange = 0;
+  connection.textHeader = null;
+  connection.textContinues = false;
+  connection.textMaxSend = 0;
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -237,6 +237,7 @@ export class Transmitter {
         connection.replies--;
         if (reply.slice !== null) batch.addSlice(reply.slice);
         if (reply.closesConnection) batch.closesConnection = true;
+        if (reply.maxSend > 0) connection.maxSend = reply.maxSend;
         break;
       }
       default:

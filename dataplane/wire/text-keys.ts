@@ -99,6 +99,17 @@ export function encodeText(pairs: Iterable<KeyValue>): Uint8Array {
   return encoder.encode(parts.join(""));
 }
 
+/**
+ * How much of a text (pairs with their NULs, one character a byte) goes into a data segment of `lengthMax` bytes. A pair
+ * may span PDUs (section 11.10.5), but there are initiators that parse each PDU by itself: the cut is behind the last
+ * whole pair that fits, and inside a pair only where that alone is too long.
+ */
+export function textPartLength(text: string, lengthMax: number): number {
+  if (text.length <= lengthMax) return text.length;
+  const end = text.lastIndexOf("\0", lengthMax - 1);
+  return end === -1 ? lengthMax : end + 1;
+}
+
 /** Position of the "=" behind the key at `begin`, or the negated reason why there is no key. */
 function keyEnd(bytes: Uint8Array, begin: number): number {
   const limit = Math.min(bytes.length, begin + KEY_LENGTH_MAX + 1);

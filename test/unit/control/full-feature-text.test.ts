@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { answerFullFeatureText, type FullFeatureSession } from "../../../control/full-feature-text.js";
+import {
+  type FullFeatureRequest,
+  type FullFeatureSession,
+  FullFeatureTexts,
+} from "../../../control/full-feature-text.js";
+import { NEGOTIATION_KEYS_MAX } from "../../../control/login/negotiation.js";
 import { CONNECTION_DEFAULTS } from "../../../control/login/parameters.js";
 import { TARGET, target } from "./support/fixtures.js";
 
@@ -12,8 +17,13 @@ const SESSION: FullFeatureSession = {
 };
 const OWN_RECORD = `TargetName=${TARGET}\0TargetAddress=192.0.2.1:3260,1\0`;
 
+/** A request that is a sequence of its own, unless `fields` say otherwise. */
+function requestOf(text: string, fields: Partial<FullFeatureRequest> = {}): FullFeatureRequest {
+  return { text, continues: false, final: true, ...fields };
+}
+
 function textOf(request: string, session = SESSION): string {
-  const answer = answerFullFeatureText(request, session);
+  const answer = new FullFeatureTexts().answer(1, requestOf(request), session);
   return answer.kind === "answer" ? answer.text : `Reject: ${answer.reason}`;
 }
 
@@ -36,7 +46,7 @@ describe("SendTargets in a Normal session (Appendix C)", () => {
 
 describe("keys", () => {
   test("MaxRecvDataSegmentLength may be declared anew", () => {
-    assert.deepEqual(answerFullFeatureText("MaxRecvDataSegmentLength=65536\0", SESSION), {
+    assert.deepEqual(new FullFeatureTexts().answer(1, requestOf("MaxRecvDataSegmentLength=65536\0"), SESSION), {
       kind: "answer",
       text: "MaxRecvDataSegmentLength=8192\0",
       maxSendDataSegmentLength: 65536,
@@ -53,5 +63,85 @@ describe("keys", () => {
 
   test("what is no text is a protocol error", () => {
     for (const text of ["SendTargets", "=\0", "A=\xff\0", "A=1"]) assert.match(textOf(text), /^Reject/);
+  });
+});
+
+describe("a negotiation sequence of several requests (section 6.4)", () => {
+  const DECLARATION = "MaxRecvDataSegmentLength=65536\0";
+  const BEGIN = { final: false };
+  const GO_ON = { continues: true };
+
+  /** @returns what becomes of the peer's MaxRecvDataSegmentLength: a number, undefined (unchanged), or "reject". */
+  function outcomes(requests: readonly (readonly [string, Partial<FullFeatureRequest>, connectionId?: number])[]) {
+    const texts = new FullFeatureTexts();
+    return requests.map(([text, fields, connectionId = 1]) => {
+      const answer = texts.answer(connectionId, requestOf(text, fields), SESSION);
+      return answer.kind === "answer" ? answer.maxSendDataSegmentLength : "reject";
+    });
+  }
+
+  test("takes effect when it is over", () => {
+    const ask = { ...GO_ON, ...BEGIN };
+    assert.deepEqual(
+      outcomes([
+        [DECLARATION, BEGIN],
+        ["X-com.example.key=1\0", ask],
+        ["", GO_ON],
+      ]),
+      [undefined, undefined, 65536],
+    );
+  });
+
+  test("a key again is a protocol error, and nothing of the sequence takes effect", () => {
+    assert.deepEqual(
+      outcomes([
+        [DECLARATION, BEGIN],
+        [DECLARATION, GO_ON],
+        ["", GO_ON],
+      ]),
+      [undefined, "reject", undefined],
+    );
+  });
+
+  test("a new one forgets what the one before began, and knows nothing of other connections", () => {
+    assert.deepEqual(
+      outcomes([
+        [DECLARATION, BEGIN],
+        ["", {}],
+        [DECLARATION, {}],
+      ]),
+      [undefined, undefined, 65536],
+    );
+    assert.deepEqual(
+      outcomes([
+        [DECLARATION, BEGIN, 1],
+        ["", GO_ON, 2],
+        [DECLARATION, GO_ON, 2],
+        ["", GO_ON, 1],
+      ]),
+      [undefined, undefined, 65536, 65536],
+    );
+  });
+
+  test("is forgotten with its connection", () => {
+    const texts = new FullFeatureTexts();
+    texts.answer(1, requestOf(DECLARATION, BEGIN), SESSION);
+    texts.forget(1);
+    const answer = texts.answer(1, requestOf("", GO_ON), SESSION);
+    assert.equal(answer.kind === "answer" && answer.maxSendDataSegmentLength, undefined);
+  });
+
+  test("has as many keys as 8192 bytes can hold, and no more", () => {
+    const keys = (count: number, prefix: string) =>
+      Array.from({ length: count }, (_, index) => `${prefix}${index}=\0`).join("");
+    const half = NEGOTIATION_KEYS_MAX >> 1;
+    const rest = NEGOTIATION_KEYS_MAX - half;
+    for (const excess of [0, 1]) {
+      const [, second] = outcomes([
+        [keys(half, "A"), BEGIN],
+        [keys(rest + excess, "B"), GO_ON],
+      ]);
+      assert.equal(second, excess === 0 ? undefined : "reject");
+    }
   });
 });

@@ -13,7 +13,6 @@ import type {
 } from "../../../../control/login/context.js";
 import {
   challengeOf,
-  LOGIN_KEYS_MAX,
   LOGIN_PDUS_MAX,
   LOGIN_SEGMENT_LENGTH_MAX,
   LOGIN_START,
@@ -23,6 +22,7 @@ import {
   step,
 } from "../../../../control/login/machine.js";
 import type { LoginEvent } from "../../../../control/login/messages.js";
+import { NEGOTIATION_KEYS_MAX } from "../../../../control/login/negotiation.js";
 import {
   CONNECTION_DEFAULTS,
   SESSION_DEFAULTS,
@@ -827,24 +827,34 @@ describe("bounds", () => {
   test("as many keys as allowed, and one more, in one request or in several", () => {
     const keys = (count: number, prefix: string) =>
       Array.from({ length: count }, (_, index) => `${prefix}${index}=\0`).join("");
-    assertComplete(allOf(new Initiator(), NAMES + keys(LOGIN_KEYS_MAX - 2, "A")));
+    assertComplete(allOf(new Initiator(), NAMES + keys(NEGOTIATION_KEYS_MAX - 2, "A")));
     assertRefused(
-      new Initiator().send({ ...OPERATIONAL, text: NAMES + keys(LOGIN_KEYS_MAX - 1, "A") }),
+      inParts(new Initiator(), NAMES + keys(NEGOTIATION_KEYS_MAX - 1, "A")),
       status.LOGIN_STATUS_INITIATOR_ERROR,
-      /256 keys/,
+      /2731 keys/,
     );
     const initiator = new Initiator();
-    assertGoesOn(initiator.send({ ...OPERATIONAL, text: NAMES + keys(200, "A") }));
+    assertGoesOn(initiator.send({ ...OPERATIONAL, text: `${NAMES}A=\0` }));
     assertRefused(
-      initiator.send({ ...OPERATIONAL, text: keys(55, "B") }),
+      inParts(initiator, keys(NEGOTIATION_KEYS_MAX - 2, "B")),
       status.LOGIN_STATUS_INITIATOR_ERROR,
-      /256 keys/,
+      /2731 keys/,
     );
   });
 
+  /** Sends it in as many requests as it takes. */
+  function inParts(initiator: Initiator, text: string) {
+    let sent = 0;
+    for (; text.length - sent > LOGIN_SEGMENT_LENGTH_MAX; sent += LOGIN_SEGMENT_LENGTH_MAX) {
+      const part = text.slice(sent, sent + LOGIN_SEGMENT_LENGTH_MAX);
+      assertGoesOn(initiator.send({ ...OPERATIONAL, continued: true, text: part }));
+    }
+    return initiator.send({ ...TO_FULL_FEATURE, text: text.slice(sent) });
+  }
+
   /** Sends it and fetches the whole answer. */
   function allOf(initiator: Initiator, text: string) {
-    let outcome = initiator.send({ ...TO_FULL_FEATURE, text });
+    let outcome = inParts(initiator, text);
     while (outcome.response?.continued) outcome = initiator.send(TO_FULL_FEATURE);
     return outcome;
   }

@@ -21,6 +21,7 @@ import {
   type TaskReporting,
 } from "../../../../control/login/parameters.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../../../dataplane/wire/login-response.js";
+import type { KeyValue } from "../../../../dataplane/wire/text-keys.js";
 
 interface Setting {
   readonly limits?: Partial<SessionLimits>;
@@ -411,27 +412,25 @@ test("MaxRecvDataSegmentLength is declared, out of range it ends the login (7.12
   assert.equal(agreed(declared.negotiation).maxRecvDataSegmentLength, 1048576);
 });
 
-const CONNECTION = { ...CONNECTION_DEFAULTS, maxRecvDataSegmentLength: 65536 };
+const inFullFeature = (pairs: readonly KeyValue[], earlier: readonly string[] = []) =>
+  negotiateFullFeature(pairs, { ...CONNECTION_DEFAULTS, maxRecvDataSegmentLength: 65536 }, new Set(earlier));
 
 test("Full Feature Phase: keys of Use ALL and FFPO pass, all others are protocol errors (6.4, 13)", () => {
   for (const key of KEYS.values()) {
-    const result = negotiateFullFeature([{ key: key.name, value: "1024" }], CONNECTION);
-    const allowed = (key.use === "ALL" || key.use === "FFPO") && key.senders !== "target";
+    const result = inFullFeature([{ key: key.name, value: "1024" }]);
+    const allowed = ((key.use === "ALL" || key.use === "FFPO") && key.senders !== "target") || key.kind === "obsolete";
     assert.equal(result.kind, allowed ? "ok" : "protocolError", key.name);
   }
 });
 
 test("Full Feature Phase: answers", () => {
-  assert.deepEqual(
-    negotiateFullFeature(pairsOf("MaxRecvDataSegmentLength=0x10000 X-a=1 InitiatorAlias=b"), CONNECTION),
-    {
-      kind: "ok",
-      answers: pairsOf("MaxRecvDataSegmentLength=65536 X-a=NotUnderstood"),
-      maxSendDataSegmentLength: 65536,
-      sendTargets: undefined,
-    },
-  );
-  assert.deepEqual(negotiateFullFeature(pairsOf("SendTargets=All"), CONNECTION), {
+  assert.deepEqual(inFullFeature(pairsOf("MaxRecvDataSegmentLength=0x10000 X-a=1 InitiatorAlias=b OFMarkInt=2048")), {
+    kind: "ok",
+    answers: pairsOf("MaxRecvDataSegmentLength=65536 X-a=NotUnderstood OFMarkInt=Reject"),
+    maxSendDataSegmentLength: 65536,
+    sendTargets: undefined,
+  });
+  assert.deepEqual(inFullFeature(pairsOf("SendTargets=All")), {
     kind: "ok",
     answers: [],
     maxSendDataSegmentLength: undefined,
@@ -443,8 +442,10 @@ test("Full Feature Phase: answers", () => {
     "X-a=1 X-a=1",
     "X-a=Reject",
   ]) {
-    assert.equal(negotiateFullFeature(pairsOf(text), CONNECTION).kind, "protocolError", text);
+    assert.equal(inFullFeature(pairsOf(text)).kind, "protocolError", text);
   }
+  assert.equal(inFullFeature(pairsOf("X-a=1"), ["X-b"]).kind, "ok");
+  assert.equal(inFullFeature(pairsOf("X-a=1"), ["X-b", "X-a"]).kind, "protocolError");
 });
 
 test("whatever is offered: results are within limits and ranges, and each key is answered at most once", () => {

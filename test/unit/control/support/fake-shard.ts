@@ -84,6 +84,7 @@ class FakeShard {
         this.#log(`unit ${message.unit.name}`);
         break;
       case "textReply":
+      case "textReject":
       case "unitResetDone":
         this.#log(JSON.stringify(message));
         break;

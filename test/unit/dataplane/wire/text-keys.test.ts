@@ -17,6 +17,7 @@ import {
   TEXT_VALUE_NOT_UTF8,
   TEXT_VALUE_TOO_LONG,
   TEXT_WITHOUT_SEPARATOR,
+  textPartLength,
 } from "../../../../dataplane/wire/text-keys.js";
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"));
@@ -168,4 +169,13 @@ test("what cannot be sent is refused", () => {
     assert.throws(() => encodeText([{ key: bad, value: "" }]), RangeError, bad);
   }
   assert.throws(() => encodeText([{ key: "A", value: "b\0C=d" }]), RangeError);
+});
+
+test("a text is cut behind a pair where one fits, so that each part may be parsed by itself", () => {
+  const text = "A=1\0Bc=23\0";
+  assert.deepEqual(
+    [1, 3, 4, 5, 9, 10, 11].map((lengthMax) => textPartLength(text, lengthMax)),
+    [1, 3, 4, 4, 4, 10, 10],
+  );
+  assert.equal(textPartLength("", 512), 0);
 });
