@@ -106,7 +106,7 @@ function resolveDiscovery(options: LoginContextOptions, query: DiscoveryQuery): 
     kind: "accept",
     auth: authRequirement(configuration.discoveryAuth),
     limits: DISCOVERY_LIMITS,
-    ...(targetName === undefined ? {} : { portalGroupTag: entrance.portalGroupTag }),
+    portalGroupTag: entrance.portalGroupTag,
     ...(query.tsih !== 0 && "session" in verdict ? { joins: verdict.session.agreement } : {}),
   };
 }

@@ -46,7 +46,7 @@ const ALGORITHMS: ReadonlyMap<number, ChapAlgorithm> = new Map([
 
 const HASHES = new Set(getHashes());
 
-/** All that this build of Node can compute, strongest first. */
+/** All that this build of Node can compute. */
 export const CHAP_ALGORITHMS_DEFAULT: readonly number[] = [8, 7, 6, 5].filter((number) =>
   HASHES.has(algorithmOf(number).hash),
 );
@@ -76,8 +76,8 @@ export function challengeInitiator(
 ): { readonly kind: "challenged"; readonly sent: ChapChallenge; readonly answers: KeyValue[] } | LoginFailure {
   const offered = parseAlgorithms(chapA);
   if (offered === undefined) return protocolError("CHAP_A is not a list of numbers");
-  // Section 12.1.3 asks for "one of A1,A2...": the strongest of them, as no initiator is obliged to order them so.
-  const algorithm = algorithms.find((number) => offered.has(number) && ALGORITHMS.has(number));
+  // "the first value that it supports (and is allowed to use for the specific originator)" (section 6.2.1).
+  const algorithm = offered.find((number) => algorithms.includes(number) && ALGORITHMS.has(number));
   if (algorithm === undefined) return failure(LOGIN_STATUS_AUTHENTICATION_FAILURE, "no CHAP algorithm in common");
   const [identifier = 0] = randomBytes(1);
   const challenge = Uint8Array.from(randomBytes(algorithmOf(algorithm).length));
@@ -146,6 +146,8 @@ function respond({ algorithm, identifier, challenge }: ChapChallenge, secret: Ch
     .digest();
 }
 
+const REPLY_KEYS: ReadonlySet<string> = new Set(["CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"]);
+
 interface ChapReply {
   readonly name: string;
   readonly response: Uint8Array;
@@ -158,6 +160,9 @@ interface ChapReply {
  * above all, or an initiator could have its challenge answered without answering ours.
  */
 function parseReply(keys: KeyMap): ChapReply | LoginFailure {
+  for (const key of keys.keys()) {
+    if (!REPLY_KEYS.has(key)) return protocolError(`${key} does not answer a challenge`);
+  }
   const name = keys.get("CHAP_N");
   const chapR = keys.get("CHAP_R");
   const chapI = keys.get("CHAP_I");
@@ -181,10 +186,10 @@ function parseReply(keys: KeyMap): ChapReply | LoginFailure {
   return { name, response, challenge: { identifier, challenge } };
 }
 
-function parseAlgorithms(text: string): ReadonlySet<number> | undefined {
+function parseAlgorithms(text: string): readonly number[] | undefined {
   if (text.length > SIMPLE_VALUE_LENGTH_MAX) return undefined;
   const numbers = text.split(",").map(parseNumber);
-  return numbers.every((number) => number !== undefined) ? new Set(numbers) : undefined;
+  return numbers.every((number) => number !== undefined) ? numbers : undefined;
 }
 
 /** A binary-value (RFC 7143 section 6.1) in hexadecimal. */

@@ -40,8 +40,8 @@ export type LoginDecision =
       readonly kind: "accept";
       readonly auth: AuthRequirement;
       readonly limits: SessionLimits;
-      /** Tag of the portal group that serves the login; absent only for an Unnamed Discovery session (section 13.9). */
-      readonly portalGroupTag?: number;
+      /** Tag of the portal group that serves the login: told "for all session types" (section 6.3.1). */
+      readonly portalGroupTag: number;
       readonly alias?: string;
       /** The session that a non-zero TSIH names; required then, forbidden with TSIH 0. */
       readonly joins?: JoinedSession;
@@ -73,6 +73,6 @@ export type AuthRequirement =
       readonly users: readonly ChapCredential[];
       /** What we prove ourselves with if the initiator asks; absent: such an initiator is refused. */
       readonly mutual?: ChapCredential;
-      /** CHAP_A numbers, strongest first; absent: CHAP_ALGORITHMS_DEFAULT of chap.ts. */
+      /** CHAP_A numbers that may be used; absent: CHAP_ALGORITHMS_DEFAULT of chap.ts. */
       readonly algorithms?: readonly number[];
     };

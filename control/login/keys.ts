@@ -159,6 +159,17 @@ const ROWS: readonly Key[] = [
   { ...AUTHENTICATION, name: "CHAP_C", section: "12.1.3" },
   { ...AUTHENTICATION, name: "CHAP_N", section: "12.1.3" },
   { ...AUTHENTICATION, name: "CHAP_R", section: "12.1.3" },
+  // Of methods that this target never agrees to: understood (section 6.2: "MUST comprehend all text keys"), and out of place.
+  { ...AUTHENTICATION, name: "KRB_AP_REQ", section: "12.1.1" },
+  { ...AUTHENTICATION, name: "KRB_AP_REP", section: "12.1.1" },
+  { ...AUTHENTICATION, name: "SRP_U", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "TargetAuth", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_GROUP", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_s", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_A", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_B", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_M", section: "12.1.2" },
+  { ...AUTHENTICATION, name: "SRP_HM", section: "12.1.2" },
 
   { ...DIGEST, name: "HeaderDigest", parameter: "headerDigest" },
   { ...DIGEST, name: "DataDigest", parameter: "dataDigest" },

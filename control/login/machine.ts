@@ -54,7 +54,7 @@ import {
   type LoginContext,
   type LoginDecision,
 } from "./context.js";
-import { KEYS } from "./keys.js";
+import { ANSWER_REJECT, KEYS } from "./keys.js";
 import type { LoginAction, LoginEvent, LoginRequest, LoginResponse, LoginResult } from "./messages.js";
 import { normalizeName } from "./names.js";
 import {
@@ -369,8 +369,7 @@ function open(
   const { limits, joins, auth, portalGroupTag } = peer.decision;
 
   // Section 6.3.1: "with the first Login Response PDU with which it is allowed to do so".
-  const greeting: KeyValue[] =
-    portalGroupTag === undefined ? [] : [{ key: "TargetPortalGroupTag", value: String(portalGroupTag) }];
+  const greeting: KeyValue[] = [{ key: "TargetPortalGroupTag", value: String(portalGroupTag) }];
   const negotiation = startNegotiation(limits, peer.sessionType, joins?.parameters);
   if (csg === STAGE_SECURITY_NEGOTIATION) {
     const stage: Security = { kind: "security", csg, peer, negotiation, progress: { kind: "open" } };
@@ -462,6 +461,8 @@ function workOperational(stage: Operational, pairs: readonly KeyValue[]): Worked
   };
 }
 
+const REJECTED_METHODS: KeyValue = { key: "AuthMethod", value: ANSWER_REJECT };
+
 /** One step of the authentication (section 12.1); `keys` are the security keys of the request. */
 function authenticate(
   progress: AuthProgress,
@@ -480,7 +481,10 @@ function authenticate(
       }
       // Section 6.2.1: the first that we support "and are allowed to use for the specific originator". That is just one.
       const method = auth.kind === "chap" ? "CHAP" : "None";
-      if (!methods.split(",").includes(method)) return authenticationFailure(`AuthMethod must be ${method}`);
+      if (!methods.split(",").includes(method)) {
+        // Section 6.3.2: "it MUST answer with Reject"; and with that the login has failed (section 7.12).
+        return { ...authenticationFailure(`AuthMethod must be ${method}`), answers: [REJECTED_METHODS] };
+      }
       const answers: KeyValue[] = progress.kind === "open" ? [{ key: "AuthMethod", value: method }] : [];
       const rest = new Map(keys);
       rest.delete("AuthMethod");
@@ -665,8 +669,8 @@ function complete(state: InLogin, completion: Completion, text: Uint8Array): Log
 }
 
 /** T7 with a Login reject, and with a redirection. */
-function reject(state: InLogin, { status, reason }: LoginFailure): LoginStep {
-  return refuse(state, status, [], reason);
+function reject(state: InLogin, { status, reason, answers = [] }: LoginFailure): LoginStep {
+  return refuse(state, status, answers, reason);
 }
 
 function redirect(state: InLogin, { address, permanent }: Redirect): LoginStep {

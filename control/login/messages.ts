@@ -68,7 +68,7 @@ export interface LoginResult {
   readonly initiatorAlias: string | undefined;
   /** undefined: Unnamed Discovery session. */
   readonly targetName: string | undefined;
-  readonly portalGroupTag: number | undefined;
+  readonly portalGroupTag: number;
   readonly isid: string;
   /** The TSIH asked for: 0 wants a new one (or session reinstatement), which the registry assigns. */
   readonly tsih: number;

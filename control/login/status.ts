@@ -1,5 +1,6 @@
 import type * as wire from "../../dataplane/wire/login-response.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../dataplane/wire/login-response.js";
+import type { KeyValue } from "../../dataplane/wire/text-keys.js";
 
 type StatusName = Exclude<Extract<keyof typeof wire, `LOGIN_STATUS_${string}`>, `LOGIN_STATUS_CLASS_${string}`>;
 type RedirectName = "LOGIN_STATUS_TARGET_MOVED_TEMPORARILY" | "LOGIN_STATUS_TARGET_MOVED_PERMANENTLY";
@@ -15,6 +16,8 @@ export interface LoginFailure {
   readonly kind: "failure";
   readonly status: LoginFailureStatus;
   readonly reason: string;
+  /** Keys that go with the Login reject. */
+  readonly answers?: readonly KeyValue[];
 }
 
 export function failure(status: LoginFailureStatus, reason: string): LoginFailure {

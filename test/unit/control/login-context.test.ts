@@ -112,12 +112,12 @@ describe("TSIH and CID", () => {
 });
 
 describe("discovery", () => {
-  test("has its own authentication, and no portal group where no target is named", () => {
+  test("has its own authentication", () => {
     const decision = contextOf({ discoveryAuth: { ...AUTH, mutual: null } }).resolveDiscovery(UNNAMED);
     assert.equal(decision.kind, "accept");
     if (decision.kind !== "accept") return;
     assert.deepEqual(decision.auth, { kind: "chap", users: [CREDENTIAL] });
-    assert.equal("portalGroupTag" in decision, false);
+    assert.equal(decision.portalGroupTag, 1);
     assert.equal(decision.limits.maxRecvDataSegmentLength, 8192);
   });
 

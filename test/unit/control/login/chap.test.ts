@@ -91,7 +91,7 @@ for (const algorithm of [5, 6, 7, 8]) {
   });
 }
 
-test("the strongest algorithm that both have is chosen, its challenge as long as its response", () => {
+test("the first of the initiator's algorithms that we support is chosen (6.2.1), its challenge as long as its response", () => {
   let calls = 0;
   const random = (count: number) => {
     calls++;
@@ -100,10 +100,11 @@ test("the strongest algorithm that both have is chosen, its challenge as long as
   const lengths: Readonly<Record<number, number>> = { 5: 16, 6: 20, 7: 32, 8: 32 };
   const cases: readonly (readonly [string, readonly number[], number])[] = [
     ["5", [8, 7, 6, 5], 5],
-    ["5,6,7,8", [8, 7, 6, 5], 8],
-    ["5,7", [8, 7, 6, 5], 7],
+    ["5,6,7,8", [8, 7, 6, 5], 5],
+    ["7,5,8", [8, 7, 6, 5], 7],
+    ["8,7,6", [6, 7], 7],
     ["8,7,6,5", [5], 5],
-    ["0x5,0x6", [8, 7, 6, 5], 6],
+    ["0x6,0x5", [8, 7, 6, 5], 6],
     ["99,5", [8, 7, 6, 5], 5],
   ];
   for (const [offered, ours, chosen] of cases) {

@@ -15,6 +15,16 @@ const RFC = `
 12.1.3  CHAP_C                   IO   S  both      CO -  authentication
 12.1.3  CHAP_N                   IO   S  both      CO -  authentication
 12.1.3  CHAP_R                   IO   S  both      CO -  authentication
+12.1.1  KRB_AP_REQ               IO   S  both      CO -  authentication
+12.1.1  KRB_AP_REP               IO   S  both      CO -  authentication
+12.1.2  SRP_U                    IO   S  both      CO -  authentication
+12.1.2  TargetAuth               IO   S  both      CO -  authentication
+12.1.2  SRP_GROUP                IO   S  both      CO -  authentication
+12.1.2  SRP_s                    IO   S  both      CO -  authentication
+12.1.2  SRP_A                    IO   S  both      CO -  authentication
+12.1.2  SRP_B                    IO   S  both      CO -  authentication
+12.1.2  SRP_M                    IO   S  both      CO -  authentication
+12.1.2  SRP_HM                   IO   S  both      CO -  authentication
 13.1    HeaderDigest             IO   -  both      CO -  list CRC32C,None            default None
 13.1    DataDigest               IO   -  both      CO -  list CRC32C,None            default None
 13.2    MaxConnections           LO   -  both      SW D  minimum 1 65535             default 1

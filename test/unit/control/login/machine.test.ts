@@ -220,23 +220,20 @@ describe("sessions and names", () => {
     assert.deepEqual(queries, [{ initiatorName: INITIATOR, targetName: TARGET, isid: REQUEST.isid, tsih: 0, cid: 7 }]);
   });
 
-  test("Discovery, unnamed and named (7.4.2, 13.9)", () => {
+  test("Discovery, unnamed and named (7.4.2)", () => {
     const queries: DiscoveryQuery[] = [];
-    const { portalGroupTag: _, ...unnamed } = ACCEPT;
     const context = contextOf({
       resolveTarget: () => assert.fail("no target"),
       resolveDiscovery: (query) => {
         queries.push(query);
-        return query.targetName === undefined ? unnamed : ACCEPT;
+        return ACCEPT;
       },
     });
     const first = new Initiator(context).send({ ...TO_FULL_FEATURE, text: DISCOVERY });
-    assert.deepEqual(first.lines, ["MaxRecvDataSegmentLength=262144"]);
+    // Section 6.3.1: "for all session types".
+    assert.deepEqual(first.lines, ["TargetPortalGroupTag=1", "MaxRecvDataSegmentLength=262144"]);
     const result = assertComplete(first);
-    assert.deepEqual(
-      [result.sessionType, result.targetName, result.portalGroupTag],
-      ["Discovery", undefined, undefined],
-    );
+    assert.deepEqual([result.sessionType, result.targetName, result.portalGroupTag], ["Discovery", undefined, 1]);
     const second = new Initiator(context).send({ ...TO_FULL_FEATURE, text: `${DISCOVERY}TargetName=${TARGET}\0` });
     assert.equal(second.lines[0], "TargetPortalGroupTag=1");
     assert.equal(assertComplete(second).targetName, TARGET);
@@ -442,7 +439,10 @@ describe("CHAP", () => {
     refused({ ...TO_FULL_FEATURE, text: NAMES });
     refused({ ...OPERATIONAL, text: NAMES });
     for (const methods of ["None", "", "chap", "KRB5,SRP", "Reject"]) {
-      refused({ ...TO_OPERATIONAL, text: `${NAMES}AuthMethod=${methods}\0` });
+      const outcome = accepting({ auth: CHAP }).send({ ...TO_OPERATIONAL, text: `${NAMES}AuthMethod=${methods}\0` });
+      assertRefused(outcome, status.LOGIN_STATUS_AUTHENTICATION_FAILURE);
+      // Section 6.3.2: "it MUST answer with Reject".
+      assert.deepEqual(outcome.lines, ["AuthMethod=Reject"]);
     }
   });
 
@@ -514,6 +514,8 @@ describe("CHAP", () => {
       [afterChallenge, "CHAP_N=alice\0", missing],
       [afterChallenge, "CHAP_N=alice\0CHAP_I=1\0CHAP_C=0x01\0", missing],
       [afterChallenge, "CHAP_A=5\0", error],
+      [afterChallenge, `CHAP_N=alice\0CHAP_R=0x${"00".repeat(16)}\0SRP_U=alice\0`, error],
+      [afterNames, "SRP_U=alice\0TargetAuth=No\0", error],
       [afterChallenge, "CHAP_N=alice\0CHAP_R=nonsense\0", error],
       [afterAll, "CHAP_I=1\0CHAP_C=0x00\0", error],
       [afterAll, "AuthMethod=None\0", error],
