@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeKeys } from "../../support/pdu.js";
+import { STAGE_OPERATIONAL } from "../../support/raw-initiator.js";
+import { TARGET_NAME } from "../../support/target.js";
+import {
+  configOf,
+  goesOn,
+  INITIATOR_NAME,
+  NAMES,
+  refused,
+  STATUS_INITIATOR_ERROR,
+  STATUS_MISSING_PARAMETER,
+  STATUS_NOT_FOUND,
+  startTarget,
+  TO_FULL_FEATURE,
+} from "./fixture.js";
+
+const ELSEWHERE = "iqn.2026-11.io.ringlun:elsewhere";
+const target = startTarget(configOf({ targets: `- { name: "${ELSEWHERE}", portalGroups: [2], luns: { 0: disk } }` }));
+
+async function isRefused(keys: Readonly<Record<string, string>>, status: number): Promise<void> {
+  await refused(await target.connect(), { ...TO_FULL_FEATURE, keys }, status, JSON.stringify(keys));
+}
+
+test("RFC 7143 6.3, 13.5: a first Login Request without InitiatorName: 0207h", async () => {
+  await isRefused({ TargetName: TARGET_NAME }, STATUS_MISSING_PARAMETER);
+  await isRefused({ SessionType: "Discovery" }, STATUS_MISSING_PARAMETER);
+  await isRefused({}, STATUS_MISSING_PARAMETER);
+});
+
+test("RFC 7143 6.3, 13.4: a first Login Request of a Normal session without TargetName: 0207h", async () => {
+  await isRefused({ InitiatorName: INITIATOR_NAME }, STATUS_MISSING_PARAMETER);
+  await isRefused({ InitiatorName: INITIATOR_NAME, SessionType: "Normal" }, STATUS_MISSING_PARAMETER);
+});
+
+test("RFC 7143 11.13.5: a target that does not exist, or not at this portal: 0203h", async () => {
+  await isRefused({ ...NAMES, TargetName: "iqn.2026-11.io.ringlun:nobody" }, STATUS_NOT_FOUND);
+  await isRefused({ ...NAMES, TargetName: ELSEWHERE }, STATUS_NOT_FOUND);
+  const there = await target.connect({ port: target.running.places.port2 });
+  await there.login({ targetName: ELSEWHERE });
+});
+
+test("RFC 7143 4.2.7: names that are none: 0200h", async () => {
+  for (const name of ["", "iqn.2026-11.io ringlun", "iqn.2026-11.io.ringlun:\x07", `iqn.${"x".repeat(220)}`]) {
+    await isRefused({ ...NAMES, InitiatorName: name }, STATUS_INITIATOR_ERROR);
+    await isRefused({ ...NAMES, TargetName: name }, STATUS_INITIATOR_ERROR);
+  }
+});
+
+test("RFC 7143 4.2.7.1: names of 223 bytes are served, and case does not matter", async () => {
+  const initiator = await target.connect();
+  const initiatorName = `iqn.2026-11.io.ringlun:${"x".repeat(200)}`;
+  assert.equal(initiatorName.length, 223);
+  await initiator.login({ initiatorName, targetName: TARGET_NAME.toUpperCase() });
+});
+
+test("RFC 7143 13.4, 13.5: names again, in the first request or in a later one: 0200h", async () => {
+  for (const [key, value] of Object.entries(NAMES)) {
+    const data = encodeKeys([...Object.entries(NAMES), [key, value]]);
+    await refused(await target.connect(), { ...TO_FULL_FEATURE, data }, STATUS_INITIATOR_ERROR);
+    const initiator = await target.connect();
+    await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
+    await refused(initiator, { ...TO_FULL_FEATURE, keys: { [key]: value } }, STATUS_INITIATOR_ERROR);
+  }
+});
