@@ -72,7 +72,7 @@ export class Server {
   private constructor(configuration: Configuration, options: ServerOptions) {
     this.#configuration = configuration;
     this.#logger = options.logger ?? createLogger(configuration.log.level);
-    this.#units = new Units(this.#logger);
+    this.#units = new Units(this.#logger, configuration.workers);
     this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000));
     this.#metrics = new Metrics(this);
   }

@@ -39,6 +39,11 @@ export interface UnitRecord {
   readonly fd: number;
   /** Descriptor for I/O that `fd` would refuse as misaligned; equal to `fd` where that is buffered. -1 for a null unit. */
   readonly bufferedFd: number;
+  /**
+   * One descriptor for each shard, of an open file description of its own, which the kernel tells of every failed write-back
+   * of the page cache, once. Empty for a unit without write-back.
+   */
+  readonly errorFds: readonly number[];
   /** `fd` needs file offset, length and memory to be multiples of this; 1 where it is buffered. */
   readonly alignmentBytes: number;
   /** Ranges that are zeroed or deallocated in place must be multiples of this: a device's sector; 1 of a file, which takes any. */

@@ -133,7 +133,7 @@ export class Shard {
     const store =
       record.kind === "null"
         ? new NullStore(this.arena)
-        : new FileStore(this.ring, this.arena, this.host.files, record, this.fixedBuffers);
+        : new FileStore(this.ring, this.arena, this.host.files, record, this.#setup.shard, this.fixedBuffers);
     const gate = new Gate(this.#setup, record.unitIndex, () => this.host.wakeOthers());
     this.units.set(record.unitIndex, new LogicalUnit(record, store, gate));
   }

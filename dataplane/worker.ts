@@ -11,6 +11,7 @@ import {
   SHUT_RDWR,
   shutdownSync,
   threadCpuUs,
+  writeBackError,
 } from "io-uring-node";
 import { Consumer, Producer } from "sharedarraybuffer-ring";
 import { COUNTER } from "./counters.js";
@@ -27,6 +28,7 @@ class ThreadHost implements ShardHost {
   readonly files: SynchronousFiles = {
     read: preadSync,
     write: (fd, address, length, fileOffset) => pwriteSync(fd, address, length, fileOffset, 0),
+    writeBackError,
   };
   readonly #producer: Producer;
   readonly #descriptors: Uint8Array;

@@ -46,6 +46,7 @@ export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid">;
 export function openFileUnit(
   unit: FileUnitConfiguration,
   { unitIndex, uuid }: UnitIdentity,
+  shards: number,
   logger: Logger,
 ): UnitRecord {
   const opened = new OpenFiles(unit);
@@ -68,6 +69,7 @@ export function openFileUnit(
       kind: isBlock ? "block" : "file",
       fd: direct?.fd ?? file,
       bufferedFd: file,
+      errorFds: unit.readOnly || inMemory ? [] : opened.openForErrors(shards),
       alignmentBytes: direct?.alignmentBytes ?? 1,
       rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
       blockLengthBytes: unit.blockLengthBytes,
@@ -152,6 +154,11 @@ class OpenFiles {
     this.#fds.pop();
     closeSync(fd);
     return undefined;
+  }
+
+  /** Before anything can be written: what fails from now on, each of them is told. */
+  openForErrors(count: number): number[] {
+    return Array.from({ length: count }, () => this.#open(constants.O_RDONLY));
   }
 
   closeAll(): void {

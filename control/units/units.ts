@@ -9,11 +9,14 @@ import { initialState } from "./unit-state.js";
 
 export class Units {
   readonly #logger: Logger;
+  /** How many shards will serve them. */
+  readonly #shards: number;
   readonly #byName = new Map<string, UnitRecord>();
   #nextIndex = 0;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, shards: number) {
     this.#logger = logger;
+    this.#shards = shards;
   }
 
   records(): UnitRecord[] {
@@ -38,7 +41,8 @@ export class Units {
    */
   open(unit: UnitConfiguration, uuid: string): UnitRecord {
     const identity = { unitIndex: this.#nextIndex++, uuid };
-    const record = unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#logger);
+    const record =
+      unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#shards, this.#logger);
     this.#byName.set(unit.name, record);
     this.#logger.info(
       {
@@ -92,6 +96,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     kind: "null",
     fd: -1,
     bufferedFd: -1,
+    errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
     blockLengthBytes: unit.blockLengthBytes,
@@ -105,7 +110,8 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
   };
 }
 
-function closeRecord({ fd, bufferedFd }: UnitRecord): void {
+function closeRecord({ fd, bufferedFd, errorFds }: UnitRecord): void {
+  for (const errorFd of errorFds) closeSync(errorFd);
   if (bufferedFd >= 0) closeSync(bufferedFd);
   if (fd >= 0 && fd !== bufferedFd) closeSync(fd);
 }

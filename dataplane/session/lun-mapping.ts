@@ -16,6 +16,8 @@ export class LunMapping {
   readonly readOnly: boolean;
   /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps this nexus from. 0: nothing. */
   blocked: number;
+  /** The unit's count of losses of which the initiator knows: its flushes have failed since. */
+  lossesHeard: number;
   /** Tasks that were admitted and have not ended. */
   #running = 0;
   #orderedRuns = false;
@@ -27,6 +29,7 @@ export class LunMapping {
     this.unit = unit;
     this.readOnly = readOnly;
     this.blocked = blocked;
+    this.lossesHeard = unit.losses;
   }
 
   /** Whether the task may run now; if not, it is dormant. */

@@ -36,6 +36,8 @@ export class FileStore implements Store {
   readonly #files: SynchronousFiles;
   readonly #fd: number;
   readonly #bufferedFd: number;
+  /** This shard's of the unit's errorFds, or -1. */
+  readonly #errorFd: number;
   readonly #alignmentMask: number;
   readonly #writesDirect: boolean;
   readonly #rangeAlignmentBytes: number;
@@ -49,6 +51,7 @@ export class FileStore implements Store {
     arena: Arena,
     files: SynchronousFiles,
     record: UnitRecord,
+    shard: number,
     fixed: boolean,
   ) {
     this.#ring = ring;
@@ -56,6 +59,7 @@ export class FileStore implements Store {
     this.#files = files;
     this.#fd = record.fd;
     this.#bufferedFd = record.bufferedFd;
+    this.#errorFd = record.errorFds[shard] ?? -1;
     this.#alignmentMask = record.alignmentBytes - 1;
     this.#writesDirect = record.blockLengthBytes >= record.alignmentBytes;
     this.#rangeAlignmentBytes = record.rangeAlignmentBytes;
@@ -94,6 +98,10 @@ export class FileStore implements Store {
     if (this.#inMemory) return 0;
     this.#ring.fdatasync(this.#bufferedFd, kind, index);
     return PENDING;
+  }
+
+  takeLoss(): number {
+    return this.#errorFd < 0 ? 0 : this.#files.writeBackError(this.#errorFd);
   }
 
   discard(fileOffset: number, length: number, kind: number, index: number): number {

@@ -17,6 +17,10 @@ export class LogicalUnit {
   readonly store: Store;
   readonly gate: Gate;
 
+  /** How often this shard has heard that something acknowledged, and not durable yet, is lost. */
+  losses = 0;
+  #lossErrno = 0;
+
   // -- UnitState
   /** Capacity in logical blocks. */
   blocks = 0;
@@ -38,6 +42,22 @@ export class LogicalUnit {
     this.store = store;
     this.gate = gate;
     this.apply(record.state);
+  }
+
+  /**
+   * Whether all is stored that was acknowledged after the count of losses was `since`: 0, or a negative errno. To be asked
+   * when a flush or a durable write has completed. The kernel tells of a failed write-back only once, and it may tell it to
+   * another operation than the one whose data is lost; so everybody who has not heard of it is told that it may be theirs.
+   */
+  lossSince(since: number): number {
+    const errno = this.store.takeLoss();
+    if (errno < 0) this.noteLoss(errno);
+    return this.losses === since ? 0 : this.#lossErrno;
+  }
+
+  noteLoss(errno: number): void {
+    this.losses++;
+    this.#lossErrno = errno;
   }
 
   apply(state: UnitState): void {

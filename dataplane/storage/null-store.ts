@@ -23,6 +23,10 @@ export class NullStore implements Store {
     return 0;
   }
 
+  takeLoss(): number {
+    return 0;
+  }
+
   discard(): number {
     return 0;
   }

@@ -7,10 +7,12 @@
 /** The result comes through the ring. */
 export const PENDING = 0x7fffffff;
 
-/** Reads and writes that need not wait for a device, as plain system calls. Results: bytes, or a negative errno. */
+/** What does not wait for a device, as plain system calls. Results: bytes or 0, or a negative errno. */
 export interface SynchronousFiles {
   read(fd: number, address: number, length: number, fileOffset: number): number;
   write(fd: number, address: number, length: number, fileOffset: number): number;
+  /** See `writeBackError` of io-uring-node. */
+  writeBackError(fd: number): number;
 }
 
 export interface Store {
@@ -20,6 +22,11 @@ export interface Store {
   write(arenaOffset: number, length: number, fileOffset: number, durable: boolean, kind: number, index: number): number;
   /** Makes all writes that completed before durable (SYNCHRONIZE CACHE). */
   flush(kind: number, index: number): number;
+  /**
+   * 0, or the negative errno with which something that was acknowledged, and was not durable yet, could not be stored later.
+   * Each failure is told once, and before the completion of any flush or durable write that came after it. Does not wait.
+   */
+  takeLoss(): number;
   /** Deallocates the range; it then reads as zeroes. Only where the unit is thin. */
   discard(fileOffset: number, length: number, kind: number, index: number): number;
   /** Writes zeroes without moving them: deallocating or not, as is cheapest, unless `keepAllocated`. -EOPNOTSUPP where the store cannot. */

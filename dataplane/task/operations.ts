@@ -94,7 +94,22 @@ export class Operations {
         return this.submit(task);
       }
     }
-    this.#end(task, result);
+    this.#end(task, this.#withLosses(task, result));
+  }
+
+  /** What is said to be durable is so only if nothing was lost. */
+  #withLosses(task: Task, result: number): number {
+    const unit = task.unit!;
+    if (task.operation === OPERATION_FLUSH) {
+      if (result < 0) unit.noteLoss(result);
+      const mapping = task.mapping!;
+      const loss = unit.lossSince(mapping.lossesHeard);
+      mapping.lossesHeard = unit.losses;
+      return result < 0 ? result : loss;
+    }
+    if (task.operation !== OPERATION_WRITE || !task.durable || result < 0) return result;
+    const loss = unit.lossSince(task.lossesBefore);
+    return loss < 0 ? loss : result;
   }
 
   #end(task: Task, result: number): void {

@@ -132,6 +132,8 @@ export class Task extends Outgoing {
   /** First byte in the store. */
   storeStart = 0;
   durable = false;
+  /** Its unit's count of losses when it began to write durably. */
+  lossesBefore = 0;
   /** Bytes of the transfer for which slices were made, from its start. */
   covered = 0;
   /** Bytes that are through: sent (read), or in the store (write). */

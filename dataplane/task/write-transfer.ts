@@ -29,6 +29,8 @@ import {
 } from "./task.js";
 
 const EIO = -5;
+/** No block is named. */
+const LBA_UNKNOWN = -1;
 
 /** A Target Transfer Tag: the slice's index below, its generation above, which never reaches the reserved tag. */
 const TAG_GENERATIONS = 0x7fff;
@@ -120,8 +122,15 @@ export class WriteTransfer {
       return;
     }
     this.#written(task, slice);
-    if (task.done === task.transferLength) this.#engine.good(task);
+    if (task.done === task.transferLength) this.#end(task);
     else this.pump(task);
+  }
+
+  /** All is written; what was to be durable may have failed in the page cache without its writes having been told. */
+  #end(task: Task): void {
+    const loss = task.durable ? task.unit!.lossSince(task.lossesBefore) : 0;
+    if (loss === 0) this.#engine.good(task);
+    else this.#engine.fail(task, loss, LBA_UNKNOWN, 0);
   }
 
   /**

@@ -117,6 +117,10 @@ export class MemoryFileSystem {
     run("mount", "-t", "tmpfs", "-o", `size=${sizeBytes}`, "ringlun-test", this.directory);
   }
 
+  resize(sizeBytes: number): void {
+    run("mount", "-o", `remount,size=${sizeBytes}`, this.directory);
+  }
+
   path(name: string): string {
     return join(this.directory, name);
   }

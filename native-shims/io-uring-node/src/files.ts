@@ -30,6 +30,15 @@ export function fallocateSync(fd: number, mode: number, fileOffset: number, leng
   return addon.fallocate(fd, mode, fileOffset, length);
 }
 
+/**
+ * What has become of the write-back of this file or device, on whosever behalf, since the last call with a descriptor of
+ * the same open file description (or since it was opened): 0, or -EIO, -ENOSPC ... Does not wait, and writes nothing. As
+ * with fsync(2), every open file description is told of a failure once.
+ */
+export function writeBackError(fd: number): number {
+  return addon.writeBackError(fd);
+}
+
 /** The next offset >= fileOffset that has data; -ENXIO: none up to the end. Moves the descriptor's position. */
 export function seekData(fd: number, fileOffset: number): number {
   return addon.seek(fd, fileOffset, 3);

@@ -58,6 +58,7 @@ export interface Addon {
   pread(fd: number, address: number, length: number, fileOffset: number): number;
   pwrite(fd: number, address: number, length: number, fileOffset: number, rwFlags: number): number;
   fallocate(fd: number, mode: number, fileOffset: number, length: number): number;
+  writeBackError(fd: number): number;
   seek(fd: number, fileOffset: number, whence: number): number;
   fstatfsType(fd: number): number;
   lockFile(fd: number, exclusive: boolean): number;

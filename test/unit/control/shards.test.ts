@@ -16,6 +16,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     kind: "null",
     fd: -1,
     bufferedFd: -1,
+    errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
     blockLengthBytes: 512,

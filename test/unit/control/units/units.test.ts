@@ -32,7 +32,7 @@ function folder(context: TestContext, parent = tmpdir()): string {
 }
 
 function units(context: TestContext): Units {
-  const all = new Units(silent);
+  const all = new Units(silent, 2);
   context.after(() => all.closeAll());
   return all;
 }
@@ -162,7 +162,7 @@ describe("the lock", () => {
       const { Units } = await import(${JSON.stringify(new URL("../../../../control/units/units.js", import.meta.url))});
       const { pino } = await import("pino");
       try {
-        new Units(pino({ level: "silent" })).open(${JSON.stringify(fileUnit(path))}, "");
+        new Units(pino({ level: "silent" }), 1).open(${JSON.stringify(fileUnit(path))}, "");
       } catch ({ message }) {
         console.log(message);
       }`;

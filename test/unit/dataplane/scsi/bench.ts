@@ -102,6 +102,7 @@ export class Bench implements Services {
         kind: "file",
         fd: -1,
         bufferedFd: -1,
+        errorFds: [],
         alignmentBytes: 1,
         rangeAlignmentBytes: 1,
         blockLengthBytes,

@@ -26,6 +26,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     kind: "file",
     fd: DIRECT,
     bufferedFd: BUFFERED,
+    errorFds: [],
     alignmentBytes: 4096,
     rangeAlignmentBytes: 1,
     blockLengthBytes: 4096,
@@ -44,7 +45,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     },
     ...changes,
   };
-  return { store: new FileStore(ring.ring, arena, ring.files, record, fixed), operations: ring.operations };
+  return { store: new FileStore(ring.ring, arena, ring.files, record, 1, fixed), operations: ring.operations, ring };
 }
 
 const BUFFERED_UNIT = { fd: BUFFERED, alignmentBytes: 1, cache: "writeback" } as const;
@@ -185,4 +186,18 @@ describe("ranges", () => {
     assert.equal(store.zero(2 ** 52, 4096, false, KIND, INDEX), PENDING);
     assert.deepEqual(operations, [`fallocate ${ZERO_RANGE} fd ${BUFFERED} at ${2 ** 52}, 4096 bytes ${TAG}`]);
   });
+});
+
+test("a shard asks for failed write-back through the descriptor that is its own", () => {
+  const { store, operations, ring } = open({ errorFds: [20, 21, 22] });
+  assert.equal(store.takeLoss(), 0);
+  ring.writeBackError = -errno.EIO;
+  assert.equal(store.takeLoss(), -errno.EIO);
+  assert.deepEqual(operations, Array(2).fill("write-back error of fd 21"));
+});
+
+test("where nothing is written back, nobody is asked", () => {
+  const { store, operations } = open();
+  assert.equal(store.takeLoss(), 0);
+  assert.deepEqual(operations, []);
 });

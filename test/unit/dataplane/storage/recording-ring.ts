@@ -6,6 +6,8 @@ import type { SynchronousFiles } from "../../../../dataplane/storage/store.js";
 export class RecordingRing {
   /** "read fd 7 at 4096, 512 bytes to 0", with what is special about it behind. */
   readonly operations: string[] = [];
+  /** What the kernel has to say of it. */
+  writeBackError = 0;
   readonly #arena: Arena;
 
   constructor(arena: Arena) {
@@ -27,6 +29,10 @@ export class RecordingRing {
       write: (fd, address, length, offset) => {
         this.#note(`write at once fd ${fd} at ${offset}, ${length} bytes from ${address - this.#arena.base}`);
         return length;
+      },
+      writeBackError: (fd) => {
+        this.#note(`write-back error of fd ${fd}`);
+        return this.writeBackError;
       },
     };
   }

@@ -11,6 +11,7 @@ import {
   closeSync,
   dup,
   errno,
+  eventfd,
   eventfdSignal,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -28,6 +29,7 @@ import {
   statxDirectIo,
   threadCpuUs,
   threadId,
+  writeBackError,
 } from "io-uring-node";
 import { Memory } from "./completions.js";
 
@@ -54,6 +56,19 @@ test("pread and pwrite, with results as numbers", () => {
   const readOnly = openSync(path, "r");
   assert.equal(pwriteSync(readOnly, out.address, 9, 0, 0), -errno.EBADF);
   closeSync(readOnly);
+});
+
+test("write-back that has not failed is no error, written back or not; failures are tried in test/conformance/storage", () => {
+  const { fd } = openNew("written");
+  const out = Memory.of("somewhere");
+  assert.equal(writeBackError(fd), 0);
+  assert.equal(pwriteSync(fd, out.address, 9, 2 ** 40, 0), 9);
+  assert.equal(writeBackError(fd), 0);
+  closeSync(fd);
+  assert.equal(writeBackError(-1), -errno.EBADF);
+  const wake = eventfd();
+  assert.equal(writeBackError(wake), -errno.ESPIPE);
+  closeSync(wake);
 });
 
 test("holes are made and found", () => {

@@ -1,0 +1,116 @@
+/**
+ * The page cache could not write back what was acknowledged. The kernel tells that once per open file description, to whichever
+ * operation asks first. Every session whose writes may be lost has to hear of it: its next SYNCHRONIZE CACHE fails, on whatever
+ * shard it is, and whoever asked before.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CDB_FUA, read16, synchronizeCache16, write16 } from "../../support/cdb.js";
+import { LoopDevice, MemoryFileSystem, skipWithoutLoop } from "../../support/file-system.js";
+import type { RawInitiator } from "../../support/raw-initiator.js";
+import { MEDIUM_ERROR, senseOf, WRITE_ERROR } from "../../support/sense.js";
+import { logIn, serveUnits } from "../../support/served-units.js";
+import { Undo } from "../../support/undo.js";
+import { shardsUsed } from "../../support/variants.js";
+
+const MIB = 2 ** 20;
+const BLOCK = 512;
+const SIZE_BYTES = 16 * MIB;
+const SPACE_BYTES = 4 * MIB;
+const SESSIONS = 4;
+/** Nobody knows which blocks. */
+const LOST = { key: MEDIUM_ERROR, code: WRITE_ERROR, information: undefined };
+
+interface Scene {
+  readonly sessions: readonly RawInitiator[];
+  /** More memory behind the device: from now on it takes all. */
+  readonly makeRoom: () => void;
+}
+
+/** Four sessions on two shards, and a device behind which there is less space than it claims: writing back to it fails. */
+async function setScene(undo: Undo, cache: "writeback" | "writethrough"): Promise<Scene> {
+  const memory = new MemoryFileSystem(SPACE_BYTES);
+  undo.add(() => memory.release());
+  const loop = new LoopDevice(memory.path("backing"), { sizeBytes: SIZE_BYTES });
+  undo.add(() => loop.detach());
+  const target = await serveUnits(undo, [{ path: loop.device, cache }], 2);
+  const sessions: RawInitiator[] = [];
+  for (let session = 0; session < SESSIONS; session++) {
+    sessions.push(await logIn(undo, target, 1, `iqn.2026-11.io.ringlun:session-${session}`));
+  }
+  assert.deepEqual(shardsUsed(target), [0, 1]);
+  return { sessions, makeRoom: () => memory.resize(2 * SIZE_BYTES) };
+}
+
+function part(session: number): { readonly lba: number; readonly blocks: number; readonly data: Buffer } {
+  const blocks = (2 * MIB) / BLOCK;
+  return { lba: session * blocks, blocks, data: Buffer.alloc(2 * MIB, session + 1) };
+}
+
+test("each session hears of it at its next SYNCHRONIZE CACHE, once", { skip: skipWithoutLoop() }, async (context) => {
+  const { sessions, makeRoom } = await setScene(new Undo(context), "writeback");
+  // Acknowledged, since it fits into the cache.
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+  }
+  // One after the other: all but the first have a kernel that knows of no failure any more.
+  for (const session of sessions) {
+    assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
+  }
+  for (const session of sessions) await session.good({ cdb: synchronizeCache16() });
+
+  // They write again what they do not know to be safe.
+  makeRoom();
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+    await session.good({ cdb: synchronizeCache16() });
+    const found = await session.good({ cdb: read16(lba, blocks), read: data.length });
+    assert.ok(found.equals(data));
+  }
+});
+
+test("flushes that are in flight at once are all told", { skip: skipWithoutLoop() }, async (context) => {
+  const { sessions } = await setScene(new Undo(context), "writeback");
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+  }
+  const results = await Promise.all(sessions.map((session) => session.command({ cdb: synchronizeCache16() })));
+  for (const result of results) assert.deepEqual(senseOf(result), LOST);
+});
+
+for (const cache of ["writeback", "writethrough"] as const) {
+  test(`of durable writes that are in flight at once, none is told to be stored that is not (${cache})`, {
+    skip: skipWithoutLoop(),
+  }, async (context) => {
+    const { sessions } = await setScene(new Undo(context), cache);
+    const blocks = (64 * 1024) / BLOCK;
+    let failed = 0;
+    const good: { readonly lba: number; readonly data: Buffer }[] = [];
+    for (let lba = 0; lba < SIZE_BYTES / BLOCK; lba += sessions.length * blocks) {
+      const writes = sessions.map((_, number) => ({
+        lba: lba + number * blocks,
+        data: Buffer.alloc(blocks * BLOCK, 1 + ((lba + number) % 255)),
+      }));
+      const results = await Promise.all(
+        writes.map((write, number) =>
+          sessions[number]!.command({ cdb: write16(write.lba, blocks, CDB_FUA), write: write.data }),
+        ),
+      );
+      for (const [number, result] of results.entries()) {
+        if (result.status === 0) {
+          good.push(writes[number]!);
+        } else {
+          const { key, code } = senseOf(result);
+          assert.deepEqual([key, code], [MEDIUM_ERROR, WRITE_ERROR]);
+          failed++;
+        }
+      }
+    }
+    // What was acknowledged takes space behind the device: more than there is cannot have been.
+    assert.ok(good.length * blocks * BLOCK <= SPACE_BYTES, `${good.length} acknowledged, ${failed} failed`);
+    assert.ok(failed >= (SIZE_BYTES - SPACE_BYTES) / (blocks * BLOCK), `${failed}`);
+  });
+}
