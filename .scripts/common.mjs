@@ -3,7 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -11,7 +11,11 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Whether the script with this import.meta.url was started, rather than imported. */
-export const isMain = (moduleUrl) => moduleUrl === pathToFileURL(process.argv[1] ?? "").href;
+export function isMain(moduleUrl) {
+  const started = process.argv[1];
+  // Node has followed the links of a module's URL, not those of what it was started with.
+  return started !== undefined && moduleUrl === pathToFileURL(realpathSync(started)).href;
+}
 
 /** Progress and faults go to stderr: stdout belongs to what is started in the end. */
 export function say(message) {

@@ -1,3 +1,4 @@
+/** The program's log. */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type { Logger } from "pino";
@@ -17,6 +18,8 @@ export function createLogger(level: string): Logger {
 
 /** Turns pino's JSON lines into `12:34:56.789 warn  message key=value`. */
 function readableStream(): DestinationStream {
+  // A terminal that was closed: what would be said to it is lost, and the end still clean.
+  process.stderr.on("error", () => {});
   return {
     write(line: string): void {
       process.stderr.write(`${formatLine(line)}\n`);

@@ -55,12 +55,20 @@ function load(file: string): Configuration | undefined {
 }
 
 async function demo(): Promise<void> {
-  const configuration = demoConfiguration(process.cwd());
+  let configuration: Configuration;
+  try {
+    configuration = demoConfiguration(process.cwd());
+  } catch (error) {
+    refuse(error as Error);
+    return;
+  }
   const logger = createLogger(configuration.log.level);
   if (!hasIPv6Loopback()) logger.warn("this machine has no IPv6: the demo leaves [::1]:3260 out");
-  const server = await start(configuration, logger);
-  if (server === undefined) return;
-  endOnSignal(server, logger);
+  const starting = start(configuration, logger);
+  // Its terminal may be closed.
+  const ending = endOnSignal(["SIGTERM", "SIGINT", "SIGHUP"], starting, logger);
+  const server = await starting;
+  if (server === undefined || ending.aborted) return;
   const [portal] = server.portals;
   if (portal !== undefined) {
     process.stdout.write(`connect to iscsi://${formatPortalAddress(portal.address)}/${DEMO_TARGET}/0\n`);
@@ -70,11 +78,11 @@ async function demo(): Promise<void> {
 
 async function serve(configuration: Configuration, file: string): Promise<void> {
   const logger = createLogger(configuration.log.level);
-  const server = await start(configuration, logger);
-  if (server === undefined) return;
-  endOnSignal(server, logger);
-  reloadOnHangup(server, logger, file);
-  process.stdout.write("ready\n");
+  const starting = start(configuration, logger);
+  const ending = endOnSignal(["SIGTERM", "SIGINT"], starting, logger);
+  reloadOnHangup(starting, logger, file);
+  const server = await starting;
+  if (server !== undefined && !ending.aborted) process.stdout.write("ready\n");
 }
 
 /** Undefined where it cannot be had, which has been said then. */
@@ -87,47 +95,69 @@ async function start(configuration: Configuration, logger: Logger): Promise<Serv
     return await Server.start(configuration, { logger });
   } catch (error) {
     logger.debug({ err: error }, "start failed");
-    process.stderr.write(`ringlun: ${(error as Error).message}\n`);
-    process.exitCode = EXIT_UNAVAILABLE;
+    refuse(error as Error);
     return undefined;
   }
 }
 
-/** The first signal ends everything cleanly, a second one at once. */
-function endOnSignal(server: Server, logger: Logger): void {
-  let ending = false;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      if (ending) process.exit(EXIT_UNAVAILABLE);
-      ending = true;
-      logger.info({ signal }, "ending");
-      server.stop().then(
-        () => process.exit(0),
-        (error) => {
-          logger.fatal({ err: error }, "not ended cleanly");
-          process.exit(EXIT_UNAVAILABLE);
-        },
-      );
-    });
-  }
+function refuse({ message, cause }: Error): void {
+  // An addon that cannot be loaded says why in its cause; what the others wrap, they say themselves.
+  const reason =
+    (cause as { code?: string } | undefined)?.code === "ERR_DLOPEN_FAILED" ? ` (${(cause as Error).message})` : "";
+  process.stderr.write(`ringlun: ${message}${reason}\n`);
+  process.exitCode = EXIT_UNAVAILABLE;
 }
 
-/** Reloads come one after the other; a file with faults changes nothing. */
-function reloadOnHangup(server: Server, logger: Logger, file: string): void {
-  let last: Promise<void> = Promise.resolve();
-  process.on("SIGHUP", () => {
-    last = last.then(async () => {
-      const result = loadConfiguration(file);
-      if (!result.ok) {
-        for (const { path, line, message } of result.faults) logger.error({ file, line, path }, message);
-        logger.error("configuration not reloaded: it has faults");
-        return;
-      }
-      for (const { path, line, message } of result.warnings) logger.warn({ file, line, path }, message);
-      await server.reload(result.configuration);
+/**
+ * The first signal ends everything cleanly, once it has started; a second one at once. What is returned is aborted by the
+ * first.
+ */
+function endOnSignal(
+  signals: readonly NodeJS.Signals[],
+  starting: Promise<Server | undefined>,
+  logger: Logger,
+): AbortSignal {
+  const ending = new AbortController();
+  for (const signal of signals) {
+    process.on(signal, () => {
+      if (ending.signal.aborted) process.exit(EXIT_UNAVAILABLE);
+      ending.abort();
+      logger.info({ signal }, "ending");
+      starting
+        .then((server) => server?.stop())
+        .then(
+          // 0, unless the start had failed.
+          () => process.exit(),
+          (error) => {
+            logger.fatal({ err: error }, "not ended cleanly");
+            process.exit(EXIT_UNAVAILABLE);
+          },
+        );
     });
-    last = last.catch((error) => logger.error({ err: error }, "reload failed"));
+  }
+  return ending.signal;
+}
+
+/** Reloads come one after the other, after the start; a file with faults changes nothing. */
+function reloadOnHangup(starting: Promise<Server | undefined>, logger: Logger, file: string): void {
+  let last: Promise<unknown> = starting;
+  process.on("SIGHUP", () => {
+    last = last
+      .then(() => starting)
+      .then((server) => server && reload(server, logger, file))
+      .catch((error) => logger.error({ err: error }, "reload failed"));
   });
+}
+
+async function reload(server: Server, logger: Logger, file: string): Promise<void> {
+  const result = loadConfiguration(file);
+  if (!result.ok) {
+    for (const { path, line, message } of result.faults) logger.error({ file, line, path }, message);
+    logger.error("configuration not reloaded: it has faults");
+    return;
+  }
+  for (const { path, line, message } of result.warnings) logger.warn({ file, line, path }, message);
+  await server.reload(result.configuration);
 }
 
 await main(process.argv);

@@ -1,3 +1,4 @@
+/** The program's version. */
 import { createRequire } from "node:module";
 
 /** Of the package that this file belongs to, sources or build. */

@@ -1,3 +1,4 @@
+/** The checks of a configuration that look at more than one value, or at the files that it names. */
 import { dirname, resolve } from "node:path";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, readSecretFile } from "./named-files.js";

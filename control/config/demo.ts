@@ -1,7 +1,9 @@
+/** The configuration of the demo, which needs no file. */
 import { mkdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { resolve } from "node:path";
 import { formatPath } from "./findings.js";
+import { systemReason } from "./named-files.js";
 import { parseConfiguration } from "./parse.js";
 import type { Configuration } from "./schema.js";
 
@@ -13,7 +15,11 @@ export const DEMO_TARGET = "iqn.2026-11.io.ringlun:demo";
  */
 export function demoConfiguration(folder: string, ipv6 = hasIPv6Loopback()): Configuration {
   const base = resolve(folder, "demo");
-  mkdirSync(base, { recursive: true });
+  try {
+    mkdirSync(base, { recursive: true });
+  } catch (error) {
+    throw new Error(`demo: the folder ${base} cannot be made: ${systemReason(error)}`, { cause: error });
+  }
   const document = {
     portalGroups: [{ tag: 1, portals: ["127.0.0.1:3260", ...(ipv6 ? ["[::1]:3260"] : [])] }],
     targets: [{ name: DEMO_TARGET, alias: "Ringlun demo", portalGroups: [1], luns: { 0: "demo" } }],

@@ -1,3 +1,4 @@
+/** iSCSI names (RFC 7143 section 4.2.7): which are legal, and the form in which they are compared. */
 const NAME_LENGTH_MAX_BYTES = 223;
 const IQN = /^iqn\.([0-9]{4})-([0-9]{2})\.([^:]+)(?::.*)?$/;
 const IQN_DOMAIN_LABEL = /^[\p{L}\p{N}]([\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?$/u;

@@ -1,3 +1,4 @@
+/** From a file to a configuration, or to all that is wrong with it, each with its line. The door to this folder. */
 import { isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";

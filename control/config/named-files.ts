@@ -1,3 +1,4 @@
+/** What the files are that a configuration names. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 

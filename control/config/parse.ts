@@ -1,3 +1,4 @@
+/** From plain data to a configuration: the schema, the checks, the defaults and what is inherited. */
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import type * as z from "zod";

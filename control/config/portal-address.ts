@@ -1,3 +1,4 @@
+/** Addresses of portals as text (RFC 7143 section 13.8). */
 import { isIPv4, isIPv6, SocketAddress } from "node:net";
 
 /** IANA's port for iSCSI (RFC 7143 section 14). */

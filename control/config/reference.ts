@@ -1,3 +1,4 @@
+/** The table of all keys in docs/CONFIGURATION.md. */
 import * as z from "zod";
 import { documentSchema, keyDescriptions } from "./schema.js";
 

@@ -1,3 +1,4 @@
+/** What a configuration is: as the program sees it, and as it is written, key by key. */
 import * as z from "zod";
 import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
 import type { Secret } from "./secret.js";

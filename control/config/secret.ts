@@ -1,3 +1,4 @@
+/** A secret that does not show. */
 import { createHmac, randomBytes } from "node:crypto";
 
 /** Known to this process only: a fingerprint that gets into a log cannot be searched for the secret behind it. */

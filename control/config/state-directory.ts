@@ -1,3 +1,4 @@
+/** What must survive a restart (stateDir). */
 import assert from "node:assert/strict";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import * as nodeFiles from "node:fs/promises";

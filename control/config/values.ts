@@ -1,3 +1,4 @@
+/** Kinds of values that a configuration is made of, each with the message for what is not one. */
 import * as z from "zod";
 import { parseIscsiName } from "./iscsi-name.js";
 import { type PortalAddress, parsePortalAddress } from "./portal-address.js";

@@ -1,3 +1,4 @@
+/** YAML to plain data, with the place of everything in it. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
 import type { Path } from "./findings.js";
 

@@ -1,3 +1,4 @@
+/** What the Login Phase may ask of the rest of the program. */
 import type { ChapCredential } from "./chap.js";
 import type { SessionLimits, SessionParameters } from "./parameters.js";
 import type { LoginFailureStatus } from "./status.js";

@@ -1,3 +1,4 @@
+/** Login Requests and Responses as the state machine sees them, without their bytes. */
 import type { Authentication } from "./context.js";
 import type { ConnectionParameters, SessionParameters, SessionType } from "./parameters.js";
 import type { LoginFailureStatus, LoginStatus } from "./status.js";

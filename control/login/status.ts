@@ -1,3 +1,4 @@
+/** The statuses with which a login can end. */
 import type * as wire from "../../dataplane/wire/login-response.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../dataplane/wire/login-response.js";
 import type { KeyValue } from "../../dataplane/wire/text-keys.js";

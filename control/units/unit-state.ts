@@ -1,3 +1,4 @@
+/** What a unit is like that can change while it is served, as it begins. */
 import type { CacheMode, UnitState } from "../../dataplane/messages.js";
 
 /** As a unit is when it is opened. */

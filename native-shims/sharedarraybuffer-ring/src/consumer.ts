@@ -1,3 +1,4 @@
+/** The reading end of a ring. */
 import {
   ASLEEP_WORD,
   capacityOf,

@@ -1,3 +1,4 @@
+/** The writing end of a ring. */
 import {
   ASLEEP_WORD,
   capacityOf,

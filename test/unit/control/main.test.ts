@@ -147,6 +147,15 @@ test("--check touches nothing", async (context) => {
   assert.equal(program.stdout, "");
 });
 
+test("a demo that something is in the way of: exit 1, and one line", async (context) => {
+  const cwd = folder(context);
+  writeFileSync(join(cwd, "demo"), "");
+  const program = new Program(context, cwd, "demo");
+  assert.equal(await program.ended, 1);
+  assert.equal(program.stdout, "");
+  assert.match(program.stderr, /^ringlun: demo: the folder .*\/demo cannot be made: EEXIST: [^\n]*\n$/);
+});
+
 describe("serving", () => {
   test("one line `ready`, logs as JSON on standard error, a clean end at SIGTERM", async (context) => {
     const { port, program } = await serve(context);
@@ -155,6 +164,19 @@ describe("serving", () => {
     assert.equal(await program.ended, 0, program.stderr);
     assert.equal(program.stdout, "ready\n");
     for (const line of program.stderr.trim().split("\n")) assert.equal(typeof JSON.parse(line).msg, "string");
+  });
+
+  test("a signal before it is ready ends it cleanly too, and it never says `ready`", async (context) => {
+    const cwd = folder(context);
+    writeFileSync(join(cwd, "ringlun.yaml"), configurationText(await freePort(), "one"));
+    const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
+    // The first thing of the start that shows.
+    await program.says("stderr", /unit open/);
+    program.signal("SIGHUP");
+    program.signal("SIGTERM");
+    assert.equal(await program.ended, 0, program.stderr);
+    // It may have become ready before the signal came.
+    if (!/portal listens.*"ending"/s.test(program.stderr)) assert.equal(program.stdout, "");
   });
 
   test("SIGINT ends it likewise", async (context) => {

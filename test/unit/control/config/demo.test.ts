@@ -67,3 +67,9 @@ test("what is in the demo's way is named", (t) => {
     /^Error: demo: units\.demo\.file: names .*demo\.img, which is neither/,
   );
 });
+
+test("so is what is in the way of its folder", (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, "demo"), "");
+  assert.throws(() => demoConfiguration(folder), /^Error: demo: the folder .*demo cannot be made: EEXIST: /);
+});
