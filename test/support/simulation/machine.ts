@@ -122,7 +122,8 @@ export class Machine {
       }
       case "text": {
         const { connectionId, exchange } = message;
-        return this.send({ type: "textReply", connectionId, exchange, text: this.respondToText(message.text) });
+        const text = this.respondToText(message.text);
+        return this.send({ type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength: null });
       }
       case "unitReset":
         return this.send({ type: "unitResetDone", exchange: message.exchange });
