@@ -207,7 +207,7 @@ test("page B0 tells the limits, in blocks", () => {
   const of4096 = vpd(0xb0, { blockLengthBytes: 4096, thin: true });
   assert.equal(
     hex(of4096.subarray(0, 40)),
-    hex(fromHex("00 00 0001 00002000 00000040 00002000 ffffffff 00000100 00000001 80000000 0000000000004000")),
+    hex(fromHex("00 00 0001 00002000 00000040 00002000 ffffffff 00000100 00000000 00000000 0000000000004000")),
   );
 });
 
