@@ -49,3 +49,9 @@ export async function peerOutput(peer: Peer, args: readonly string[], options: P
   }
   return stdout.toString();
 }
+
+/** Promise.all, but when one fails the others are waited for all the same: a client whose target is gone tries for ever. */
+export async function together<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
+}

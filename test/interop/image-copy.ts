@@ -1,0 +1,76 @@
+/** Disk images that go onto served disks and come back, by qemu-img. */
+import assert from "node:assert/strict";
+import { createHash, randomFillSync } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { TestContext } from "node:test";
+import { peerOutput, together } from "../support/peer-process.js";
+import { type Places, TARGET_NAME } from "../support/target.js";
+import { shardsUsed, startVariant, type Variant } from "../support/variants.js";
+
+const MIB = 1024 * 1024;
+const COPY_TIMEOUT_MS = 300_000;
+
+/** Of so many MiB one is all zeroes: qemu-img sends it as WRITE SAME. */
+const ZEROES_EVERY_MIB = 8;
+
+async function writeImage(path: string, sizeMiB: number): Promise<void> {
+  const file = await open(path, "w");
+  const random = Buffer.alloc(MIB);
+  const zeroes = Buffer.alloc(MIB);
+  try {
+    for (let i = 0; i < sizeMiB; i++) {
+      await file.writeFile(i % ZEROES_EVERY_MIB === ZEROES_EVERY_MIB - 1 ? zeroes : randomFillSync(random));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+async function convert(...args: string[]): Promise<void> {
+  await peerOutput("qemu-img", ["convert", "-f", "raw", "-O", "raw", ...args], { timeoutMs: COPY_TIMEOUT_MS });
+}
+
+/**
+ * Copies an image onto two disks at once and back, each round another one over what the last one left there: all that comes
+ * back, and the served files in the end, have the image's sha256.
+ */
+export async function copyThereAndBack(
+  context: TestContext,
+  variant: Variant,
+  { sizeMiB, rounds }: { readonly sizeMiB: number; readonly rounds: number },
+): Promise<void> {
+  const config = ({ port }: Places): string => `
+portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
+targets: [{ name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk0, 1: disk1 } }]
+units:
+  disk0: { file: ./disk0.img, size: ${sizeMiB}MiB, cache: ${variant.cache} }
+  disk1: { file: ./disk1.img, size: ${sizeMiB}MiB, cache: ${variant.cache}, blockLength: 4096 }
+workers: ${variant.workers}
+`;
+  const target = await startVariant(variant, { config });
+  context.after(() => target.stop());
+  const place = (name: string): string => join(target.places.directory, name);
+  const luns = [0, 1];
+
+  for (let round = 1; round <= rounds; round++) {
+    await writeImage(place("image"), sizeMiB);
+    const expected = await sha256(place("image"));
+    await together(luns.map((lun) => convert("-n", place("image"), target.url(lun))));
+    await together(luns.map((lun) => convert(target.url(lun), place(`back${lun}`))));
+    for (const lun of luns) assert.equal(await sha256(place(`back${lun}`)), expected, `LUN ${lun}, round ${round}`);
+  }
+  assert.equal(shardsUsed(target).length, variant.workers, "two sessions at a time are spread over the shards");
+
+  assert.deepEqual(await target.terminate(), { code: 0, signal: null });
+  const expected = await sha256(place("image"));
+  for (const lun of luns) assert.equal(await sha256(place(`disk${lun}.img`)), expected, `the file behind LUN ${lun}`);
+}
