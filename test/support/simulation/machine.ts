@@ -134,10 +134,10 @@ export class Machine {
 
   #open(unit: SimulatedUnit): UnitRecord {
     const { disk, record } = unit;
-    if (disk === null) return { ...record, fd: -1, bufferedFd: -1 };
+    if (disk === null) return { ...record, fd: -1, bufferedFd: -1, errorFds: [] };
     const bufferedFd = this.kernel.openFile(disk, 1);
     const fd = record.alignmentBytes === 1 ? bufferedFd : this.kernel.openFile(disk, record.alignmentBytes);
-    return { ...record, fd, bufferedFd };
+    return { ...record, fd, bufferedFd, errorFds: [] };
   }
 }
 
@@ -149,6 +149,8 @@ class Host implements ShardHost {
       this.#machine.kernel.file(fd).readNow(address, length, fileOffset),
     write: (fd: number, address: number, length: number, fileOffset: number) =>
       this.#machine.kernel.file(fd).writeNow(address, length, fileOffset),
+    // Simulated disks fail at the write, never behind its back.
+    writeBackError: () => 0,
   };
 
   constructor(machine: Machine) {

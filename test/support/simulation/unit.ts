@@ -8,13 +8,13 @@ const MEBIBYTE = 1024 * 1024;
 
 export class SimulatedUnit {
   /** Without descriptors, which are made anew for each machine. */
-  readonly record: Omit<UnitRecord, "fd" | "bufferedFd">;
+  readonly record: Omit<UnitRecord, "fd" | "bufferedFd" | "errorFds">;
   readonly sizeBytes: number;
   readonly history: BlockHistory;
   /** Null: a unit that keeps nothing. */
   disk: Disk | null;
 
-  constructor(record: Omit<UnitRecord, "fd" | "bufferedFd">) {
+  constructor(record: Omit<UnitRecord, "fd" | "bufferedFd" | "errorFds">) {
     this.record = record;
     this.sizeBytes = record.state.sizeBytes;
     this.disk = record.kind === "null" ? null : new Disk(this.sizeBytes);
