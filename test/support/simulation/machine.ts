@@ -149,8 +149,6 @@ class Host implements ShardHost {
       this.#machine.kernel.file(fd).readNow(address, length, fileOffset),
     write: (fd: number, address: number, length: number, fileOffset: number) =>
       this.#machine.kernel.file(fd).writeNow(address, length, fileOffset),
-    // What fails here fails at once: nothing is written back later.
-    writeBackError: () => 0,
     // Simulated disks fail at the write, never behind its back.
     writeBackError: () => 0,
   };

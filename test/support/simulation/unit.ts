@@ -43,7 +43,6 @@ export function randomUnit(
     unitIndex,
     name: `unit${unitIndex}`,
     kind,
-    errorFds: [],
     alignmentBytes: kind === "file" && cache === "direct" ? random.pick([512, 4096]) : 1,
     rangeAlignmentBytes,
     blockLengthBytes,
