@@ -121,9 +121,11 @@ export class Transmitter {
     }
     const goesOn = result > 0 || result === -errno.EAGAIN || result === -errno.EINTR;
     if (batch.bytes > 0 && goesOn && connection.state === CONNECTION_OPEN) {
+      batch.isShort = true;
       return this.#submit(connection, batch, SEND_FLAGS_REST);
     }
     const complete = batch.bytes === 0;
+    connection.sendsComeShort = batch.isShort;
     connection.batch = null;
     for (let slice = batch.slices; slice !== null; ) {
       const next: Slice | null = slice.nextOfBatch;
@@ -183,8 +185,9 @@ export class Transmitter {
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
     this.#submit(connection, batch, SEND_FLAGS_FIRST);
-    // Not where something is to follow as soon as it is sent.
-    if (connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection) {
+    // Not where the socket is likely to be full, nor where something is to follow as soon as it is sent.
+    const isLast = connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection;
+    if (isLast && !connection.sendsComeShort) {
       this.#immediateSends++;
     }
   }
