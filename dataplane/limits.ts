@@ -60,8 +60,13 @@ export const CONNECTION_REPLIES_MAX = 1024;
 /** PDUs that arrived ahead of their turn and are kept, per session. */
 export const HELD_MAX = COMMAND_WINDOW;
 
+/** Tags, per session, of commands that ended before all of their Data-Out had come: the rest is dropped. Of one more the oldest is forgotten, and rejected. */
+export const ABANDONED_TAGS_MAX = 1024;
+
 /** Longest wait in one `enter`: a thread can always be stopped, and clocks are looked at this often. Milliseconds. */
 export const ENTER_WAIT_MS_MAX = 1000;
+/** The same where sends are expected to have completed already, and do not count as what is waited for. Milliseconds. */
+export const IMMEDIATE_SENDS_WAIT_MS_MAX = 2;
 
 /** Entries of the ring's queues. A full submission queue is submitted at once; completions that do not fit wait in the kernel. */
 export const SQ_ENTRIES = 4096;

@@ -68,9 +68,12 @@ export class Connection {
   replies = 0;
   batch: Batch | null = null;
   dirty = false;
-  waitsForBatch = false;
+  /** The last batch found the socket full. */
+  sendsComeShort = false;
   /** Most bytes of one slice of a READ: so many that its Data-In PDUs always fit into one batch. */
   readSliceBytes = 0;
+  /** Most bytes of one slice that R2Ts ask for: as many as one of them may, where that is a page or more. */
+  writeSliceBytes = 0;
   /** Read data in buffers: in the store's hands, queued, or being sent. */
   readBytes = 0;
   starvedHead: Task | null = null;

@@ -8,7 +8,7 @@ import { COUNTER } from "../counters.js";
 import { HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
 import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
 import type { Shard } from "../shard.js";
-import { CDB_BYTES_MAX, TASK_HELD, Task } from "../task/task.js";
+import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, Task } from "../task/task.js";
 import {
   BHS_LENGTH,
   CommandPdu,
@@ -105,7 +105,7 @@ export class Dispatcher {
     if (!digestValid) this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
     switch (opcode) {
       case OPCODE_SCSI_COMMAND:
-        if (digestValid) this.#scsiCommand(connection, header);
+        if (!digestValid || !this.#scsiCommand(connection, header)) this.#abandon(connection, header);
         break;
       case OPCODE_DATA_OUT: {
         const dataOut = this.#dataOut.at(header);
@@ -156,42 +156,56 @@ export class Dispatcher {
     this.#shard.lifecycle.closeSession(session, `format error: ${describeInvalid(reason)}`);
   }
 
-  #scsiCommand(connection: Connection, header: number): void {
+  /** The command will not be executed: the unsolicited data that follows it is dropped. */
+  #abandon(connection: Connection, header: number): void {
+    const pdu = this.#command.at(header);
+    const session = connection.session!;
+    if (!pdu.final && session.tags.get(pdu.initiatorTaskTag) < 0) session.abandon(pdu.initiatorTaskTag);
+  }
+
+  /** False: the command has not become a task. */
+  #scsiCommand(connection: Connection, header: number): boolean {
     const pdu = this.#command.at(header);
     const session = connection.session!;
     const reason = pdu.invalid();
-    if (reason !== VALID) return this.#formatError(connection, reason);
+    if (reason !== VALID) {
+      this.#formatError(connection, reason);
+      return false;
+    }
     const immediate = pdu.immediate;
     const place = immediate ? WINDOW_NEXT : session.place(pdu.cmdSN);
-    if (place !== WINDOW_NEXT && (place !== WINDOW_AHEAD || session.held.size >= HELD_MAX)) return;
+    if (place !== WINDOW_NEXT && (place !== WINDOW_AHEAD || session.held.size >= HELD_MAX)) return false;
     if (immediate && session.immediateTasks >= IMMEDIATE_TASKS_MAX) {
-      return this.#shard.requests.reject(connection, header, REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS);
+      this.#shard.requests.reject(connection, header, REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS);
+      return false;
     }
     const tag = pdu.initiatorTaskTag;
     if (session.tags.get(tag) >= 0) {
-      return this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
+      this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
+      return false;
     }
     const task = this.#shard.tasks.acquire(session, connection, tag);
     if (task === null) {
-      if (place === WINDOW_AHEAD) return;
+      if (place === WINDOW_AHEAD) return false;
       if (!immediate) {
         session.advance();
         session.reopen();
       }
       const status = session.taskCount > 0 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
       this.#shard.requests.statusOnly(connection, tag, status, pdu.expectedDataTransferLength);
-      return;
+      return false;
     }
     this.#fillTask(task, pdu, connection);
     if (immediate) session.immediateTasks++;
     if (place === WINDOW_AHEAD) {
       task.state = TASK_HELD;
       session.held.set(task.cmdSN, task);
-      return;
+      return true;
     }
     if (!immediate) session.advance();
     this.#shard.engine.start(task);
     if (session.held.size > 0) this.releaseHeld(session);
+    return true;
   }
 
   #fillTask(task: Task, pdu: ScsiCommandPdu, connection: Connection): void {
@@ -229,10 +243,13 @@ export class Dispatcher {
       connection.sinkOwned = false;
     }
     task.overrun = connection.dataLength > 0 && slice === null;
-    task.immediateLength = connection.dataLength;
-    if (!pdu.final && task.expectsDataOut) {
-      task.unsolicited = true;
-      task.unsolicitedEnd = Math.min(session.parameters.firstBurstLength, task.expectedDataTransferLength);
+    const { initialR2T, immediateData, firstBurstLength } = session.parameters;
+    const unsolicitedMax = Math.min(firstBurstLength, task.expectedDataTransferLength);
+    if (connection.dataLength > 0 && !immediateData) task.dataFault = DATA_UNEXPECTED;
+    else if (connection.dataLength > unsolicitedMax) task.dataFault = DATA_AMOUNT;
+    if (!pdu.final) {
+      task.unsolicitedEnd = unsolicitedMax;
+      if (initialR2T) task.dataFault = DATA_UNEXPECTED;
     }
     this.#shard.counters[COUNTER.scsi_commands]!++;
   }

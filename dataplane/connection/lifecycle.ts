@@ -67,6 +67,7 @@ export class Lifecycle {
     // A segment that is not the last of its data needs no padding if it is a whole number of words.
     connection.maxSend = record.connection.maxSendDataSegmentLength & ~3;
     connection.readSliceBytes = readSliceBytes(connection.maxSend, record.session.maxBurstLength);
+    connection.writeSliceBytes = wholePages(record.session.maxBurstLength);
     connection.pingIntervalUs = record.pingIntervalMs * 1000;
     connection.statSN = record.statSN;
     connection.lastReceiveUs = shard.ring.nowUs;
@@ -200,8 +201,12 @@ export class Lifecycle {
   }
 }
 
-/** Whole pages, so that slices start where blocks do. Both lengths are 512 at least (RFC 7143 sections 13.12 and 13.13). */
+/** Both lengths are 512 at least (RFC 7143 sections 13.12 and 13.13). */
 function readSliceBytes(maxSend: number, maxBurstLength: number): number {
-  const bytes = Math.min(maxSend, maxBurstLength) * READ_SLICE_PDUS_MAX;
-  return Math.min(SLICE_BYTES_MAX, bytes - (bytes % PAGE_BYTES));
+  return wholePages(Math.min(maxSend, maxBurstLength) * READ_SLICE_PDUS_MAX);
+}
+
+/** At least one, so that slices start where blocks do. */
+function wholePages(bytes: number): number {
+  return Math.min(SLICE_BYTES_MAX, Math.max(PAGE_BYTES, bytes - (bytes % PAGE_BYTES)));
 }

@@ -11,7 +11,7 @@
  *     MaxCmdSN = ExpCmdSN - 1 + (COMMAND_WINDOW - tasks outstanding): it moves up when a task ends, and never back.
  */
 import type { Connection } from "../connection/connection.js";
-import { COMMAND_WINDOW } from "../limits.js";
+import { ABANDONED_TAGS_MAX, COMMAND_WINDOW } from "../limits.js";
 import type { HandoffRecord, SessionParametersRecord } from "../messages.js";
 import { UnitAttentions } from "../scsi/unit-attention.js";
 import type { Task } from "../task/task.js";
@@ -50,6 +50,8 @@ export class Session {
   readonly held: Map<number, Task | HeldPdu | null> = new Map();
 
   readonly tags = new TagIndex();
+  /** Initiator Task Tags of commands that ended, or never began, while Data-Out PDUs for them were on their way; oldest first. */
+  readonly #abandonedTags = new Set<number>();
   firstTask: Task | null = null;
   taskCount = 0;
   immediateTasks = 0;
@@ -85,7 +87,23 @@ export class Session {
     this.maxCmdSN = serialAdd(this.maxCmdSN, 1);
   }
 
+  /** Data-Out PDUs with this tag may still come. */
+  abandon(initiatorTaskTag: number): void {
+    if (this.#abandonedTags.size === ABANDONED_TAGS_MAX) {
+      for (const oldest of this.#abandonedTags) {
+        this.#abandonedTags.delete(oldest);
+        break;
+      }
+    }
+    this.#abandonedTags.add(initiatorTaskTag);
+  }
+
+  isAbandoned(initiatorTaskTag: number): boolean {
+    return this.#abandonedTags.has(initiatorTaskTag);
+  }
+
   addTask(task: Task): void {
+    if (this.#abandonedTags.size > 0) this.#abandonedTags.delete(task.initiatorTaskTag);
     task.previousOfSession = null;
     task.nextOfSession = this.firstTask;
     if (this.firstTask !== null) this.firstTask.previousOfSession = task;

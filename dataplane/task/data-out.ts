@@ -8,7 +8,16 @@ import type { DataOutPdu } from "../wire/data-out.js";
 import { REJECT_REASON_INVALID_PDU_FIELD } from "../wire/reject.js";
 import { serialAdd } from "../wire/serial.js";
 import type { TaskEngine } from "./engine.js";
-import { TASK_ABORTED, TASK_ACTIVE, TASK_DORMANT, TASK_HELD, type Task } from "./task.js";
+import {
+  DATA_AMOUNT,
+  DATA_INTACT,
+  DATA_LOST,
+  TASK_ABORTED,
+  TASK_ACTIVE,
+  TASK_DORMANT,
+  TASK_HELD,
+  type Task,
+} from "./task.js";
 
 export class DataOut {
   readonly #shard: Shard;
@@ -23,62 +32,76 @@ export class DataOut {
   prepare(connection: Connection, pdu: DataOutPdu): void {
     const task = this.#task(connection, pdu);
     if (task === null) return;
-    const length = pdu.dataSegmentLength;
-    const bufferOffset = pdu.bufferOffset;
     if (pdu.targetTransferTag === RESERVED_TAG) {
-      if (task.unsolicitedEnd < 0 || pdu.dataSN !== task.unsolicitedDataSN) return;
+      if (unsolicitedFault(task, pdu) !== DATA_INTACT) return;
       const slice = task.firstSlice ?? this.#firstSlice(task);
-      if (slice === null || bufferOffset !== slice.filled) return;
-      if (bufferOffset + length > task.unsolicitedEnd || bufferOffset + length > slice.capacity) return;
-      this.#sink(connection, slice, bufferOffset);
+      if (slice !== null && pdu.bufferOffset + pdu.dataSegmentLength <= slice.capacity) {
+        this.#sink(connection, slice, pdu.bufferOffset);
+      }
       return;
     }
-    const slice = this.#solicited(task, pdu.targetTransferTag);
-    if (slice === null || pdu.dataSN !== slice.dataSN) return;
-    const at = bufferOffset - slice.transferOffset;
-    if (at !== slice.filled || at + length > slice.requestedEnd) return;
-    this.#sink(connection, slice, at);
+    const slice = this.#solicited(task, pdu);
+    if (slice !== null && solicitedFault(slice, pdu) === DATA_INTACT) {
+      this.#sink(connection, slice, pdu.bufferOffset - slice.transferOffset);
+    }
   }
 
   complete(connection: Connection, pdu: DataOutPdu, digestValid: boolean): void {
-    const slice = connection.sink;
+    const sink = connection.sink;
     connection.sink = null;
     const task = this.#task(connection, pdu);
     if (task === null) {
-      // Data for a task that is gone (aborted, or ended early) is dropped without a word; its buffer may have waited for this.
-      if (slice?.task?.state === TASK_ABORTED) this.#engine.settle(slice.task);
-      return;
-    }
-    const length = pdu.dataSegmentLength;
-    // A PDU without data has no sink, and none to miss.
-    const kept = digestValid && (slice !== null || length === 0);
-    if (pdu.targetTransferTag === RESERVED_TAG) {
-      if (task.unsolicitedEnd < 0)
-        return this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
-      if (kept && slice !== null) slice.filled += length;
-      else if (!kept) task.dataLost = true;
-      task.unsolicitedDataSN = serialAdd(pdu.dataSN, 1);
-      if (pdu.final) task.unsolicitedEnd = -1;
+      // The buffer of a task that was aborted may have waited for this.
+      if (sink?.task?.state === TASK_ABORTED) this.#engine.settle(sink.task);
+      else if (!connection.session!.isAbandoned(pdu.initiatorTaskTag)) this.#reject(connection, pdu);
+    } else if (pdu.targetTransferTag === RESERVED_TAG) {
+      if (task.unsolicitedEnd < 0) this.#reject(connection, pdu);
+      else this.#unsolicitedComplete(task, pdu, sink, digestValid);
     } else {
-      const wanted = this.#solicited(task, pdu.targetTransferTag);
-      if (wanted === null) {
-        return this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
-      }
-      if (kept && slice !== null) {
-        slice.filled += length;
-        connection.solicitedBytes -= length;
-      } else if (!kept) {
-        task.dataLost = true;
-      }
-      wanted.dataSN = serialAdd(pdu.dataSN, 1);
-      if (pdu.final || wanted.filled === wanted.requestedEnd) {
-        if (wanted.filled < wanted.requestedEnd) task.dataLost = true;
-        connection.solicitedBytes -= wanted.requestedEnd - wanted.filled;
-        wanted.tag = NO_TAG;
-        task.outstandingR2T--;
-      }
+      const slice = this.#solicited(task, pdu);
+      if (slice === null) this.#reject(connection, pdu);
+      else this.#solicitedComplete(task, pdu, slice, sink !== null, digestValid);
+    }
+  }
+
+  #unsolicitedComplete(task: Task, pdu: DataOutPdu, slice: Slice | null, digestValid: boolean): void {
+    const length = pdu.dataSegmentLength;
+    if (!digestValid) fault(task, DATA_LOST);
+    else fault(task, unsolicitedFault(task, pdu));
+    // Kept nowhere: there was no buffer, or the task has ended already.
+    if (length > 0 && slice === null) fault(task, DATA_LOST);
+    else if (digestValid && slice !== null) slice.filled += length;
+    task.unsolicitedDataSN = serialAdd(pdu.dataSN, 1);
+    if (pdu.final) {
+      // "the total unsolicited data MUST be either FirstBurstLength or all of the data" (section 4.2.5.2).
+      if (unsolicitedLength(task) < task.unsolicitedEnd) fault(task, DATA_AMOUNT);
+      task.unsolicitedEnd = -1;
     }
     this.#engine.dataArrived(task);
+  }
+
+  #solicitedComplete(task: Task, pdu: DataOutPdu, slice: Slice, isKept: boolean, digestValid: boolean): void {
+    const length = pdu.dataSegmentLength;
+    const connection = task.connection!;
+    if (!digestValid) fault(task, DATA_LOST);
+    else fault(task, solicitedFault(slice, pdu));
+    if (digestValid && isKept) {
+      slice.filled += length;
+      connection.solicitedBytes -= length;
+    }
+    slice.dataSN = serialAdd(pdu.dataSN, 1);
+    if (pdu.final) {
+      if (slice.filled < slice.requestedEnd) fault(task, DATA_AMOUNT);
+      connection.solicitedBytes -= slice.requestedEnd - slice.filled;
+      slice.tag = NO_TAG;
+      task.outstandingR2T--;
+    }
+    this.#engine.dataArrived(task);
+  }
+
+  /** Section 11.17.1, note 2: "invalid TTT/ITT, buffer offset, LUN qualifying a TTT". */
+  #reject(connection: Connection, pdu: DataOutPdu): void {
+    this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
   }
 
   /** The task of this connection that the PDU belongs to. */
@@ -89,10 +112,12 @@ export class DataOut {
     return task.connection === connection && task.state !== TASK_ABORTED ? task : null;
   }
 
-  /** The slice of the task whose R2T has this tag. A tag that was guessed while the R2T is still queued is none yet. */
-  #solicited(task: Task, tag: number): Slice | null {
+  /** The slice of the task whose R2T the PDU answers. A tag that was guessed while the R2T is still queued is none yet. */
+  #solicited(task: Task, pdu: DataOutPdu): Slice | null {
+    const tag = pdu.targetTransferTag;
     const slice = this.#shard.slices.slices[tag & 0xffff];
-    return slice !== undefined && slice.tag === tag && slice.task === task && !slice.queued ? slice : null;
+    if (slice === undefined || slice.tag !== tag || slice.task !== task || slice.queued) return null;
+    return pdu.lunHigh === task.lunHigh && pdu.lunLow === task.lunLow ? slice : null;
   }
 
   /** A task that waits for its turn, or for a buffer to begin with, has no slice yet when its unsolicited data comes. */
@@ -109,4 +134,28 @@ export class DataOut {
     connection.sinkOwned = false;
     connection.sinkOffset = at;
   }
+}
+
+/** The first fault counts. */
+function fault(task: Task, dataFault: number): void {
+  if (task.dataFault === DATA_INTACT) task.dataFault = dataFault;
+}
+
+/** Unsolicited data that has come so far, immediate data included. */
+function unsolicitedLength(task: Task): number {
+  return task.firstSlice === null ? 0 : task.firstSlice.filled;
+}
+
+/** Data PDUs come in order, without gaps: a jump says that one is missing (section 7.9). */
+function unsolicitedFault(task: Task, pdu: DataOutPdu): number {
+  if (pdu.dataSN !== task.unsolicitedDataSN) return DATA_LOST;
+  if (pdu.bufferOffset + pdu.dataSegmentLength > task.unsolicitedEnd) return DATA_AMOUNT;
+  return pdu.bufferOffset === unsolicitedLength(task) ? DATA_INTACT : DATA_LOST;
+}
+
+function solicitedFault(slice: Slice, pdu: DataOutPdu): number {
+  if (pdu.dataSN !== slice.dataSN) return DATA_LOST;
+  const at = pdu.bufferOffset - slice.transferOffset;
+  if (at + pdu.dataSegmentLength > slice.requestedEnd) return DATA_AMOUNT;
+  return at === slice.filled ? DATA_INTACT : DATA_LOST;
 }

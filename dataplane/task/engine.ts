@@ -16,6 +16,7 @@ import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
+  checkCondition,
   endWithSense,
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   INVALID_MESSAGE_ERROR,
@@ -32,6 +33,7 @@ import { Gates } from "./gates.js";
 import { Operations } from "./operations.js";
 import { ReadTransfer } from "./read-transfer.js";
 import {
+  DATA_INTACT,
   OPERATION_DISCARD,
   OPERATION_FLUSH,
   OPERATION_READ,
@@ -58,8 +60,16 @@ import {
 } from "./task.js";
 import { WriteTransfer } from "./write-transfer.js";
 
-/** iSCSI condition "Protocol Service CRC error" (RFC 7143 section 11.4.7.2). */
-const PROTOCOL_SERVICE_CRC_ERROR = { asc: 0x47, ascq: 0x05 };
+/** DATA_ -> the iSCSI condition of RFC 7143 section 11.4.7.2, whose sense key is ABORTED COMMAND. */
+const DATA_FAULT_SENSE: readonly ({ readonly asc: number; readonly ascq: number } | null)[] = [
+  null,
+  // Protocol Service CRC error
+  { asc: 0x47, ascq: 0x05 },
+  // Unexpected unsolicited data
+  { asc: 0x0c, ascq: 0x0c },
+  // Incorrect amount of data
+  { asc: 0x0c, ascq: 0x0d },
+];
 
 export class TaskEngine implements Services {
   readonly bytes: Uint8Array;
@@ -97,6 +107,7 @@ export class TaskEngine implements Services {
     task.state = TASK_ACTIVE;
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
     if (task.attribute === TASK_ATTRIBUTE_ACA) return endWithSense(task, this, INVALID_MESSAGE_ERROR);
+    if (task.dataFault !== DATA_INTACT) return this.failData(task);
     // No command of ours moves data both ways, and none that takes no data gets any.
     if (task.unwantedData) return endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
     dispatch(task, this);
@@ -437,15 +448,11 @@ export class TaskEngine implements Services {
     storeError(task, this, errno);
   }
 
-  /** Data was lost on the way (RFC 7143 section 7.8, option b). */
+  /** Something was wrong with the data of a write (RFC 7143 sections 7.8, option b, and 11.4.7.2). */
   failData(task: Task): void {
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
-    task.senseKey = SENSE_KEY_ABORTED_COMMAND;
-    task.asc = PROTOCOL_SERVICE_CRC_ERROR.asc;
-    task.ascq = PROTOCOL_SERVICE_CRC_ERROR.ascq;
-    task.senseInformation = -1;
-    task.senseKeySpecific = -1;
-    this.checkCondition(task);
+    const { asc, ascq } = DATA_FAULT_SENSE[task.dataFault]!;
+    checkCondition(task, this, SENSE_KEY_ABORTED_COMMAND, asc, ascq);
   }
 
   /** All parameters of a command are in its buffer. */
@@ -474,6 +481,8 @@ export class TaskEngine implements Services {
     if (task.state === TASK_DORMANT) task.mapping!.remove(task);
     // Its CmdSN counts as received: the commands behind it must not wait for it.
     if (task.state === TASK_HELD) task.session!.held.set(task.cmdSN, null);
+    // The initiator may have sent what it was asked for, or still send it.
+    if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
     this.#forgetSolicited(task);
     task.state = TASK_ABORTED;
     this.settle(task);

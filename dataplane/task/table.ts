@@ -6,6 +6,7 @@ import { TASKS_MAX } from "../limits.js";
 import type { Session } from "../session/session.js";
 import {
   CDB_BYTES_MAX,
+  DATA_INTACT,
   GATED_NOT,
   OPERATION_NONE,
   PARK_NOT,
@@ -70,13 +71,12 @@ export class TaskTable {
     task.done = 0;
     task.dataSN = 0;
     task.burst = 0;
-    task.unsolicited = false;
     task.overrun = false;
     task.unwantedData = false;
     task.unsolicitedEnd = -1;
     task.unsolicitedDataSN = 0;
     task.outstandingR2T = 0;
-    task.dataLost = false;
+    task.dataFault = DATA_INTACT;
     task.failure = 0;
     task.operation = OPERATION_NONE;
     task.mapping = null;

@@ -43,6 +43,15 @@ export const TRANSFER_PARAMETERS = 5;
 /** Memory to initiator. */
 export const TRANSFER_REPLY = 6;
 
+/** What is wrong with the data that came for a task. */
+export const DATA_INTACT = 0;
+/** A data digest failed, or a data PDU is missing. */
+export const DATA_LOST = 1;
+/** Unsolicited data, which was not agreed upon. */
+export const DATA_UNEXPECTED = 2;
+/** More or less than was agreed upon, or than an R2T asked for. */
+export const DATA_AMOUNT = 3;
+
 /** Why a task is parked. */
 export const PARK_NOT = 0;
 /** `begin` is called again when a buffer is free. */
@@ -143,10 +152,6 @@ export class Task extends Outgoing {
   firstSlice: Slice | null = null;
   lastSlice: Slice | null = null;
   sliceCount = 0;
-  /** The command came with F=0: unsolicited Data-Out PDUs follow. */
-  unsolicited = false;
-  /** Bytes of data that came with the command. */
-  immediateLength = 0;
   /** Data came, or is announced, that the command's direction has no use for. */
   unwantedData = false;
   /** Data came with the command, or unsolicited, for which there was no buffer. */
@@ -157,15 +162,15 @@ export class Task extends Outgoing {
   dataSN = 0;
   /** Bytes since the last F bit in Data-In (RFC 7143 section 13.13). */
   burst = 0;
-  /** Unsolicited Data-Out PDUs are still to come, up to this offset at most; -1: none. */
+  /** Unsolicited Data-Out PDUs are still to come, up to this offset; -1: none. */
   unsolicitedEnd = -1;
   unsolicitedDataSN = 0;
   /** R2Ts that are out and not answered in full. */
   outstandingR2T = 0;
   /** Store operations in flight that are this task's own, with those of its slices. */
   storeBusy = 0;
-  /** A data digest failed, or a data PDU is missing: the task ends with Protocol Service CRC error. */
-  dataLost = false;
+  /** A DATA_: the first thing that was wrong. The task ends with the sense for it when all data that is expected has come. */
+  dataFault = DATA_INTACT;
   /** A store operation of a slice failed: negative errno of the last that did, or 0. No further slice is begun. */
   failure = 0;
   /** The store operation of the task itself: what, and where; reads and writes are continued if short. */

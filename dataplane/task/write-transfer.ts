@@ -17,6 +17,7 @@ import { PENDING } from "../storage/store.js";
 import { SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { TaskEngine } from "./engine.js";
 import {
+  DATA_INTACT,
   GATED_NOT,
   OPERATION_NONE,
   PARK_NOT,
@@ -79,14 +80,14 @@ export class WriteTransfer {
       if (task.firstSlice === null) this.#expectUnsolicited(task);
       return;
     }
-    if (task.dataLost) {
+    if (task.dataFault !== DATA_INTACT) {
       if (task.outstandingR2T === 0) this.#engine.failData(task);
       return;
     }
     const maxOutstandingR2T = task.session!.parameters.maxOutstandingR2T;
     for (let slice = task.firstSlice; slice !== null; ) {
       const next: Slice | null = slice.nextOfTask;
-      if (slice.filled >= slice.length) {
+      if (slice.filled >= slice.length && slice.tag === NO_TAG) {
         if (!this.#pass(task, slice)) return;
       } else {
         if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T) this.#ask(task, slice);
@@ -156,7 +157,7 @@ export class WriteTransfer {
 
   /** A new slice for the next part of the transfer. Null: the task is parked. */
   #cover(task: Task): Slice | null {
-    const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
+    const length = Math.min(task.connection!.writeSliceBytes, task.transferLength - task.covered);
     const slice = this.#shard.slices.acquire(length, task);
     if (slice === null) this.#engine.park(task, PARK_TRANSFER);
     else this.#append(task, slice, length);
