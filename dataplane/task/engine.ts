@@ -139,6 +139,7 @@ export class TaskEngine implements Services {
     const count = Math.min(total, expected);
     task.transfer = TRANSFER_REPLY;
     task.transferTotal = total;
+    if (task.expectsDataOut && this.refuseDirection(task)) return;
     if (count === 0) return this.good(task);
     const slice = task.parameters!;
     task.parameters = null;
@@ -446,6 +447,14 @@ export class TaskEngine implements Services {
     task.lba = lba;
     if (task.transfer !== TRANSFER_READ) task.transferTotal = Math.min(task.transferTotal, moved);
     storeError(task, this, errno);
+  }
+
+  /** The initiator expects data the other way round: it must not take the command for one that has worked. True: it is ended. */
+  refuseDirection(task: Task): boolean {
+    if (task.expectedDataTransferLength === 0 || task.transferTotal === 0) return false;
+    task.transferTotal = 0;
+    endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
+    return true;
   }
 
   /** Something was wrong with the data of a write (RFC 7143 sections 7.8, option b, and 11.4.7.2). */

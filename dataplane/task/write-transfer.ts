@@ -46,6 +46,7 @@ export class WriteTransfer {
   }
 
   start(task: Task): void {
+    if (task.expectsDataIn && this.#engine.refuseDirection(task)) return;
     const expected = task.expectsDataOut ? task.expectedDataTransferLength : 0;
     let length = Math.min(task.transferTotal, expected);
     if (task.transfer !== TRANSFER_PARAMETERS && length < task.transferTotal) {

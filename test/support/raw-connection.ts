@@ -208,6 +208,15 @@ export class RawConnection {
     return this.#ended;
   }
 
+  /** Reads nothing from the socket until `resume`: the target can send until its own and our buffers are full. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Sends FIN: nothing more will come from us. */
   halfClose(): void {
     this.#socket.end();
