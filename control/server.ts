@@ -7,8 +7,8 @@ import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.
 import { judgeAccess } from "./access.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
-import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
-import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import { formatPortalAddress } from "./config/portal-address.js";
+import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
 import type { ListeningPortal } from "./discovery.js";
 import { FullFeatureTexts } from "./full-feature-text.js";
@@ -114,7 +114,7 @@ export class Server {
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
-    if (http !== null) this.#http = await this.#startHttp(http.listen);
+    if (http !== null) this.#http = await this.#startHttp(http);
     this.#phase = "ready";
   }
 
@@ -186,12 +186,12 @@ export class Server {
     });
   }
 
-  async #startHttp(listen: PortalAddress): Promise<HttpServer> {
+  async #startHttp(http: HttpConfiguration): Promise<HttpServer> {
     try {
-      return await HttpServer.start(listen, { server: this, metrics: this.#metrics, logger: this.#logger });
+      return await HttpServer.start(http, { server: this, metrics: this.#metrics, logger: this.#logger });
     } catch (error) {
       const reason = (error as Error).message;
-      throw new HttpError(`HTTP on ${formatPortalAddress(listen)} cannot listen: ${reason}`, { cause: error });
+      throw new HttpError(`HTTP on ${formatPortalAddress(http.listen)} cannot listen: ${reason}`, { cause: error });
     }
   }
 

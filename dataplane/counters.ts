@@ -4,7 +4,6 @@
  */
 export const COUNTER_NAMES = [
   "turns",
-  "enters",
   "completions",
   "scsi_commands",
   "read_bytes",

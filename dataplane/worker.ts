@@ -21,8 +21,8 @@ import type { ControlMessage, ShardMessage, ShardTask } from "./messages.js";
 import { Shard, type ShardHost } from "./shard.js";
 import type { SynchronousFiles } from "./storage/store.js";
 
-/** CPU time is looked at only every so many turns: it costs a system call. */
-const CPU_TIME_TURNS = 256;
+/** CPU time is looked at only so often: it costs a system call. */
+const CPU_TIME_INTERVAL_US = 500_000;
 
 class ThreadHost implements ShardHost {
   readonly files: SynchronousFiles = {
@@ -97,9 +97,12 @@ export default function run(task: ShardTask): void {
   for (const unit of task.units) shard.addUnit(unit);
   const messages = new Consumer(task.toShard);
   const loop = new Loop(shard, task.wakeFd);
+  // The shard goes on counting where its last thread stopped.
+  const cpuBeforeUs = shard.counters[COUNTER.cpu_microseconds]!;
+  let nextCpuTimeUs = 0;
   host.post({ type: "ready" });
 
-  for (let turn = 0; ; turn++) {
+  while (true) {
     if (loop.turn()) {
       while (messages.next()) {
         // A copy: the decoder takes no shared memory.
@@ -110,7 +113,10 @@ export default function run(task: ShardTask): void {
     }
     loop.finish();
     host.flush();
-    if (turn % CPU_TIME_TURNS === 0) shard.counters[COUNTER.cpu_microseconds] = threadCpuUs();
+    if (ring.nowUs >= nextCpuTimeUs) {
+      nextCpuTimeUs = ring.nowUs + CPU_TIME_INTERVAL_US;
+      shard.counters[COUNTER.cpu_microseconds] = cpuBeforeUs + threadCpuUs();
+    }
     if (shard.lifecycle.stopped && host.isFlushed) break;
   }
   ring.close();

@@ -2,7 +2,8 @@
 import { dirname, resolve } from "node:path";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, readSecretFile } from "./named-files.js";
-import { formatPortalAddress, type PortalAddress } from "./portal-address.js";
+import { nearest } from "./nearest.js";
+import { formatPortalAddress, isWildcard, type PortalAddress } from "./portal-address.js";
 import type { ConfigurationDocument } from "./schema.js";
 import { Secret } from "./secret.js";
 import { FLAWED, hasControlCharacter, SECRET_LENGTH_MAX_BYTES } from "./values.js";
@@ -12,6 +13,8 @@ const SECRET_LENGTH_MIN_BYTES = 12;
 /** What fits a LUN in the flat addressing of SAM. */
 const LUN_MAX = 16_383;
 const UNIT_NAME_LENGTH_MAX_BYTES = 255;
+/** More names than this are not listed in a message. */
+const CHOICES_MAX = 10;
 /** Permissions of everybody but the owner. */
 const MODE_OTHERS = 0o077;
 
@@ -69,6 +72,7 @@ class Checker implements Results {
   readonly #origin: Origin;
   /** Address to where it is listened on. */
   readonly #listeners = new Map<string, Path>();
+  readonly #addresses: [Path, PortalAddress][] = [];
   readonly #portals = new Map<number, readonly PortalAddress[]>();
   readonly #initiatorSecrets = new Map<string, { path: Path; user: string | undefined }>();
   readonly #targetSecrets: { path: Path; fingerprint: string }[] = [];
@@ -116,6 +120,15 @@ class Checker implements Results {
   #listen(address: PortalAddress, path: Path): void {
     const text = formatPortalAddress(address);
     this.#unique(this.#listeners, text, path, text);
+    for (const [other, listening] of this.#addresses) {
+      const [all, one] = isWildcard(listening) ? [listening, address] : [address, listening];
+      if (!isWildcard(all) || one.port !== all.port || one.host === all.host) continue;
+      if (one.host.includes(":") !== all.host.includes(":")) continue;
+      const also = formatPath(other);
+      this.#fault(path, `cannot listen beside ${also}: ${formatPortalAddress(all)} is every address of this machine`);
+      break;
+    }
+    this.#addresses.push([path, address]);
   }
 
   #checkUnits(units: readonly [string, Flawed<Unit>][]): void {
@@ -235,7 +248,7 @@ class Checker implements Results {
     for (const [index, tag] of items<number>(listed)) {
       this.#unique(seen, tag, [...path, index], `the portal group ${tag}`);
       if (known !== undefined && !known.has(tag)) {
-        this.#fault([...path, index], `is ${tag}: no portal group has that tag${choicesOf(known)}`);
+        this.#fault([...path, index], `is ${tag}: no portal group has that tag${choicesOf(known, tag)}`);
       }
     }
   }
@@ -263,7 +276,10 @@ class Checker implements Results {
       }
       const unit = sound(sound(mapping)?.unit);
       if (unit !== undefined && units !== undefined && !units.has(unit)) {
-        this.#fault([...path, lun], `refers to ${JSON.stringify(unit)}: no unit has that name${choicesOf(units)}`);
+        this.#fault(
+          [...path, lun],
+          `refers to ${JSON.stringify(unit)}: no unit has that name${choicesOf(units, unit)}`,
+        );
       }
     }
     if (mapped.length > 0 && !mapped.some(([lun]) => lun === "0")) {
@@ -410,8 +426,11 @@ function tagsOf(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefine
   return tags;
 }
 
-/** A hint for a message, short of long lists. */
-function choicesOf(known: ReadonlySet<string | number>): string {
+/** A hint for a message about something that is not there, short of long lists. */
+function choicesOf(known: ReadonlySet<string | number>, wanted: string | number): string {
   if (known.size === 0) return ", there are none";
-  return known.size > 10 ? "" : `; there are ${[...known].join(", ")}`;
+  const names = [...known].map(String);
+  const meant = nearest(String(wanted), names);
+  if (known.size > CHOICES_MAX) return meant === undefined ? "" : `; did you mean ${meant}?`;
+  return `; there are ${names.join(", ")}`;
 }

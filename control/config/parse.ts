@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import type * as z from "zod";
 import { checkDocument, type Origin, type Results, resolveFrom } from "./checks.js";
 import type { Finding, Path } from "./findings.js";
+import { nearest } from "./nearest.js";
 import {
   type AuthConfiguration,
   type ChapCredential,
@@ -15,6 +16,7 @@ import {
   type UnitConfiguration,
 } from "./schema.js";
 import type { Secret } from "./secret.js";
+import { KEY_SEPARATOR } from "./values.js";
 
 type TargetDocument = ConfigurationDocument["targets"][number];
 type AuthDocument = NonNullable<TargetDocument["auth"]>;
@@ -45,12 +47,17 @@ function translateIssue(issue: z.core.$ZodIssue): Finding[] {
     case "unrecognized_keys":
       return issue.keys.map((key) => ({
         path: [...path, key],
-        message: `is unknown: the keys here are ${issue.message}`,
+        message: `is unknown: ${remedy(key, issue.message)}`,
         of: "key",
       }));
     default:
       return [{ path, message: issue.message, of: "value" }];
   }
+}
+
+function remedy(key: string, known: string): string {
+  const meant = nearest(key, known.split(KEY_SEPARATOR));
+  return meant === undefined ? `the keys here are ${known}` : `did you mean ${meant}?`;
 }
 
 /** Fills in what the document leaves out. Everything in it is sound by now. */

@@ -50,6 +50,11 @@ export function formatPortalAddress({ host, port }: PortalAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Whether it stands for all addresses of its family. */
+export function isWildcard({ host }: PortalAddress): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
 function canonicalHost(text: string): string | null {
   if (isIPv4(text)) return text;
   const name = text.toLowerCase();

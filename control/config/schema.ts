@@ -143,6 +143,8 @@ export type CacheMode = "direct" | "writeback" | "writethrough";
 
 export interface HttpConfiguration {
   readonly listen: PortalAddress;
+  /** In small letters. */
+  readonly hosts: readonly string[];
 }
 
 export interface LogConfiguration {
@@ -214,6 +216,7 @@ const luns = value.dictionary(
       readOnly: key(value.boolean.default(false), "boolean", "Refuse writes through this LUN."),
     }),
   ),
+  "write LUN and unit, as { 0: vm0 }",
 );
 
 /** RFC 7143 chapter 13: the ranges are those of the sections named. */
@@ -375,7 +378,7 @@ export const documentSchema = value.mapping({
   ),
   targets: key(value.list(target), "list", "Targets."),
   units: key(
-    value.dictionary(unit).default({}),
+    value.dictionary(unit, "write name and unit, as { vm0: { file: vm0.img, size: 10GiB } }").default({}),
     "",
     "Name of a unit to what it is made of. No two units may use one file.",
     "no unit",
@@ -395,6 +398,11 @@ export const documentSchema = value.mapping({
           value.portal(HTTP_PORT),
           PORTAL_TYPE,
           "Where the API and the metrics are served; port 9260 unless given.",
+        ),
+        hosts: key(
+          value.list(value.hostName).default([]),
+          "list of host names",
+          "Names in URLs by which it may be asked, beside addresses, `localhost`, the machine's own name and that in `listen`.",
         ),
       })
       .exactOptional(),

@@ -1,7 +1,7 @@
 /** Kinds of values that a configuration is made of, each with the message for what is not one. */
 import * as z from "zod";
 import { parseIscsiName } from "./iscsi-name.js";
-import { type PortalAddress, parsePortalAddress } from "./portal-address.js";
+import { isWildcard, type PortalAddress, parsePortalAddress } from "./portal-address.js";
 
 /**
  * What stands in the parsed document in the place of a value that was found wrong. Checks that come later see it and
@@ -35,19 +35,22 @@ function scalar<T>(read: (value: unknown) => T | Flaw): z.ZodType<T> {
   });
 }
 
+/** Between the keys that a message lists. */
+export const KEY_SEPARATOR = ", ";
+
 /** A mapping of known keys; any other key is a fault. */
 export function mapping<Shape extends z.ZodRawShape>(shape: Shape) {
   // The message is read by translateIssue() alone: the keys that may stand here.
-  const known = Object.keys(shape).join(", ");
+  const known = Object.keys(shape).join(KEY_SEPARATOR);
   return z.preprocess(
-    expectMapping,
+    expectMapping(`the keys here are ${known}`),
     z.strictObject(shape, { error: (issue) => (issue.code === "unrecognized_keys" ? known : undefined) }),
   );
 }
 
-/** A mapping whose keys are the user's own. */
-export function dictionary<Value extends z.ZodType>(value: Value) {
-  return z.preprocess(expectMapping, z.record(z.string(), value));
+/** A mapping whose keys are the user's own; `remedy` says how one is written. */
+export function dictionary<Value extends z.ZodType>(value: Value, remedy: string) {
+  return z.preprocess(expectMapping(remedy), z.record(z.string(), value));
 }
 
 export function list<Item extends z.ZodType>(item: Item) {
@@ -68,9 +71,11 @@ export function shorthand<Schema extends z.ZodType>(key: string, value: z.ZodTyp
   }, whole);
 }
 
-function expectMapping(value: unknown, context: z.RefinementCtx): unknown {
-  if (isMapping(value)) return value;
-  return refuse(value, context, new Flaw(`is ${describe(value)}, not a mapping of keys to values`));
+function expectMapping(remedy: string) {
+  return (value: unknown, context: z.RefinementCtx): unknown => {
+    if (isMapping(value)) return value;
+    return refuse(value, context, new Flaw(`is ${describe(value)}, not a mapping: ${remedy}`));
+  };
 }
 
 function expectList(value: unknown, context: z.RefinementCtx): unknown {
@@ -158,6 +163,16 @@ export const iscsiName = scalar((value) => {
   return parse.ok ? parse.name : new Flaw(parse.reason);
 });
 
+/** A name by which a host is known, and no address. */
+export const hostName = scalar((value) => {
+  const read = readText(value, TEXT_LENGTH_MAX_BYTES);
+  if (read instanceof Flaw) return read;
+  const parse = parsePortalAddress(read, 1);
+  if (!parse.ok) return new Flaw(parse.reason);
+  const { host } = parse.address;
+  return host === read.toLowerCase() ? host : new Flaw(`is ${quote(read)}: write the name alone, as ${host}`);
+});
+
 export function portal(defaultPort: number): z.ZodType<PortalAddress> {
   return scalar((value) => {
     const read = readText(value, TEXT_LENGTH_MAX_BYTES);
@@ -176,8 +191,7 @@ export function remotePortal(defaultPort: number): z.ZodType<PortalAddress> {
     if (!parse.ok) return new Flaw(parse.reason);
     const { host } = parse.address;
     if (host.includes("%")) return new Flaw("has a zone, which means nothing to an initiator: leave out the % part");
-    if (host === "0.0.0.0" || host === "::")
-      return new Flaw("is the wildcard address: initiators cannot connect to it");
+    if (isWildcard(parse.address)) return new Flaw("is the wildcard address: initiators cannot connect to it");
     return parse.address;
   });
 }

@@ -1,6 +1,8 @@
 /** HTTP beside the data: metrics, health, and what there is, read-only. */
+import { hostname } from "node:os";
 import { type FastifyInstance, fastify } from "fastify";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
+import type { HttpConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
 import type { Server } from "../server.js";
 import type { Metrics } from "./metrics.js";
@@ -26,8 +28,9 @@ export class HttpServer {
   }
 
   /** @throws what listen(2) says. */
-  static async start(listen: PortalAddress, options: HttpOptions): Promise<HttpServer> {
-    const app = createApp(listen, options);
+  static async start(http: HttpConfiguration, options: HttpOptions): Promise<HttpServer> {
+    const { listen } = http;
+    const app = createApp(http, options);
     await app.listen({ host: listen.host, port: listen.port });
     const bound = app.server.address();
     const port = typeof bound === "object" && bound !== null ? bound.port : listen.port;
@@ -40,17 +43,18 @@ export class HttpServer {
   }
 }
 
-function createApp(listen: PortalAddress, { server, metrics }: HttpOptions): FastifyInstance {
+function createApp(http: HttpConfiguration, { server, metrics }: HttpOptions): FastifyInstance {
   const app = fastify({
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: BODY_LENGTH_MAX,
     // An open keep-alive connection must not hold up the end of the program.
     forceCloseConnections: true,
   });
+  const names = new Set(["localhost", hostname().toLowerCase(), http.listen.host, ...http.hosts]);
   app.addHook("onRequest", async (request, reply) => {
-    if (!isOurs(request.headers.host, listen)) {
-      await reply.code(421).send({ error: "Misdirected Request", message: "unknown Host" });
-    }
+    if (isOurs(request.headers.host, names)) return;
+    const message = "no name of this server: ask it by address, or list the name under http.hosts in its configuration";
+    await reply.code(421).send({ statusCode: 421, error: "Misdirected Request", message });
   });
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   // The process answers, so it lives.
@@ -64,11 +68,11 @@ function createApp(listen: PortalAddress, { server, metrics }: HttpOptions): Fas
 }
 
 /**
- * Whether a request's Host header names us: an IP address, localhost, or the host that is configured. A web page that has
- * its own name resolve to our address (DNS rebinding) does not get through.
+ * Whether a request's Host header names us: an IP address, or one of our names, in small letters. A web page that has its
+ * own name resolve to our address (DNS rebinding) does not get through.
  */
-export function isOurs(header: string | undefined, listen: PortalAddress): boolean {
+export function isOurs(header: string | undefined, names: ReadonlySet<string>): boolean {
   const host = /^(\[[0-9a-f:.]+\]|[^:]*)(?::[0-9]+)?$/i.exec(header ?? "")?.[1]?.toLowerCase();
   if (host === undefined || host === "") return false;
-  return host === "localhost" || host.startsWith("[") || /^[0-9]+(\.[0-9]+){3}$/.test(host) || host === listen.host;
+  return names.has(host) || host.startsWith("[") || /^[0-9]+(\.[0-9]+){3}$/.test(host);
 }

@@ -1,6 +1,6 @@
 /** What Prometheus scrapes. Everything is read at the scrape: nothing here runs for an I/O. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import { COUNTER_NAMES } from "../../dataplane/counters.js";
+import { COUNTER_NAMES, type CounterName } from "../../dataplane/counters.js";
 import { describeLoginStatus } from "../../dataplane/wire/login-response.js";
 import type { Server } from "../server.js";
 import { VERSION } from "../version.js";
@@ -51,19 +51,23 @@ export class Metrics {
     for (const [index, name] of COUNTER_NAMES.entries()) this.#addShardCounter(server, name, index);
   }
 
-  #addShardCounter(server: Server, name: string, index: number): void {
-    const isGauge = SHARD_GAUGES.has(name);
+  #addShardCounter(server: Server, counter: CounterName, index: number): void {
+    const isGauge = SHARD_GAUGES.has(counter);
     const Kind = isGauge ? Gauge : Counter;
+    // Prometheus counts time in seconds.
+    const isTime = counter === "cpu_microseconds";
+    const name = isTime ? "cpu_seconds" : counter;
+    const scale = isTime ? 1e-6 : 1;
     new Kind({
       name: isGauge ? `ringlun_shard_${name}` : `ringlun_shard_${name}_total`,
-      help: `The shard's count of ${name.replaceAll("_", " ")}.`,
+      help: SHARD_HELP[counter],
       labelNames: ["shard"],
       registers: [this.#registry],
       collect() {
         this.reset();
         for (let shard = 0; shard < server.shards.count; shard++) {
           const counters = server.shards.counters(shard);
-          if (counters !== undefined) this.inc({ shard }, new Float64Array(counters)[index] ?? 0);
+          if (counters !== undefined) this.inc({ shard }, (new Float64Array(counters)[index] ?? 0) * scale);
         }
       },
     });
@@ -87,8 +91,28 @@ export class Metrics {
   }
 }
 
+const SHARD_HELP: Readonly<Record<CounterName, string>> = {
+  turns: "Turns of the shard's loop, one io_uring_enter each.",
+  completions: "Completions that the ring brought.",
+  scsi_commands: "SCSI commands that the shard began.",
+  read_bytes: "Data sent to initiators by reads, in bytes.",
+  written_bytes: "Data of writes that storage has completed, in bytes.",
+  received_pdus: "PDUs received.",
+  sent_pdus: "PDUs sent.",
+  received_bytes: "Bytes received from sockets, headers included.",
+  sent_bytes: "Bytes sent to sockets, headers included.",
+  check_conditions: "Commands that ended with CHECK CONDITION.",
+  rejects: "PDUs answered with Reject.",
+  digest_errors: "PDUs whose digest did not match.",
+  task_set_full: "Commands that ended with TASK SET FULL.",
+  parked_tasks: "Times that a task had to wait, for a buffer or for its turn.",
+  sessions: "Sessions that the shard serves.",
+  connections: "Connections that the shard serves.",
+  cpu_microseconds: "CPU time of the shard's thread, in seconds.",
+};
+
 /** Counts that also go down. */
-const SHARD_GAUGES: ReadonlySet<string> = new Set(["sessions", "connections", "parked_tasks"]);
+const SHARD_GAUGES: ReadonlySet<CounterName> = new Set(["sessions", "connections"]);
 
 function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
   new Gauge({

@@ -50,6 +50,12 @@ const answer = (description: string, schema: object) => ({
   content: { "application/json": { schema } },
 });
 
+/** What every path says to a Host that is not this server's. */
+const misdirected = answer(
+  "The Host header names another server",
+  object({ statusCode: integer, error: string, message: string }),
+);
+
 export const openApi = {
   openapi: "3.1.0",
   info: { title: "Ringlun", version: VERSION, description: "State of an iSCSI target. Read-only." },
@@ -58,14 +64,21 @@ export const openApi = {
       get: {
         operationId: "getStatus",
         summary: "What there is now",
-        responses: { 200: answer("The state", statusSchema) },
+        responses: { 200: answer("The state", statusSchema), 421: misdirected },
+      },
+    },
+    "/api/v1/openapi.json": {
+      get: {
+        operationId: "getDescription",
+        summary: "This description",
+        responses: { 200: answer("OpenAPI 3.1", { type: "object" }), 421: misdirected },
       },
     },
     "/healthz": {
       get: {
         operationId: "getHealth",
         summary: "Whether the process lives",
-        responses: { 200: answer("It does", object({ status: string })) },
+        responses: { 200: answer("It does", object({ status: string })), 421: misdirected },
       },
     },
     "/readyz": {
@@ -75,6 +88,7 @@ export const openApi = {
         responses: {
           200: answer("They do", object({ status: string })),
           503: answer("They do not, or not yet", object({ status: string })),
+          421: misdirected,
         },
       },
     },
@@ -82,7 +96,10 @@ export const openApi = {
       get: {
         operationId: "getMetrics",
         summary: "Metrics for Prometheus",
-        responses: { 200: { description: "Text format", content: { "text/plain": { schema: string } } } },
+        responses: {
+          200: { description: "Text format", content: { "text/plain": { schema: string } } },
+          421: misdirected,
+        },
       },
     },
   },

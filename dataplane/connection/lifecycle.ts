@@ -26,6 +26,8 @@ export class Lifecycle {
 
   constructor(shard: Shard) {
     this.#shard = shard;
+    // A thread that died before this one has left its own numbers.
+    this.#count();
   }
 
   connection(connectionId: number): Connection | undefined {

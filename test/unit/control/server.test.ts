@@ -114,7 +114,10 @@ describe("start", () => {
     context.after(() => occupied.close());
     await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
     const { port } = occupied.address() as { port: number };
-    await assert.rejects(start(context, { http: { listen: { host: "127.0.0.1", port } } }), /HTTP on .*EADDRINUSE/);
+    await assert.rejects(
+      start(context, { http: { listen: { host: "127.0.0.1", port }, hosts: [] } }),
+      /HTTP on .*EADDRINUSE/,
+    );
   });
 
   test("a unit that cannot be opened is named", async (context) => {

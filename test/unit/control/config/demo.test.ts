@@ -46,7 +46,7 @@ test("the demo is what the outside may depend on", (t) => {
       },
     ],
     discoveryAuth: null,
-    http: { listen: { host: "127.0.0.1", port: 9260 } },
+    http: { listen: { host: "127.0.0.1", port: 9260 }, hosts: [] },
     stateDir: join(folder, "demo", "state"),
     log: { level: "info" },
   });

@@ -16,12 +16,12 @@ const faults: readonly (readonly [
   files?: Readonly<Record<string, string>>,
 ])[] = [
   // The document as a whole, and its sections.
-  ["an empty document", "<!>", "", /^is empty, not a mapping/],
+  ["an empty document", "<!>", "", /^is empty, not a mapping: the keys here are portalGroups, /],
   ["a document that is a list", "<!>- 1", "", /^is a list, not a mapping/],
   ["no portal groups", "<!>targets: []", "portalGroups", /^is missing$/],
   ["no targets", '<!>portalGroups: [{ tag: 1, portals: ["127.0.0.1"] }]', "targets", /^is missing$/],
-  ["an unknown section", yaml({ more: "<!>unit: {}" }), "unit", /^is unknown: the keys here are portalGroups, /],
-  ["an empty section", yaml({ more: "<!>http:" }), "http", /^is empty, not a mapping/],
+  ["an unknown section", yaml({ more: "<!>unit: {}" }), "unit", /^is unknown: did you mean units\?$/],
+  ["an empty section", yaml({ more: "<!>http:" }), "http", /^is empty, not a mapping: the keys here are listen, hosts$/],
   ["a list that is none", yaml({ groups: "<!>{ tag: 1 }" }), "portalGroups", /^is a mapping, not a list/],
 
   // Portal groups and addresses.
@@ -31,6 +31,10 @@ const faults: readonly (readonly [
   ["a group without portals", yaml({ groups: "[{ tag: 1, portals: <!>[] }]" }), "portalGroups[0].portals", /^is empty: list at least one portal/],
   ["a portal twice", yaml({ groups: '[{ tag: 1, portals: ["[::1]:3260", <!>"[0:0::1]"] }]' }), "portalGroups[0].portals[1]", /^repeats \[::1\]:3260, which portalGroups\[0\]\.portals\[0\] has already/],
   ["a portal in two groups", yaml({ groups: "[{ tag: 1, portals: [Host] }, { tag: 2, portals: [<!>host] }]" }), "portalGroups[1].portals[0]", /^repeats host:3260/],
+  ["a portal beside the wildcard of its family", yaml({ groups: '[{ tag: 1, portals: ["0.0.0.0:3260", "[::1]:3260", <!>"127.0.0.1:3260"] }]' }), "portalGroups[0].portals[2]", /^cannot listen beside portalGroups\[0\]\.portals\[0\]: 0\.0\.0\.0:3260 is every address/],
+  ["the wildcard beside a portal of its family", yaml({ groups: '[{ tag: 1, portals: ["[::1]", <!>"[::]", "0.0.0.0", "127.0.0.1:3261"] }]' }), "portalGroups[0].portals[1]", /^cannot listen beside portalGroups\[0\]\.portals\[0\]: \[::\]:3260 is every address/],
+  ["HTTP on a port alone", yaml({ more: "http: <!>9260" }), "http", /^is a number, not a mapping: the keys here are listen, hosts$/],
+  ["a name of this server with a port", yaml({ more: 'http: { listen: "127.0.0.1", hosts: [<!>"san:9260"] }' }), "http.hosts[0]", /^is "san:9260": write the name alone, as san$/],
   ["HTTP on a portal", yaml({ more: 'http: { listen: <!>"127.0.0.1:3260" }' }), "http.listen", /^repeats 127\.0\.0\.1:3260/],
   ["a portal that is a port", yaml({ groups: "[{ tag: 1, portals: [<!>3260] }]" }), "portalGroups[0].portals[0]", /^is an unquoted number, not text: put it in quotes$/],
   ["IPv6 without brackets", yaml({ groups: '[{ tag: 1, portals: [<!>"::1:3260"] }]' }), "portalGroups[0].portals[0]", /without brackets: write it as \[::1\]:3260$/],
@@ -42,7 +46,8 @@ const faults: readonly (readonly [
   ["a name of no known type", yaml({ name: "<!>iq.2026-11.io.ringlun" }), "targets[0].name", /begins with iqn\., eui\. or naa\.$/],
   ["a name too long", yaml({ name: `<!>iqn.2026-11.io.ringlun:${"x".repeat(201)}` }), "targets[0].name", /^is 224 bytes long: an iSCSI name has at most 223$/],
   ["a target twice", yaml({ more: "" }).replace("units:", "  - { name: <!>IQN.2026-11.io.ringlun:VM, portalGroups: [1] }\nunits:"), "targets[1].name", /^repeats the name iqn\.2026-11\.io\.ringlun:vm, which targets\[0\]\.name has already/],
-  ["an unknown key of a target", yaml({ target: "<!>lun: { 0: vm0 }" }), "targets[0].lun", /^is unknown: the keys here are name, alias, portalGroups, session, auth, luns, initiators, redirect$/],
+  ["an unknown key of a target", yaml({ target: "<!>lun: { 0: vm0 }" }), "targets[0].lun", /^is unknown: did you mean luns\?$/],
+  ["an unknown key that is like no other", yaml({ target: "<!>password: x" }), "targets[0].password", /^is unknown: the keys here are name, alias, portalGroups, session, auth, luns, initiators, redirect$/],
   ["an empty alias", yaml({ target: 'alias: <!>""' }), "targets[0].alias", /^is empty text/],
   ["an alias with a line break", yaml({ target: 'alias: <!>"a\\nb"' }), "targets[0].alias", /control character/],
   ["an alias too long", yaml({ target: `alias: <!>${"\u00e4".repeat(128)}` }), "targets[0].alias", /^is 256 bytes long: at most 255/],
@@ -75,6 +80,7 @@ const faults: readonly (readonly [
   ["an unknown kind of task reporting", session("taskReporting: [<!>RFC5048]"), "targets[0].session.taskReporting[0]", /write RFC3720, ResponseFence or FastAbort$/],
 
   // LUNs.
+  ["LUNs in a list", yaml({ target: "luns: <!>[vm0]" }), "targets[0].luns", /^is a list, not a mapping: write LUN and unit, as \{ 0: vm0 \}$/],
   ["a LUN too large", yaml({ target: "luns: { 0: vm0, <!>16384: vm0 }" }), "targets[0].luns.16384", /^is no LUN: write a decimal number, 0 to 16383$/],
   ["a hexadecimal LUN", yaml({ target: "luns: { 0: vm0, <!>0x1: vm0 }" }), "targets[0].luns.0x1", /^is no LUN/],
   ["a LUN with a zero in front", yaml({ target: "luns: { 0: vm0, <!>01: vm0 }" }), "targets[0].luns.01", /^is no LUN/],

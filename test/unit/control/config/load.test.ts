@@ -53,7 +53,7 @@ units:
   fast: { null: true, size: 8191TiB, blockLength: 4096 }
   "5": { null: true, size: 512 KiB }
 discovery: { auth: { chap: [{ user: dora, secret: "dddddddddddd" }] } }
-http: { listen: "[::]" }
+http: { listen: "[::]", hosts: [SAN.example, san] }
 workers: 3
 stateDir: state
 log: { level: debug }
@@ -121,7 +121,7 @@ test("every key arrives, normalised", (t) => {
         { ...unitDefaults, name: "fast", kind: "null", sizeBytes: 8191 * 2 ** 40, blockLengthBytes: 4096 },
       ],
       discoveryAuth: undefined,
-      http: { listen: { host: "::", port: 9260 } },
+      http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"] },
       workers: 3,
       stateDir: join(folder, "state"),
       log: { level: "debug" },
@@ -240,7 +240,7 @@ workers: none
     `\
 ringlun.yaml:3:33: portalGroups[0].portals[1]: repeats 127.0.0.1:3260, which portalGroups[0].portals[0] has already: remove or change one
 ringlun.yaml:6:23: targets[0].portalGroups[1]: is 7: no portal group has that tag; there are 1
-ringlun.yaml:7:16: targets[0].session.maxConnection: is unknown: the keys here are headerDigest, dataDigest, maxConnections, initialR2T, immediateData, maxRecvDataSegmentLength, maxBurstLength, firstBurstLength, defaultTime2Wait, defaultTime2Retain, maxOutstandingR2T, dataPDUInOrder, dataSequenceInOrder, errorRecoveryLevel, taskReporting, iSCSIProtocolLevel
+ringlun.yaml:7:16: targets[0].session.maxConnection: is unknown: did you mean maxConnections?
 ringlun.yaml:7:54: targets[0].session.errorRecoveryLevel: is 4: write a whole number, 0 to 2
 ringlun.yaml:9:22: targets[0].auth.chap[0].user: is an unquoted number, not text: put it in quotes
 ringlun.yaml:9:36: targets[0].auth.chap[0].secret: is 5 bytes long: a CHAP secret has at least 12

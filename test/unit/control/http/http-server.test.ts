@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import { Secret } from "../../../../control/config/secret.js";
 import { isOurs } from "../../../../control/http/http-server.js";
 import { Server } from "../../../../control/server.js";
@@ -21,7 +22,7 @@ before(async () => {
   path = mkdtempSync(join(tmpdir(), "ringlun-http-"));
   const auth = { chap: [{ user: "alice", secret: new Secret(Buffer.from(SECRET)) }], mutual: null };
   const targets = [target(), target({ name: "iqn.2026-11.io.ringlun:locked", auth })];
-  const http = { listen: { host: "127.0.0.1", port: 0 } };
+  const http = { listen: { host: "127.0.0.1", port: 0 }, hosts: ["san.example"] };
   server = await Server.start(configuration(path, { targets, http }), { logger: silent, worker: WORKER });
   initiator = await Initiator.connect(server.portals[0]!.address);
   await initiator.login({ keys: { InitiatorName: INITIATOR, TargetName: TARGET } });
@@ -58,10 +59,28 @@ test("metrics are in Prometheus's format, and count what has happened", async ()
   assert.match(body, /^process_resident_memory_bytes /m);
 });
 
+test("metrics keep to the format and to the naming of Prometheus", async () => {
+  const { body } = await request("/metrics");
+  assert.deepEqual(expositionFaults(body), []);
+  assert.deepEqual(expositionFaults('# TYPE a_total counter\na_total{x="1",} 1\na_total{x="1",} 2\n'), [
+    "a_total has samples before HELP and TYPE",
+    'a_total{x="1",} is no sample: 1',
+    'a_total{x="1",} is no sample: 2',
+  ]);
+  assert.deepEqual(expositionFaults("# HELP ringlun_a A.\n# TYPE ringlun_a counter\nringlun_a 1\nringlun_a 2"), [
+    "does not end with a line break",
+    "ringlun_a counts, and its name does not end in _total",
+    "ringlun_a is there twice",
+  ]);
+});
+
 test("a shard's counters are read at the scrape", async () => {
   new Float64Array(server.shards.counters(0)!).fill(12);
   const scrapes = [await request("/metrics"), await request("/metrics")];
-  for (const { body } of scrapes) assert.match(body, /^ringlun_shard_read_bytes_total\{shard="0"\} 12$/m);
+  for (const { body } of scrapes) {
+    assert.match(body, /^ringlun_shard_read_bytes_total\{shard="0"\} 12$/m);
+    assert.match(body, /^ringlun_shard_cpu_seconds_total\{shard="0"\} 0\.000012$/m);
+  }
 });
 
 test("health and readiness", async () => {
@@ -80,6 +99,16 @@ describe("the API", () => {
       const [expected, { schema }] = content;
       assert.ok(type.startsWith(expected), `${url} is ${type}`);
       if (expected === "application/json") assert.deepEqual(faults(JSON.parse(body), schema, url), []);
+    }
+  });
+
+  test("is described by a valid OpenAPI document, which names every path", async () => {
+    const description = JSON.parse((await request("/api/v1/openapi.json")).body);
+    const { valid, errors } = await new Validator().validate(description);
+    assert.ok(valid, JSON.stringify(errors));
+    assert.equal((await new Validator().validate({ ...description, info: {} })).valid, false);
+    for (const path of ["/metrics", "/healthz", "/readyz", "/api/v1/status", "/api/v1/openapi.json"]) {
+      assert.ok(path in description.paths, path);
     }
   });
 
@@ -106,10 +135,16 @@ describe("Host", () => {
     assert.equal((await request("/healthz", "localhost:9260")).status, 200);
   });
 
-  test("may be an address, this machine, or what is configured", () => {
-    const listen = { host: "san.example", port: 9260 };
+  test("may be the machine's own name, or one that is configured", async () => {
+    for (const host of [hostname(), `${hostname()}:9260`, "san.example"]) {
+      assert.equal((await request("/healthz", host)).status, 200, host);
+    }
+  });
+
+  test("may be an address, or a name of ours", () => {
+    const names = new Set(["localhost", "san.example"]);
     for (const header of ["127.0.0.1:9260", "192.0.2.1", "[::1]:9260", "localhost", "SAN.example:9260"]) {
-      assert.ok(isOurs(header, listen), header);
+      assert.ok(isOurs(header, names), header);
     }
     for (const header of [
       undefined,
@@ -120,15 +155,60 @@ describe("Host", () => {
       "a b",
       ":80",
     ]) {
-      assert.ok(!isOurs(header, listen), header);
+      assert.ok(!isOurs(header, names), header);
     }
   });
 });
+
+const SAMPLE = /^([a-zA-Z_:][\w:]*)(\{\w+="(?:[^"\\\n]|\\[\\n"])*"(?:,\w+="(?:[^"\\\n]|\\[\\n"])*")*\})? (\S+)$/;
+/** In Prometheus's base units there are none of these. */
+const OTHER_UNITS = /(?:micro|milli|nano)seconds|minutes|bits|kilo|_ms\b|_us\b|percent/;
+
+/** What is wrong with metrics in the text format 0.0.4. */
+function expositionFaults(text: string): string[] {
+  const found = new Set<string>();
+  const families = new Map<string, { help?: string; type?: string }>();
+  const series = new Set<string>();
+  let current = "";
+  if (!text.endsWith("\n")) found.add("does not end with a line break");
+  for (const line of text.split("\n").filter((line) => line !== "")) {
+    const comment = /^# (HELP|TYPE) (\S+) (.+)$/.exec(line);
+    if (comment !== null) {
+      const [, kind, name, value] = comment as unknown as [string, "HELP" | "TYPE", string, string];
+      const family = families.get(name) ?? {};
+      const key = kind === "HELP" ? "help" : "type";
+      if (family[key] !== undefined) found.add(`${name} has two lines ${kind}`);
+      if (name !== current && families.has(name)) found.add(`${name} is not together`);
+      families.set(name, { ...family, [key]: value });
+      current = name;
+      continue;
+    }
+    const [, name, labels, value] = SAMPLE.exec(line) ?? [];
+    const base = (name ?? line.split("{")[0]!).replace(/_(?:bucket|sum|count)$/, "");
+    const family = families.get(base) ?? families.get(name ?? base);
+    if (family?.help === undefined || family.type === undefined) found.add(`${base} has samples before HELP and TYPE`);
+    if (name === undefined || Number.isNaN(Number(value === "Nan" ? 0 : value))) {
+      found.add(line.replace(/ (\S+)$/, " is no sample: $1"));
+      continue;
+    }
+    if (base !== current && name !== current) found.add(`${name} is not together`);
+    if (series.has(`${name}${labels}`)) found.add(`${name} is there twice`);
+    series.add(`${name}${labels}`);
+    if (!name.startsWith("ringlun_")) continue;
+    if ((family?.type === "counter") !== name.endsWith("_total")) {
+      found.add(`${name} counts, and its name does not end in _total`);
+    }
+    if (OTHER_UNITS.test(name)) found.add(`${name} is not in a base unit`);
+  }
+  return [...found];
+}
 
 type Paths = Record<string, { get: { responses: Record<string, { content: Record<string, { schema: Schema }> }> } }>;
 
 interface Schema {
   readonly type: string | readonly string[];
+  /** False where the description says all; absent where it leaves the rest open. */
+  readonly additionalProperties?: false;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
@@ -150,10 +230,9 @@ function faults(value: unknown, schema: Schema, at: string): string[] {
     ...(schema.required ?? [])
       .filter((name) => !fields.some(([key]) => key === name))
       .map((name) => `${at}.${name} is missing`),
-    ...fields.flatMap(([key, field]) =>
-      properties[key] === undefined
-        ? [`${at}.${key} is not described`]
-        : faults(field, properties[key], `${at}.${key}`),
-    ),
+    ...fields.flatMap(([key, field]) => {
+      if (properties[key] !== undefined) return faults(field, properties[key], `${at}.${key}`);
+      return schema.additionalProperties === false ? [`${at}.${key} is not described`] : [];
+    }),
   ];
 }
