@@ -21,6 +21,8 @@ export interface Command {
   begin(task: Task, services: Services): void;
   /** `result`: 0 or a count, or a negative errno. Called for each service that completes later, until the command is ended. */
   resume?(task: Task, services: Services, result: number): void;
+  /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */
+  isLetThrough?(task: Task, services: Services): boolean;
 }
 
 /** Runs although a unit attention is pending, and leaves it pending (SPC-5: INQUIRY, REPORT LUNS; REQUEST SENSE reports it itself). */
@@ -31,13 +33,13 @@ export const COMMAND_WITHOUT_UNIT = 1 << 1;
 export const COMMAND_WRITES_MEDIUM = 1 << 2;
 /** Reads or writes blocks: refused with NOT READY where the medium cannot be accessed. */
 export const COMMAND_NEEDS_MEDIUM = 1 << 3;
-// Conflicts with a reservation that this nexus is not exempt from (SPC-5, the table of commands allowed in the presence of
-// various reservations):
-/** Of the types Write Exclusive. */
+// Conflicts with a reservation that this nexus is not exempt from (the tables of commands that are allowed in the presence of
+// various reservations: SPC-5 and SBC-4 for persistent ones, SPC-2 and SBC for those of RESERVE):
+/** Write Exclusive, of all three kinds. */
 export const COMMAND_CONFLICTS_WRITE_EXCLUSIVE = 1 << 4;
-/** Of the types Exclusive Access. */
+/** Exclusive Access, of all three kinds. What conflicts with Write Exclusive conflicts with these too. */
 export const COMMAND_CONFLICTS_EXCLUSIVE_ACCESS = 1 << 5;
-/** Of RESERVE (6) and (10), by another nexus. */
+/** RESERVE (6) and (10). */
 export const COMMAND_CONFLICTS_RESERVE = 1 << 6;
 
 /**

@@ -121,7 +121,7 @@ export function dispatch(task: Task, services: Services): void {
     return;
   }
   const { mapping } = task;
-  if (mapping !== null && (conditions & mapping.blocked) !== 0) {
+  if (mapping !== null && (conditions & mapping.blocked) !== 0 && !row.command.isLetThrough?.(task, services)) {
     services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
     return;
   }

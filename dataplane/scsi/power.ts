@@ -23,7 +23,20 @@ export function beginStartStopUnit(task: Task, services: Services): void {
   else flush(task, services);
 }
 
+/** Starting the unit conflicts with no reservation; stopping it, and power conditions, do. */
+export function isStart(task: Task, services: Services): boolean {
+  return (services.bytes[task.cdb + START_BYTE]! & (POWER_CONDITION_MASK | FLAG_START)) === FLAG_START;
+}
+
 /** As the medium cannot be ejected, removal is prevented whatever was asked for. */
 export function beginPreventAllowMediumRemoval(task: Task, services: Services): void {
   services.good(task);
+}
+
+const PREVENT_BYTE = 4;
+const PREVENT_MASK = 0x03;
+
+/** Allowing removal conflicts with no reservation; preventing it does. */
+export function isAllowMediumRemoval(task: Task, services: Services): boolean {
+  return (services.bytes[task.cdb + PREVENT_BYTE]! & PREVENT_MASK) === 0;
 }

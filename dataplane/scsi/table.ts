@@ -41,7 +41,7 @@ import {
 } from "./command.js";
 import { beginInquiry } from "./inquiry.js";
 import { beginModeSense6, beginModeSense10 } from "./mode.js";
-import { beginPreventAllowMediumRemoval, beginStartStopUnit } from "./power.js";
+import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
 import { beginUnmap, beginWriteSame10, beginWriteSame16, resumeUnmap, resumeWriteSame } from "./provisioning.js";
 import {
   beginReportLuns,
@@ -52,8 +52,14 @@ import {
 } from "./reporting.js";
 
 const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_PASSES_UNIT_ATTENTION;
-const READS = COMMAND_NEEDS_MEDIUM | COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
-const WRITES = READS | COMMAND_WRITES_MEDIUM | COMMAND_CONFLICTS_WRITE_EXCLUSIVE;
+/** Conflicts with what keeps others from reading. */
+const EXCLUSIVE = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
+/** Conflicts with every reservation. */
+const SHARED_BY_NONE = EXCLUSIVE | COMMAND_CONFLICTS_WRITE_EXCLUSIVE;
+const READS = COMMAND_NEEDS_MEDIUM | EXCLUSIVE;
+const WRITES = COMMAND_NEEDS_MEDIUM | COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
+/** Makes durable what was written: conflicts as a write does, and needs no writable medium. */
+const SYNCHRONIZES = COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE;
 
 const OPCODE_UNMAP = 0x42;
 
@@ -81,35 +87,35 @@ function isSupported(command: Command, { unit }: { readonly unit: { readonly thi
 // One line per row: this is a table.
 // biome-ignore format: columns
 export const COMMANDS: readonly Command[] = [
-  row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], READS, beginTestUnitReady),
+  row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | COMMAND_CONFLICTS_RESERVE, beginTestUnitReady),
   row("REQUEST SENSE", [0x03, 0x01, 0, 0, 0xff, 0], ALWAYS, beginRequestSense),
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
   row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry),
-  row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], 0, beginModeSense6),
-  row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], 0, beginStartStopUnit, resumeFlush),
-  row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], 0, beginPreventAllowMediumRemoval),
-  row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], READS, beginReadCapacity10),
+  row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6),
+  { ...row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeFlush), isLetThrough: isStart },
+  { ...row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval },
+  row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10),
   row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
   row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10),
   row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10, resumeWriteAndVerify),
   row("VERIFY(10)", [0x2f, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginVerify10, resumeVerify),
   row("PRE-FETCH(10)", [0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginPreFetch10),
-  row("SYNCHRONIZE CACHE(10)", [0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginSynchronizeCache10, resumeFlush),
+  row("SYNCHRONIZE CACHE(10)", [0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
-  row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], 0, beginModeSense10),
+  row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10),
   row("READ(16)", [0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead16),
   row("WRITE(16)", [0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite16),
   row("WRITE AND VERIFY(16)", [0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify16, resumeWriteAndVerify),
   row("VERIFY(16)", [0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify16, resumeVerify),
   row("PRE-FETCH(16)", [0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginPreFetch16),
-  row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginSynchronizeCache16, resumeFlush),
+  row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
   row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
-  actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginReadCapacity16),
+  actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
-  actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], 0, beginReportSupportedOperationCodes(() => COMMANDS, isSupported)),
-  actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], 0, beginReportSupportedTaskManagementFunctions),
+  actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported)),
+  actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions),
   row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12),
   row("WRITE(12)", [0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite12),
   row("WRITE AND VERIFY(12)", [0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify12, resumeWriteAndVerify),

@@ -13,11 +13,13 @@ import {
   storeError,
 } from "../../../../dataplane/scsi/sense.js";
 import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
+import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Session } from "../../../../dataplane/session/session.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import type { Store } from "../../../../dataplane/storage/store.js";
 import { Task } from "../../../../dataplane/task/task.js";
+import { SCSI_STATUS_RESERVATION_CONFLICT } from "../../../../dataplane/wire/scsi-response.js";
 
 const CDB_OFFSET = 48;
 const BUFFER_OFFSET = 4096;
@@ -51,12 +53,14 @@ export interface RunOptions {
   readonly expectedDataTransferLength?: number;
   readonly lun?: number;
   readonly readOnly?: boolean;
+  /** Bits of COMMAND_CONFLICTS_* that a reservation keeps the nexus from. */
+  readonly blocked?: number;
   /** How many times a buffer is asked for in vain. */
   readonly buffersMissing?: number;
 }
 
 export interface Outcome {
-  readonly status: "good" | "check";
+  readonly status: "good" | "check" | "conflict";
   readonly data: Uint8Array;
   readonly sense: Sense | null;
 }
@@ -141,6 +145,9 @@ export class Bench implements Services {
     task.lun = options.lun ?? 0;
     task.unit = this.#session.luns.get(task.lun)?.unit ?? null;
     task.readOnly = options.readOnly ?? false;
+    if (task.unit !== null) {
+      task.mapping = new LunMapping(task.lun, task.unit, task.readOnly, options.blocked ?? 0);
+    }
     this.#dataOut = (options.dataOut ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>;
     task.expectedDataTransferLength = options.expectedDataTransferLength ?? this.#dataOut.length;
     task.expectsDataOut = this.#dataOut.length > 0;
@@ -176,8 +183,9 @@ export class Bench implements Services {
     this.#end({ status: "check", data: new Uint8Array(0), sense: decodeSense(task) });
   }
 
-  status(_task: Task, _status: number): void {
-    assert.fail("no command here ends with another status");
+  status(_task: Task, status: number): void {
+    assert.equal(status, SCSI_STATUS_RESERVATION_CONFLICT, "no command here ends with another status");
+    this.#end({ status: "conflict", data: new Uint8Array(0), sense: null });
   }
 
   parameterBuffer(task: Task, length: number): number {
