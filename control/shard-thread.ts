@@ -72,6 +72,7 @@ export class ShardThread {
   readonly #logger: Logger;
   /** Encoded messages for which the ring had no room, oldest first. */
   readonly #backlog: Uint8Array[] = [];
+  #terminated: Promise<void> | undefined;
   #backlogTimer: NodeJS.Timeout | undefined;
   #wasReady = false;
   #released = false;
@@ -168,9 +169,13 @@ export class ShardThread {
     for (const fd of this.#owned()) shutdownSync(fd, SHUT_RDWR);
   }
 
-  /** Ends the thread and waits for its exit, clean-up hooks included. May be called again. */
-  async terminate(): Promise<void> {
-    await this.#pool.destroy();
+  /**
+   * Ends the thread and waits for its exit, clean-up hooks included. May be called again; but the pool is not: a second
+   * `destroy` ends before the first, and the pool then takes the thread's exit for an accident, and starts another thread.
+   */
+  terminate(): Promise<void> {
+    this.#terminated ??= this.#pool.destroy();
+    return this.#terminated;
   }
 
   /**
