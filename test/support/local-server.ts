@@ -1,0 +1,92 @@
+/** The target within the test's own process, with its real shards, for tests that need a hand on its inside. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pino } from "pino";
+import { loadConfiguration } from "../../control/config/load.js";
+import { Server } from "../../control/server.js";
+import { RawInitiator } from "./raw-initiator.js";
+import { TARGET_NAME } from "./target.js";
+import type { Undo } from "./undo.js";
+
+/** On a disk, as a rule, where /tmp is often in memory and knows no O_DIRECT. */
+const TEMPORARY_FOLDER = process.env.TMPDIR ?? "/var/tmp";
+const ARENA_BYTES = 32 * 2 ** 20;
+
+export interface LocalServerOptions {
+  readonly cache: "direct" | "writeback" | "writethrough";
+  readonly workers: number;
+  readonly sizeBytes: number;
+}
+
+export class LocalServer {
+  readonly server: Server;
+  /** The file behind LUN 0. */
+  readonly path: string;
+
+  private constructor(server: Server, path: string) {
+    this.server = server;
+    this.path = path;
+  }
+
+  static async start(undo: Undo, { cache, workers, sizeBytes }: LocalServerOptions): Promise<LocalServer> {
+    const directory = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-local-"));
+    undo.add(() => rmSync(directory, { recursive: true }));
+    const config = join(directory, "ringlun.yaml");
+    // The port does not matter before it is replaced below: a configuration file cannot ask for any.
+    writeFileSync(
+      config,
+      `
+portalGroups: [{ tag: 1, portals: ["127.0.0.1:3260"] }]
+targets: [{ name: "${TARGET_NAME}", portalGroups: [1], luns: { 0: disk } }]
+units: { disk: { file: ./disk.img, size: ${sizeBytes}, cache: ${cache} } }
+http: { listen: "127.0.0.1:9260" }
+workers: ${workers}
+`,
+    );
+    const result = loadConfiguration(config);
+    assert(result.ok, "the configuration has faults");
+    const configuration = {
+      ...result.configuration,
+      portalGroups: [{ tag: 1, portals: [{ host: "127.0.0.1", port: 0 }] }],
+      http: null,
+    };
+    const server = await Server.start(configuration, {
+      logger: pino({ level: "silent" }),
+      arenaBytes: ARENA_BYTES,
+      onFatal: (reason) => assert.fail(reason),
+    });
+    undo.add(() => server.stop(0));
+    assert.equal(server.units[0]!.cache, cache, `no O_DIRECT in ${directory}: set TMPDIR to a folder that has it`);
+    return new LocalServer(server, join(directory, "disk.img"));
+  }
+
+  get port(): number {
+    return this.server.portals[0]!.address.port;
+  }
+
+  /** Logs in; writes then go out whole and unasked. */
+  async logIn(undo: Undo, initiatorName: string): Promise<RawInitiator> {
+    const initiator = await RawInitiator.connect(this.port);
+    undo.add(() => initiator.destroy());
+    await initiator.login({
+      targetName: TARGET_NAME,
+      initiatorName,
+      keys: {
+        InitialR2T: "No",
+        ImmediateData: "Yes",
+        FirstBurstLength: "262144",
+        MaxBurstLength: "262144",
+        MaxRecvDataSegmentLength: "262144",
+      },
+    });
+    return initiator;
+  }
+
+  /** The shard that serves the initiator's session. */
+  shardOf(initiatorName: string): number {
+    const session = this.server.sessions.find(({ identity }) => identity.initiatorName === initiatorName);
+    assert(session !== undefined, `${initiatorName} has no session`);
+    return session.shard;
+  }
+}
