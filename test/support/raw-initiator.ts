@@ -218,7 +218,11 @@ export class RawInitiator extends RawConnection {
   }
 
   #applyNegotiated(): void {
-    const value = (key: string): string | undefined => this.negotiated.get(key);
+    // What was rejected, or is irrelevant, stays as it was.
+    const value = (key: string): string | undefined => {
+      const result = this.negotiated.get(key);
+      return result === "Reject" || result === "Irrelevant" ? undefined : result;
+    };
     this.headerDigest = value("HeaderDigest") === "CRC32C";
     this.dataDigest = value("DataDigest") === "CRC32C";
     this.initialR2T = value("InitialR2T") !== "No";
