@@ -32,6 +32,8 @@ export const STATUS_SESSION_DOES_NOT_EXIST = 0x020a;
 export const STATUS_INVALID_DURING_LOGIN = 0x020b;
 
 export interface ConfigParts {
+  /** Of TARGET_NAME; absent: the first of two. */
+  readonly portalGroups?: string;
   /** More keys of TARGET_NAME, a line each, as in `alias: Disk`. */
   readonly target?: string;
   /** Further items of `targets`. */
@@ -40,15 +42,16 @@ export interface ConfigParts {
   readonly top?: string;
 }
 
-/** TARGET_NAME on portal group 1; portal group 2 is there for others. */
-export function configOf({ target = "", targets = "", top = "" }: ConfigParts = {}): (places: Places) => string {
+/** TARGET_NAME, a portal in each of two portal groups, and what the parts add. */
+export function configOf(parts: ConfigParts = {}): (places: Places) => string {
+  const { portalGroups = "[1]", target = "", targets = "", top = "" } = parts;
   return ({ port, port2 }) => `
 portalGroups:
   - { tag: 1, portals: ["127.0.0.1:${port}"] }
   - { tag: 2, portals: ["127.0.0.1:${port2}"] }
 targets:
   - name: ${TARGET_NAME}
-    portalGroups: [1]
+    portalGroups: ${portalGroups}
     luns: { 0: disk }
 ${target.replace(/^/gm, "    ")}
 ${targets.replace(/^/gm, "  ")}

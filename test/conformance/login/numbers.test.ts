@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SessionNumbers } from "../../support/raw-connection.js";
+import { STAGE_OPERATIONAL, STAGE_SECURITY } from "../../support/raw-initiator.js";
+import { goesOn, NAMES, startTarget, TO_FULL_FEATURE } from "./fixture.js";
+
+const target = startTarget();
+const TAG = 0xfffffffe;
+
+test("RFC 7143 11.13: a Login Response repeats ISID, Initiator Task Tag, and the TSIH of the request", async () => {
+  const isid = Buffer.from("80a1b2c3d4e5", "hex");
+  const initiator = await target.connect({ session: new SessionNumbers({ isid }) });
+  const fields = { initiatorTaskTag: TAG };
+  const first = await goesOn(initiator, { stage: STAGE_SECURITY, nextStage: STAGE_OPERATIONAL, keys: NAMES, fields });
+  assert.deepEqual(first.bhs.subarray(8, 14), isid);
+  assert.deepEqual([first.initiatorTaskTag, first.field("tsih")], [TAG, 0]);
+  const last = await goesOn(initiator, { ...TO_FULL_FEATURE, fields });
+  assert.deepEqual([last.bhs.subarray(8, 14), last.initiatorTaskTag], [isid, TAG]);
+});
+
+test("RFC 7143 11.13.3: the final response of a new session, and no other, has a TSIH; each session its own", async () => {
+  const tsihs = new Set<number>();
+  for (let session = 0; session < 5; session++) {
+    const initiator = await target.connect();
+    const partial = await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
+    assert.equal(partial.field("tsih"), 0);
+    tsihs.add((await goesOn(initiator, TO_FULL_FEATURE)).field("tsih"));
+  }
+  assert.equal(tsihs.size, 5);
+  assert.ok(!tsihs.has(0));
+});
+
+test("RFC 7143 11.13.4: StatSN counts from the first Login Response into the Full Feature Phase, across ffffffffh", async () => {
+  // The raw initiator checks each StatSN after the first.
+  const initiator = await target.connect();
+  initiator.expStatSN = 0xfffffffe;
+  await goesOn(initiator, { stage: STAGE_SECURITY, keys: NAMES });
+  await goesOn(initiator, { stage: STAGE_SECURITY, nextStage: STAGE_OPERATIONAL });
+  await goesOn(initiator, TO_FULL_FEATURE);
+  await initiator.ping();
+  await initiator.ping();
+  assert.equal(initiator.expStatSN, 3);
+});
+
+test("RFC 7143 11.12.8: the CmdSN of a leading login is ExpCmdSN from then on, across ffffffffh", async () => {
+  for (const cmdSN of [0, 1, 0xffffffff]) {
+    const initiator = await target.connect({ session: new SessionNumbers({ cmdSN }) });
+    for (const options of [{ stage: STAGE_OPERATIONAL, keys: NAMES }, TO_FULL_FEATURE]) {
+      assert.equal((await goesOn(initiator, options)).expCmdSN, cmdSN);
+    }
+    const { response } = await initiator.command({ cdb: Buffer.alloc(6) });
+    assert.equal(response, 0);
+    assert.equal(initiator.expCmdSN, (cmdSN + 1) >>> 0);
+  }
+});
+
+test("RFC 7143 11.13: what is reserved in a Login Response is zero", async () => {
+  const response = await goesOn(await target.connect(), { ...TO_FULL_FEATURE, keys: NAMES });
+  assert.equal(response.bhs[0], 0x23);
+  assert.equal(response.flags & 0x30, 0);
+  assert.deepEqual(response.bhs.subarray(20, 24), Buffer.alloc(4));
+  assert.deepEqual(response.bhs.subarray(38), Buffer.alloc(10));
+});
