@@ -24,7 +24,7 @@ export class ArenaMemory {
   bytes(address: number, length: number): Uint8Array {
     const arena = this.#arena!;
     const offset = address - arena.base;
-    assert(offset >= 0 && offset + length <= arena.bytes.length, `${length} bytes at arena offset ${offset}: EFAULT`);
+    if (offset < 0 || offset + length > arena.bytes.length) assert.fail(`${length} bytes at offset ${offset}: EFAULT`);
     return arena.bytes.subarray(offset, offset + length);
   }
 

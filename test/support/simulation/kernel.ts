@@ -71,8 +71,7 @@ export class Kernel {
 
   file(fd: number): OpenFile {
     const file = this.#resources.get(fd);
-    assert(file instanceof OpenFile, `descriptor ${fd} is no file`);
-    return file;
+    return file instanceof OpenFile ? file : assert.fail(`descriptor ${fd} is no file`);
   }
 
   // ---- the ring
@@ -124,8 +123,7 @@ export class Kernel {
 
   #socket(fd: number): Socket {
     const socket = this.#resources.get(fd);
-    assert(socket instanceof Socket, `descriptor ${fd} is no open socket`);
-    return socket;
+    return socket instanceof Socket ? socket : assert.fail(`descriptor ${fd} is no open socket`);
   }
 
   /** The lowest free number, as in Unix: one that is used after it was closed soon means something else. */

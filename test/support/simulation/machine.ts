@@ -16,6 +16,8 @@ import type { SimulatedUnit } from "./unit.js";
 import type { World } from "./world.js";
 
 const CONTROL_DELAY_US_MAX = 2000;
+/** Whatever is waited for has come to pass after so long. */
+const SIMULATED_US_MAX = 3600 * 1_000_000;
 
 export interface MachineOptions {
   readonly units: readonly SimulatedUnit[];
@@ -77,6 +79,16 @@ export class Machine {
     this.#loop.finish();
     assertAccounts(this.shard);
     if (this.shard.lifecycle.stopped) this.stopped = true;
+  }
+
+  /** Turns until something has come to pass. */
+  turnUntil(isDone: () => boolean): void {
+    const { timeline } = this.#world;
+    const endUs = timeline.nowUs + SIMULATED_US_MAX;
+    while (!isDone()) {
+      this.turn();
+      assert(timeline.nowUs < endUs, "the simulation comes to an end");
+    }
   }
 
   /** Hands a connection to the shard. `closed` is called when the shard has reported its end. */

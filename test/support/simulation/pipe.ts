@@ -52,7 +52,7 @@ export class Pipe {
     const count = this.closed ? 0 : Math.min(bytes.length, this.room);
     if (count === 0) return 0;
     // Of shared memory there is no slice that would not be shared.
-    const chunk = new Uint8Array(count);
+    const chunk = Buffer.allocUnsafe(count);
     chunk.set(bytes.subarray(0, count));
     this.#held += count;
     this.#arrive(() => {

@@ -3,10 +3,16 @@
  * filled with words that follow from both, so that no byte of it can be another's.
  *
  *     | write (u32) | position (u32) | words ... |          write 0 is all zeroes
+ *
+ * The highest byte of each of these words, which comes last in memory, is MARK: so stamped content is recognized by whom it
+ * does not belong to.
  */
 import { SECTOR_BYTES } from "./disk.js";
 
 const SECTOR_WORDS = SECTOR_BYTES / 4;
+const MARK = 0x5a;
+/** So many marks in a row are no accident. */
+const MARKS_MIN = 8;
 /** What no write has written. */
 export const GARBAGE = -1;
 
@@ -38,6 +44,19 @@ export function readStamp(words: Uint32Array): Stamp {
   return write === 0 && position !== 0 ? { write: GARBAGE, position } : { write, position };
 }
 
+/** Whether part of a stamped sector is among the bytes, wherever it begins. */
+export function holdsStamp(bytes: Uint8Array): boolean {
+  for (let start = 0; start < 4; start++) {
+    let marks = 0;
+    for (let at = start; at < bytes.length; at += 4) {
+      marks = bytes[at] === MARK ? marks + 1 : 0;
+      if (marks === MARKS_MIN) return true;
+    }
+  }
+  return false;
+}
+
 function word(write: number, position: number, index: number): number {
-  return (Math.imul(write, 0x9e3779b1) + Math.imul(position, 0x85ebca6b) + Math.imul(index, 0xc2b2ae35)) >>> 0;
+  const mixed = Math.imul(write, 0x9e3779b1) + Math.imul(position, 0x85ebca6b) + Math.imul(index, 0xc2b2ae35);
+  return MARK * 0x100_0000 + ((mixed ^ (mixed >>> 15)) & 0xff_ffff);
 }

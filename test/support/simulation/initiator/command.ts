@@ -142,5 +142,5 @@ export abstract class Command {
 
 /** Checks the residual of a command that has moved `total` bytes, or as many of them as were expected. */
 export function assertResidual({ residual }: Outcome, expectedLength: number, total: number): void {
-  assert.equal(residual, expectedLength - total, `residual with ${expectedLength} bytes expected of ${total}`);
+  assert.equal(residual, expectedLength - total, "the residual is what is expected less what there is");
 }

@@ -3,7 +3,6 @@
  * target asks for, and checks everything that comes back.
  */
 import assert from "node:assert/strict";
-import type { HandoffRecord } from "../../../../dataplane/messages.js";
 import { serialAdd } from "../../../../dataplane/wire/serial.js";
 import {
   buildHeader,
@@ -34,6 +33,7 @@ import type { PeerSocket } from "../socket.js";
 import type { SimulatedUnit } from "../unit.js";
 import type { World } from "../world.js";
 import type { Command } from "./command.js";
+import { handoffRecord, LOGIN_RESPONSE_TEXT, type LoginOptions } from "./handoff-record.js";
 import {
   checkManagementResponse,
   FUNCTION_ABORT_TASK,
@@ -42,7 +42,6 @@ import {
   type Management,
 } from "./management.js";
 import { Outbox, type OutgoingPdu } from "./outbox.js";
-import type { Parameters } from "./parameters.js";
 import { PduReader } from "./pdu-reader.js";
 import { describe, SequenceNumbers } from "./sequence-numbers.js";
 import { SessionTask } from "./session-task.js";
@@ -51,15 +50,8 @@ import { TextExchange } from "./text-exchange.js";
 const ATTRIBUTE_SIMPLE = 1;
 /** Of the tags that were used before, some come again soon. */
 const TAG_REUSE = 0.3;
-const LOGIN_RESPONSE_TEXT = "TargetPortalGroupTag=1\0";
 
-/** What an initiator asks a connection to be, and to be told of. */
-export interface ConnectionOptions {
-  readonly sessionId: number;
-  readonly initiatorName: string;
-  readonly parameters: Parameters;
-  readonly luns: ReadonlyMap<number, SimulatedUnit>;
-  readonly pingIntervalMs: number;
+export interface ConnectionOptions extends LoginOptions {
   readonly pipe: PipeOptions;
 }
 
@@ -121,7 +113,7 @@ export class InitiatorConnection {
     const { connection } = options.parameters;
     this.#reader = new PduReader(connection.maxSendDataSegmentLength);
     this.#outbox = new Outbox(random, (pdu) => this.#encode(pdu), connection.maxRecvDataSegmentLength);
-    const record = this.#handoffRecord(cmdSN, statSN);
+    const record = handoffRecord(options, cmdSN, statSN);
     const { connectionId, peer } = machine.connect(record, options.pipe, (reason) => this.#closed(reason));
     this.#connectionId = connectionId;
     this.#socket = peer;
@@ -474,8 +466,7 @@ export class InitiatorConnection {
 
   #task(pdu: ReceivedPdu): SessionTask {
     const task = this.tasks.get(pdu.initiatorTaskTag);
-    assert(task !== undefined, `${describe(pdu)}: it belongs to no task that is under way`);
-    return task;
+    return task ?? assert.fail(`${describe(pdu)}: it belongs to no task that is under way`);
   }
 
   #ended(pdu: ReceivedPdu, isResponse: boolean): void {
@@ -563,28 +554,5 @@ export class InitiatorConnection {
     for (const { unit } of this.#managements.values()) if (unit !== null) this.#listener.resetEnds(unit);
     this.#managements.clear();
     this.#listener.closed(reason);
-  }
-
-  #handoffRecord(expCmdSN: number, statSN: number): Omit<HandoffRecord, "connectionId" | "fd"> {
-    const { sessionId, initiatorName, parameters, luns, pingIntervalMs } = this.#options;
-    const text = Buffer.from(LOGIN_RESPONSE_TEXT);
-    const header = buildHeader({ opcode: OPCODE_LOGIN_RESPONSE, flags: 0x87, dataSegmentLength: text.length });
-    return {
-      sessionId,
-      initiatorName,
-      initiatorAddress: "192.0.2.1:40000",
-      targetName: "iqn.2026-11.io.ringlun:simulated",
-      targetPortalGroupTag: 1,
-      isid: "400001370000",
-      tsih: sessionId & 0xffff,
-      cid: 0,
-      session: parameters.session,
-      connection: parameters.connection,
-      expCmdSN,
-      statSN,
-      loginResponse: Buffer.concat([header, text]).toString("hex"),
-      luns: [...luns].map(([lun, unit]) => ({ lun, unitIndex: unit.record.unitIndex, readOnly: false, blocked: 0 })),
-      pingIntervalMs,
-    };
   }
 }

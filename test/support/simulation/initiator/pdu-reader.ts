@@ -33,7 +33,7 @@ export class PduReader {
     if (buffer.length < BHS_BYTES) return null;
     const headerLength = BHS_BYTES + buffer[4]! * 4;
     const dataLength = buffer.readUIntBE(5, 3);
-    assert(dataLength <= this.#dataMax, `a data segment of ${dataLength} bytes, longer than ${this.#dataMax}`);
+    if (dataLength > this.#dataMax) assert.fail(`a data segment of ${dataLength} bytes, longer than ${this.#dataMax}`);
     const paddedLength = (dataLength + 3) & ~3;
     const dataAt = headerLength + (this.headerDigest ? DIGEST_BYTES : 0);
     const digestAt = dataAt + paddedLength;

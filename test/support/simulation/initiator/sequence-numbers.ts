@@ -30,9 +30,9 @@ export class SequenceNumbers {
 
   /** Checks and takes over the numbers of a PDU. */
   received(pdu: ReceivedPdu): void {
-    const { opcode } = pdu;
-    if (opcode !== OPCODE_DATA_IN || pdu.hasStatus) {
-      assert.equal(pdu.statSN, this.expStatSN, `StatSN of ${describe(pdu)}`);
+    if (pdu.opcode !== OPCODE_DATA_IN || pdu.hasStatus) {
+      if (pdu.statSN !== this.expStatSN)
+        assert.fail(`StatSN is ${pdu.statSN}, not ${this.expStatSN}: ${describe(pdu)}`);
       if (takesStatSN(pdu)) this.expStatSN = serialAdd(this.expStatSN, 1);
     }
     const { expCmdSN, maxCmdSN } = pdu;
@@ -45,8 +45,12 @@ export class SequenceNumbers {
   }
 }
 
-/** R2T and NOP-In that the target starts show the next StatSN and do not take it (sections 11.8.3 and 11.19.2). */
-function takesStatSN(pdu: ReceivedPdu): boolean {
+/**
+ * R2T and NOP-In that the target starts show the next StatSN and do not take it (sections 11.8.3 and 11.19.2); Data-In
+ * without status has none.
+ */
+export function takesStatSN(pdu: ReceivedPdu): boolean {
+  if (pdu.opcode === OPCODE_DATA_IN) return pdu.hasStatus;
   return pdu.opcode !== OPCODE_R2T && !(pdu.opcode === OPCODE_NOP_IN && pdu.initiatorTaskTag === TAG_NONE);
 }
 

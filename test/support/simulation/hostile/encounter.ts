@@ -1,0 +1,128 @@
+/** A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice. */
+import assert from "node:assert/strict";
+import { assertNothingLeaked } from "../accounts.js";
+import { type Faults, NO_FAULTS } from "../faults.js";
+import { Initiator } from "../initiator/initiator.js";
+import type { Parameters } from "../initiator/parameters.js";
+import { randomCommand } from "../initiator/random-command.js";
+import { Machine } from "../machine.js";
+import { Random } from "../random.js";
+import { Timeline } from "../timeline.js";
+import { SimulatedUnit } from "../unit.js";
+import type { World } from "../world.js";
+import type { Action } from "./action.js";
+import { HostileInitiator } from "./hostile-initiator.js";
+
+const MEBIBYTE = 1024 * 1024;
+const COMMANDS = 12;
+/** Both are logged in by control, which numbers them. */
+const HOSTILE_UNIT = 0;
+const HONEST_UNIT = 1;
+
+export interface EncounterOptions {
+  readonly seed: number;
+  readonly parameters: Parameters;
+  readonly actions: readonly Action[];
+  readonly faults?: Partial<Faults>;
+}
+
+export function encounter({ seed, parameters, actions, faults }: EncounterOptions): void {
+  const random = new Random(seed);
+  const world: World = { timeline: new Timeline(), random: random.fork(), faults: { ...NO_FAULTS, ...faults } };
+  const hostileUnit = unit(HOSTILE_UNIT);
+  const honestUnit = unit(HONEST_UNIT);
+  const machine = new Machine(world, {
+    units: [hostileUnit, honestUnit],
+    arenaBytes: 24 * MEBIBYTE,
+    sqEntries: 64,
+    cqEntries: 128,
+    fixedBuffers: true,
+  });
+  machine.respondToText = () => "X-io.ringlun.answer=yes\0";
+  let lastSessionId = 0;
+  const nextSessionId = () => ++lastSessionId;
+  const hostile = new HostileInitiator(world, machine, {
+    initiatorName: "iqn.2026-11.io.ringlun:hostile",
+    parameters,
+    luns: new Map([[0, hostileUnit]]),
+    pingIntervalMs: 0,
+    pipe: { capacity: 65536, delayUsMax: 20 },
+    actions,
+    nextSessionId,
+  });
+  let left = COMMANDS;
+  const luns = new Map([[0, honestUnit]]);
+  const mix = { weights: WEIGHTS, bytesMax: 65536, unitPart: 0.1 };
+  const honest = new Initiator(world, machine, random.fork(), {
+    name: "iqn.2026-11.io.ringlun:honest",
+    parameters: HONEST_PARAMETERS,
+    luns,
+    habits: { depth: 8, immediate: 0.1, ping: 0.1, text: 0, abortTask: 0.05, abortTaskSet: 0, resetUnit: 0 },
+    pingIntervalMs: 0,
+    pipe: { capacity: 65536, delayUsMax: 20 },
+    // It has more to do for as long as the other is there.
+    nextCommand: () => (left-- > 0 || !hostile.isFinished ? randomCommand(random, mix, luns) : null),
+    nextSessionId,
+    resetBegins: () => {},
+    resetEnds: () => {},
+  });
+  machine.turnUntil(() => hostile.isFinished && honest.isFinished);
+  assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
+  assertNothingLeaked(machine.shard, machine.ring);
+}
+
+const WEIGHTS = {
+  read: 10,
+  write: 10,
+  writeSame: 1,
+  unmap: 1,
+  verify: 1,
+  synchronize: 1,
+  ready: 1,
+  inquire: 1,
+  illegal: 1,
+};
+
+const HONEST_PARAMETERS: Parameters = {
+  session: {
+    maxConnections: 1,
+    initialR2T: false,
+    immediateData: true,
+    maxBurstLength: 32768,
+    firstBurstLength: 16384,
+    maxOutstandingR2T: 2,
+    defaultTime2Wait: 2,
+    defaultTime2Retain: 0,
+    errorRecoveryLevel: 0,
+  },
+  connection: {
+    headerDigest: "CRC32C",
+    dataDigest: "CRC32C",
+    maxRecvDataSegmentLength: 262144,
+    maxSendDataSegmentLength: 8192,
+  },
+};
+
+function unit(unitIndex: number): SimulatedUnit {
+  return new SimulatedUnit({
+    unitIndex,
+    name: `unit${unitIndex}`,
+    kind: "file",
+    alignmentBytes: 1,
+    rangeAlignmentBytes: 1,
+    blockLengthBytes: 512,
+    cache: "writeback",
+    readOnly: false,
+    removable: false,
+    thin: true,
+    inMemory: false,
+    uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
+    state: {
+      sizeBytes: MEBIBYTE,
+      writeCacheEnabled: true,
+      softwareWriteProtect: false,
+      descriptorSense: false,
+      notReady: null,
+    },
+  });
+}
