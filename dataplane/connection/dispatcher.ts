@@ -39,7 +39,7 @@ import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-respon
 import { serialLess } from "../wire/serial.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";
-import type { Connection } from "./connection.js";
+import { CONNECTION_OPEN, type Connection } from "./connection.js";
 
 export class Dispatcher {
   readonly #shard: Shard;
@@ -158,6 +158,8 @@ export class Dispatcher {
 
   /** The command will not be executed: the unsolicited data that follows it is dropped. */
   #abandon(connection: Connection, header: number): void {
+    // After a format error nothing follows, and the session may be gone already.
+    if (connection.state !== CONNECTION_OPEN) return;
     const pdu = this.#command.at(header);
     const session = connection.session!;
     if (!pdu.final && session.tags.get(pdu.initiatorTaskTag) < 0) session.abandon(pdu.initiatorTaskTag);

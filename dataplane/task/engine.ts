@@ -137,10 +137,10 @@ export class TaskEngine implements Services {
     const total = Math.min(length, allocationLength);
     const expected = task.expectsDataIn ? task.expectedDataTransferLength : 0;
     const count = Math.min(total, expected);
-    task.transfer = TRANSFER_REPLY;
     task.transferTotal = total;
     if (task.expectsDataOut && this.refuseDirection(task)) return;
     if (count === 0) return this.good(task);
+    task.transfer = TRANSFER_REPLY;
     const slice = task.parameters!;
     task.parameters = null;
     task.connection!.readBytes += slice.capacity;
