@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { encounter } from "../support/simulation/hostile/encounter.js";
 import { actions, parameters } from "./arbitrary-actions.js";
 
-const RUNS = 300;
+const RUNS = 100;
 
 test("an initiator that sends what it wants disturbs nobody", () => {
   const property = fc.property(fc.nat(), parameters, actions, (seed, negotiated, does) => {

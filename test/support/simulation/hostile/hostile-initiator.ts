@@ -27,10 +27,10 @@ import type { Action, HostilePdu, Value } from "./action.js";
 
 /** What its data consists of: nothing that another writes looks like it. */
 const FILLING = 0xa5;
-const ACTION_US = 300;
+const ACTION_US = 100;
 /** When it has done everything it stays a while, and then leaves. */
-const LINGER_US = 200_000;
-const RELOGIN_US = 1000;
+const LINGER_US = 20_000;
+const RELOGIN_US = 200;
 const DATA_OUT_HEADER_LUN = 0;
 
 interface R2t {
