@@ -138,7 +138,7 @@ export class TaskEngine implements Services {
     const expected = task.expectsDataIn ? task.expectedDataTransferLength : 0;
     const count = Math.min(total, expected);
     task.transferTotal = total;
-    if (task.expectsDataOut && this.refuseDirection(task)) return;
+    if (task.expectsDataOut) return this.endWithoutDataIn(task);
     if (count === 0) return this.good(task);
     task.transfer = TRANSFER_REPLY;
     const slice = task.parameters!;
@@ -455,6 +455,16 @@ export class TaskEngine implements Services {
     task.transferTotal = 0;
     endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
     return true;
+  }
+
+  /**
+   * The initiator would send data (W) with a command that has some for it. Neither is moved, and the residual count says so.
+   * GOOD, as iscsi-test-cu wants it, unless R says that the initiator waits for this data.
+   */
+  endWithoutDataIn(task: Task): void {
+    if (task.expectsDataIn && this.refuseDirection(task)) return;
+    if (task.expectedDataTransferLength > 0) task.transferTotal = 0;
+    this.good(task);
   }
 
   /** Something was wrong with the data of a write (RFC 7143 sections 7.8, option b, and 11.4.7.2). */

@@ -20,7 +20,7 @@ export class ReadTransfer {
   }
 
   start(task: Task): void {
-    if (task.expectsDataOut && this.#engine.refuseDirection(task)) return;
+    if (task.expectsDataOut) return this.#engine.endWithoutDataIn(task);
     const expected = task.expectsDataIn ? task.expectedDataTransferLength : 0;
     task.transferLength = Math.min(task.transferTotal, expected);
     if (task.transferLength === 0) this.#engine.good(task);

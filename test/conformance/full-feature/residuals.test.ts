@@ -127,16 +127,22 @@ describe("residuals (RFC 7143 section 11.4.5)", () => {
     });
   });
 
-  it("data in the wrong direction: no READ and no WRITE that moves nothing ends with GOOD", async () => {
-    // A CDB that reads with the W bit, one that writes with the R bit: neither must look as if it had worked.
-    for (const options of [
-      { cdb: read10(0, 1), write: Buffer.alloc(BLOCK_BYTES) },
-      { cdb: write10(0, 1), read: BLOCK_BYTES },
-      { cdb: modeSense6(0x08), write: Buffer.alloc(64) },
-    ]) {
-      const { status, residual, bytes } = await residualOf(options);
-      assert.deepEqual({ status, bytes }, { status: 2, bytes: 0 });
-      assert.ok(residual > 0);
+  it("data in the wrong direction: a WRITE that moves nothing has failed, of a READ all is residual", async () => {
+    // A CDB that writes with the R bit must not look as if it had worked.
+    const { status, residual, bytes } = await residualOf({ cdb: write10(0, 1), read: BLOCK_BYTES });
+    assert.deepEqual({ status, bytes }, { status: 2, bytes: 0 });
+    assert.ok(residual > 0);
+    // With one that reads and the W bit nothing of what the initiator expected to send is moved.
+    for (const [cdb, length] of [
+      [read10(0, 1), BLOCK_BYTES],
+      [read10(0, 8), 100],
+      [modeSense6(0x08), 64],
+    ] as const) {
+      assert.deepEqual(await residualOf({ cdb, write: Buffer.alloc(length) }), {
+        status: 0,
+        residual: length,
+        bytes: 0,
+      });
     }
     const now = await (await target.login()).good({ cdb: read10(0, 1), read: BLOCK_BYTES });
     assert.ok(now.equals(contents.subarray(0, BLOCK_BYTES)));
