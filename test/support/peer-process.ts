@@ -15,13 +15,19 @@ export interface PeerRun {
 export interface PeerOptions {
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** So that nothing of what it said is lost when it is killed: programs keep what they print to a pipe for themselves. */
+  readonly lineBuffered?: boolean;
 }
 
 /** Resolves when the program has ended, however it did; killed after timeoutMs. Rejects if it cannot be started. */
 export function runPeer(peer: Peer, args: readonly string[], options: PeerOptions = {}): Promise<PeerRun> {
   const program = findProgram(peer);
   if (program === undefined) throw new Error(`${peer} is not installed; run: npm run peers:install`);
-  const child = spawn(program, args, { env: { ...process.env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
+  const command = [...(options.lineBuffered ? ["stdbuf", "-oL"] : []), program, ...args];
+  const child = spawn(command[0]!, command.slice(1), {
+    env: { ...process.env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
