@@ -43,6 +43,9 @@ export interface Admitted {
 
 export type Refusal = { readonly status: LoginFailureStatus; readonly reason: string };
 
+/** Whom to call, by connection or session. */
+type Waiting = Map<number, (() => void)[]>;
+
 export class Admission {
   readonly #registry: SessionRegistry;
   readonly #shards: ShardControl;
@@ -50,7 +53,9 @@ export class Admission {
   /** By nexus: the last login in the queue. */
   readonly #queues = new Map<string, Promise<unknown>>();
   /** Who waits for the end of a connection. */
-  readonly #closing = new Map<number, (() => void)[]>();
+  readonly #closing: Waiting = new Map();
+  /** And of a session. */
+  readonly #ending: Waiting = new Map();
   /** Connections whose session goes on without them for a moment. */
   readonly #replaced = new Set<number>();
   /** How to close a discovery session's connection. */
@@ -146,20 +151,22 @@ export class Admission {
     this.#closers.set(connectionId, close);
   }
 
-  /** Ends all connections of the session. @returns whether they are gone; false: not in time. */
+  /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */
   async endSession(session: Session, reason: string): Promise<boolean> {
-    const closed = [...session.connections.values()].map(({ connectionId }) => this.#closed(connectionId));
-    this.#logger.info(
-      { sessionId: session.sessionId, initiator: session.identity.initiatorName, reason },
-      "ending session",
-    );
-    if (session.shard === SHARD_NONE) this.#closeDiscovery(session);
-    else this.#shards.send(session.shard, { type: "endSession", sessionId: session.sessionId, reason });
-    return (await Promise.all(closed)).every(Boolean);
+    const { sessionId, shard } = session;
+    this.#logger.info({ sessionId, initiator: session.identity.initiatorName, reason }, "ending session");
+    if (shard === SHARD_NONE) {
+      this.#closeDiscovery(session);
+      return true;
+    }
+    // Tasks of connections that have failed may go on without any connection: only the shard knows when all is over.
+    const ended = awaitCall(this.#ending, sessionId);
+    this.#shards.send(shard, { type: "endSession", sessionId, reason });
+    return ended;
   }
 
   async #endConnection(session: Session, { connectionId }: Connection): Promise<boolean> {
-    const closed = this.#closed(connectionId);
+    const closed = awaitCall(this.#closing, connectionId);
     this.#replaced.add(connectionId);
     if (session.shard === SHARD_NONE) this.#closeDiscovery(session);
     else this.#shards.send(session.shard, { type: "endConnection", connectionId, reason: "connection reinstatement" });
@@ -175,12 +182,20 @@ export class Admission {
     }
   }
 
-  /** The connection has ended, as its shard or its discovery session says. */
-  connectionClosed(connectionId: number): void {
+  /**
+   * The connection has ended, as its shard or its discovery session says. The session goes on where another connection is
+   * about to take its place, or may: `isRecoverable` says that its tasks wait for that.
+   */
+  connectionClosed(connectionId: number, isRecoverable = false): void {
     this.#closers.delete(connectionId);
-    this.#registry.closeConnection(connectionId, this.#replaced.has(connectionId));
-    for (const resolve of this.#closing.get(connectionId) ?? []) resolve();
-    this.#closing.delete(connectionId);
+    this.#registry.closeConnection(connectionId, isRecoverable || this.#replaced.has(connectionId));
+    call(this.#closing, connectionId);
+  }
+
+  /** Its shard has given the session up. A login that came in between begins it anew. */
+  sessionEnded(sessionId: number): void {
+    if (this.#registry.session(sessionId)?.connections.size === 0) this.#registry.closeSession(sessionId);
+    call(this.#ending, sessionId);
   }
 
   /** All connections of the shard have ended with it. */
@@ -192,20 +207,27 @@ export class Admission {
       }
       // One that was between two connections.
       this.#registry.closeSession(session.sessionId);
+      call(this.#ending, session.sessionId);
     }
   }
+}
 
-  #closed(connectionId: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), REINSTATEMENT_TIMEOUT_MS);
-      const waiting = this.#closing.get(connectionId) ?? [];
-      this.#closing.set(connectionId, waiting);
-      waiting.push(() => {
-        clearTimeout(timer);
-        resolve(true);
-      });
+/** Resolves to whether `call` comes in time. */
+function awaitCall(waiting: Waiting, id: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), REINSTATEMENT_TIMEOUT_MS);
+    const calls = waiting.get(id) ?? [];
+    waiting.set(id, calls);
+    calls.push(() => {
+      clearTimeout(timer);
+      resolve(true);
     });
-  }
+  });
+}
+
+function call(waiting: Waiting, id: number): void {
+  for (const resolve of waiting.get(id) ?? []) resolve();
+  waiting.delete(id);
 }
 
 /**

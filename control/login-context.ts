@@ -121,15 +121,13 @@ function authRequirement(auth: AuthConfiguration | null): AuthRequirement {
 }
 
 /**
- * What this target negotiates: the defaults, what is configured, and never more than works: one connection a session, no
- * error recovery within it, data segments that the data plane takes, unsolicited data that fits into one slice.
+ * What this target negotiates: the defaults, what is configured, and never more than the data plane takes: data segments and
+ * unsolicited data that fit into one slice.
  */
 export function sessionLimits(settings: SessionSettings): SessionLimits {
   const wished = { ...SESSION_LIMITS_DEFAULT, ...settings };
   return {
     ...wished,
-    maxConnections: 1,
-    errorRecoveryLevel: 0,
     maxRecvDataSegmentLength: Math.min(wished.maxRecvDataSegmentLength, MAX_RECV_DATA_SEGMENT_LENGTH),
     firstBurstLength: Math.min(wished.firstBurstLength, SLICE_BYTES_MAX),
   };

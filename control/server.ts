@@ -47,7 +47,7 @@ export class HttpError extends Error {
 }
 
 /** Keys of which less may be in force than is configured. */
-const LIMITED_KEYS = ["maxConnections", "errorRecoveryLevel", "maxRecvDataSegmentLength", "firstBurstLength"] as const;
+const LIMITED_KEYS = ["maxRecvDataSegmentLength", "firstBurstLength"] as const;
 
 export class Server {
   readonly #logger: Logger;
@@ -201,7 +201,8 @@ export class Server {
       for (const key of LIMITED_KEYS) {
         const inForce = sessionLimits(session)[key];
         const configured = session[key] ?? inForce;
-        if (configured > inForce) this.#logger.warn({ target: name, key, configured, inForce }, "not supported yet");
+        if (configured > inForce)
+          this.#logger.warn({ target: name, key, configured, inForce }, "less is in force than is configured");
       }
     }
   }
@@ -220,12 +221,15 @@ export class Server {
   #onMessage(shard: number, message: ShardMessage): void {
     switch (message.type) {
       case "connectionClosed": {
-        const { connectionId, sessionId, reason } = message;
+        const { connectionId, sessionId, reason, isRecoverable } = message;
         this.#logger.info({ shard, connectionId, sessionId, reason }, "connection closed");
         this.#texts.forget(connectionId);
-        this.#admission?.connectionClosed(connectionId);
+        this.#admission?.connectionClosed(connectionId, isRecoverable);
         break;
       }
+      case "sessionEnded":
+        this.#admission?.sessionEnded(message.sessionId);
+        break;
       case "text":
         this.#answerText(shard, message);
         break;

@@ -96,6 +96,7 @@ export class Shard {
         connectionId: message.record.connectionId,
         sessionId: message.record.sessionId,
         reason: "the shard died before the hand-off",
+        isRecoverable: false,
       });
       return;
     }

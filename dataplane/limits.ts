@@ -43,11 +43,6 @@ export const MAX_RECV_DATA_SEGMENT_LENGTH = 262144;
 /** PDUs gathered in one sendmsg, and the sends that may be in flight on a shard. A connection without a batch waits for one. */
 export const BATCH_PDUS_MAX = 128;
 export const BATCHES = 256;
-/**
- * Data-In PDUs that one slice of a READ may become where lengths are whole multiples; where they are not, up to three times as
- * many. A slice is sent in one batch, so that none is in the kernel's hands in part when its task is aborted.
- */
-export const READ_SLICE_PDUS_MAX = 32;
 /** Payload bytes gathered in one sendmsg. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
 
@@ -56,6 +51,12 @@ export const TEXT_BYTES_MAX = 65536;
 
 /** Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection. One more closes it: the peer asks and does not read. */
 export const CONNECTION_REPLIES_MAX = 1024;
+
+/**
+ * Status that a session keeps until it is acknowledged, at ErrorRecoveryLevel 1 and 2. Of one more the oldest is given up: it cannot be
+ * sent again.
+ */
+export const RETAINED_MAX = 192;
 
 /** PDUs that arrived ahead of their turn and are kept, per session. */
 export const HELD_MAX = COMMAND_WINDOW;
@@ -72,12 +73,13 @@ export const IMMEDIATE_SENDS_WAIT_MS_MAX = 2;
 export const SQ_ENTRIES = 4096;
 export const CQ_ENTRIES = 16384;
 
+/** How long an initiator may owe data without sending any, at ErrorRecoveryLevel 1 and 2: then it is asked for again. Microseconds. */
+export const SEQUENCE_TIMEOUT_US = 5_000_000;
+
 /** How often connections are looked over for silence. Microseconds. */
 export const SWEEP_INTERVAL_US = 1_000_000;
 
 assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
-assert(READ_SLICE_PDUS_MAX * 512 >= 4096, "a slice of a READ holds a page");
-assert(READ_SLICE_PDUS_MAX * 3 <= BATCH_PDUS_MAX, "a slice of a READ fits into a batch");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
 assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
 assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");

@@ -70,13 +70,15 @@ export class Loop {
       case "connection":
         return shard.lifecycle.attach(message.record);
       case "endSession": {
-        const session = shard.sessions.get(message.sessionId);
-        if (session !== undefined) shard.lifecycle.closeSession(session, message.reason);
+        const { sessionId } = message;
+        const session = shard.sessions.get(sessionId);
+        if (session === undefined) shard.host.post({ type: "sessionEnded", sessionId });
+        else shard.lifecycle.closeSession(session, message.reason);
         return;
       }
       case "endConnection": {
         const connection = shard.lifecycle.connection(message.connectionId);
-        if (connection !== undefined) shard.lifecycle.close(connection, message.reason);
+        if (connection !== undefined) shard.lifecycle.reinstate(connection, message.reason);
         return;
       }
       case "textReply": {

@@ -165,6 +165,7 @@ export type ControlMessage =
   | { readonly type: "connection"; readonly record: HandoffRecord }
   /** Ends all connections of the session now, its tasks aborted (reinstatement, administration). Answered by `connectionClosed` of each. */
   | { readonly type: "endSession"; readonly sessionId: number; readonly reason: string }
+  /** Its CID is taken over by a login: the tasks of the connection end, or are kept for reassignment (RFC 7143 section 6.3.4). */
   | { readonly type: "endConnection"; readonly connectionId: number; readonly reason: string }
   /** The answer to `text`. `text` is key=value pairs with their NULs, in latin1. */
   | {
@@ -196,7 +197,11 @@ export type ShardMessage =
       readonly connectionId: number;
       readonly sessionId: number;
       readonly reason: string;
+      /** Its tasks may be reassigned, so its session goes on, even without a connection. */
+      readonly isRecoverable: boolean;
     }
+  /** Nothing is left of the session on the shard. */
+  | { readonly type: "sessionEnded"; readonly sessionId: number }
   /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply` or `textReject`. */
   | {
       readonly type: "text";

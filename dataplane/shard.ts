@@ -14,6 +14,7 @@ import { Dispatcher } from "./connection/dispatcher.js";
 import { Lifecycle } from "./connection/lifecycle.js";
 import { Receiver } from "./connection/receiver.js";
 import { Requests } from "./connection/requests.js";
+import { Snacks } from "./connection/snack.js";
 import { Transmitter } from "./connection/transmitter.js";
 import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
 import type { ShardMessage, ShardTask, UnitRecord } from "./messages.js";
@@ -25,6 +26,7 @@ import { LogicalUnit } from "./storage/logical-unit.js";
 import { NullStore } from "./storage/null-store.js";
 import type { SynchronousFiles } from "./storage/store.js";
 import { TaskEngine } from "./task/engine.js";
+import { Fences } from "./task/fences.js";
 import { TaskTable } from "./task/table.js";
 import { UnitResets } from "./task/unit-resets.js";
 
@@ -81,6 +83,8 @@ export class Shard {
   readonly requests: Requests;
   readonly dispatcher: Dispatcher;
   readonly transmitter: Transmitter;
+  readonly snacks: Snacks;
+  readonly fences: Fences;
   readonly resets: UnitResets;
   readonly receiveBuffers: ProvidedBuffers;
   /** Connections to be looked at for their end, after the turn. */
@@ -120,6 +124,8 @@ export class Shard {
     this.requests = new Requests(this);
     this.dispatcher = new Dispatcher(this);
     this.receiver = new Receiver(this);
+    this.snacks = new Snacks(this);
+    this.fences = new Fences(this);
     this.resets = new UnitResets(this);
   }
 

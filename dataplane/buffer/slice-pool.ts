@@ -13,7 +13,7 @@ export class SlicePool {
   readonly #free: (Slice | null)[] = [];
   readonly #freeCount: number[] = [];
   /** Something was released since the flag was last cleared: parked tasks may try again. */
-  released = false;
+  hasReleased = false;
 
   constructor(arena: Arena) {
     const start = arena.take(0, PAGE_BYTES);
@@ -36,7 +36,7 @@ export class SlicePool {
     assert(this.slices.length <= 0xffff, "a slice's index is half of a Target Transfer Tag");
     this.regionOffset = start;
     this.regionLength = end - start;
-    this.released = false;
+    this.hasReleased = false;
   }
 
   /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
@@ -61,18 +61,30 @@ export class SlicePool {
       slice.tag = NO_TAG;
       slice.requestedEnd = 0;
       slice.dataSN = 0;
+      slice.gap = false;
+      slice.numbered = false;
       return slice;
     }
     return null;
   }
 
+  /** Its owner is done with it. What is still in a batch is free when the batch is sent. */
   release(slice: Slice): void {
     assert(!slice.storeBusy, "a slice in use by the store is not released");
     assert(slice.next === null && !slice.queued, "a queued slice is not released");
     slice.task = null;
     slice.tag = NO_TAG;
+    if (slice.inBatch) {
+      slice.released = true;
+      return;
+    }
+    slice.released = false;
+    if (slice.credit !== null) {
+      slice.credit.readBytes -= slice.capacity;
+      slice.credit = null;
+    }
     this.#push(slice);
-    this.released = true;
+    this.hasReleased = true;
   }
 
   freeCount(classIndex: number): number {

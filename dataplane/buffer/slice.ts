@@ -7,6 +7,7 @@
  * Owner: the task that acquired it, until it is queued for sending (then the connection's batch) or released. While the
  * store or the kernel uses its memory, `storeBusy` is set, and release waits.
  */
+import type { Connection } from "../connection/connection.js";
 import { OUTGOING_DATA_IN, Outgoing } from "../connection/outgoing.js";
 import type { Task } from "../task/task.js";
 
@@ -54,6 +55,28 @@ export class Slice extends Outgoing {
   /** Next slice that is freed with the same batch. */
   nextOfBatch: Slice | null = null;
 
+  /** Memory of it is in a batch that the kernel may still read. */
+  inBatch = false;
+  /** Released, but still in a batch: free when that is sent. */
+  released = false;
+  /** The connection whose share of read data it takes. */
+  credit: Connection | null = null;
+
+  // -- for retransmission (RFC 7143 section 11.16): how the slice was cut into Data-In PDUs, or its R2T
+  /** The slice's first PDU was sent, and the fields below say how. */
+  numbered = false;
+  firstDataSN = 0;
+  /** Where in the slice that PDU begins: not at 0 where the rest was acknowledged before. */
+  numberedFrom = 0;
+  /** Bytes of the sequence before that. */
+  burstBefore = 0;
+  segmentBytes = 0;
+  /** R2TSN of the outstanding R2T, and where in the slice it begins. */
+  r2tSN = 0;
+  requestedStart = 0;
+  /** A data PDU of the sequence in work is missing: what follows up to its end is dropped, and asked for again. */
+  gap = false;
+
   constructor(index: number, classIndex: number, offset: number, capacity: number) {
     super(OUTGOING_DATA_IN);
     this.index = index;
@@ -61,4 +84,9 @@ export class Slice extends Outgoing {
     this.offset = offset;
     this.capacity = capacity;
   }
+}
+
+/** All of its data was given to the transmitter, and none waits there. */
+export function isSent(slice: Slice): boolean {
+  return slice.sent > 0 && slice.sent === slice.length && !slice.queued;
 }

@@ -33,8 +33,6 @@ export class Batch {
   iovecs = 0;
   /** Of all iovecs together. */
   bytes = 0;
-  /** Read-data bytes that the connection gets back when this is sent. */
-  readBytes = 0;
   /** First iovec that is not sent in full. */
   #sentIovecs = 0;
   slices: Slice | null = null;
@@ -55,7 +53,6 @@ export class Batch {
     this.pdus = 0;
     this.iovecs = 0;
     this.bytes = 0;
-    this.readBytes = 0;
     this.#sentIovecs = 0;
     this.slices = null;
     this.closesConnection = false;
@@ -75,8 +72,10 @@ export class Batch {
     this.bytes += length;
   }
 
-  /** Frees the slice when the batch is sent. */
+  /** The batch refers to memory of the slice. */
   addSlice(slice: Slice): void {
+    if (slice.inBatch) return;
+    slice.inBatch = true;
     slice.nextOfBatch = this.slices;
     this.slices = slice;
   }

@@ -1,15 +1,21 @@
 /** One iSCSI connection in full feature phase, as its shard keeps it. */
 import type { Slice } from "../buffer/slice.js";
 import type { Session } from "../session/session.js";
+import type { Barrier } from "../task/barrier.js";
 import type { Task } from "../task/task.js";
 import { BHS_LENGTH, RESERVED_TAG } from "../wire/bhs.js";
 import type { Batch } from "./batch.js";
 import type { Outgoing } from "./outgoing.js";
+import type { Retained } from "./retained.js";
 
 export const CONNECTION_FREE = 0;
 export const CONNECTION_OPEN = 1;
 /** Shut down: waits until the kernel holds nothing of it and its tasks are gone, then the descriptor is closed. */
 export const CONNECTION_CLOSING = 2;
+/** As CLOSING, but its tasks are kept for reassignment (ErrorRecoveryLevel 2). */
+export const CONNECTION_FAILING = 3;
+/** Its descriptor is closed, its tasks wait: for a logout, and then for TASK REASSIGN (RFC 7143 section 8.2, CLEANUP_WAIT). */
+export const CONNECTION_FAILED = 4;
 
 /** Receive states: what the next byte belongs to. */
 export const RECEIVE_HEADER = 0;
@@ -63,6 +69,8 @@ export class Connection {
   solicitedBytes = 0;
 
   // -- transmit
+  /** What was sent and may be asked for again; null where the session does not recover from errors. */
+  retained: Retained | null = null;
   queueHead: Outgoing | null = null;
   queueTail: Outgoing | null = null;
   replies = 0;
@@ -70,8 +78,6 @@ export class Connection {
   dirty = false;
   /** The last batch found the socket full. */
   sendsComeShort = false;
-  /** Most bytes of one slice of a READ: so many that its Data-In PDUs always fit into one batch. */
-  readSliceBytes = 0;
   /** Most bytes of one slice that R2Ts ask for: as many as one of them may, where that is a page or more. */
   writeSliceBytes = 0;
   /** Read data in buffers: in the store's hands, queued, or being sent. */
@@ -99,6 +105,14 @@ export class Connection {
   lastReceiveUs = 0;
   pingSentUs = 0;
   closeReason = "";
+  /** What waits for the connection to be drained: a logout on another connection. */
+  readonly closers: Barrier[] = [];
+  /** It is being logged out for recovery: nothing of its tasks is sent any more (RFC 7143 section 11.14). */
+  isSuspended = false;
+  /** FAILED: it was logged out for recovery, so its tasks may be reassigned. */
+  isRecoverable = false;
+  /** FAILED: when its tasks are given up. */
+  expiresUs = 0;
   /** A Logout was accepted: nothing that comes after it is looked at. */
   loggedOut = false;
 

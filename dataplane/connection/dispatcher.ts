@@ -8,7 +8,7 @@ import { COUNTER } from "../counters.js";
 import { HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
 import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
 import type { Shard } from "../shard.js";
-import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, Task } from "../task/task.js";
+import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, TASK_UNACKNOWLEDGED, Task } from "../task/task.js";
 import {
   BHS_LENGTH,
   CommandPdu,
@@ -37,6 +37,7 @@ import {
 import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
 import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { serialLess } from "../wire/serial.js";
+import { SnackRequestPdu } from "../wire/snack-request.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
@@ -47,6 +48,7 @@ export class Dispatcher {
   readonly #sequencedPdu: CommandPdu;
   readonly #command: ScsiCommandPdu;
   readonly #dataOut: DataOutPdu;
+  readonly #snackPdu: SnackRequestPdu;
   /** Views that judge the slower requests. */
   readonly #requestViews: ReadonlyMap<number, InitiatorPdu>;
   /** Header of a held PDU while it is executed. */
@@ -59,6 +61,7 @@ export class Dispatcher {
     this.#sequencedPdu = new CommandPdu(view);
     this.#command = new ScsiCommandPdu(view);
     this.#dataOut = new DataOutPdu(view);
+    this.#snackPdu = new SnackRequestPdu(view);
     this.#requestViews = new Map<number, InitiatorPdu>([
       [OPCODE_NOP_OUT, new NopOutPdu(view)],
       [OPCODE_TASK_MANAGEMENT_REQUEST, new TaskManagementRequestPdu(view)],
@@ -101,7 +104,7 @@ export class Dispatcher {
     const pdu = this.#any.at(header);
     const opcode = pdu.opcode;
     if (connection.loggedOut) return this.#drop(connection);
-    if (serialLess(connection.expStatSN, pdu.expStatSN)) connection.expStatSN = pdu.expStatSN;
+    this.#acknowledge(connection, pdu.expStatSN);
     if (!digestValid) this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
     switch (opcode) {
       case OPCODE_SCSI_COMMAND:
@@ -124,8 +127,7 @@ export class Dispatcher {
         break;
       }
       case OPCODE_SNACK_REQUEST:
-        // Nothing is kept for retransmission at ErrorRecoveryLevel 0 (RFC 7143 section 11.16).
-        this.#shard.requests.reject(connection, header, REJECT_REASON_SNACK_REJECT);
+        this.#snack(connection, header);
         break;
       case OPCODE_LOGIN_REQUEST:
         this.#shard.requests.reject(connection, header, REJECT_REASON_PROTOCOL_ERROR);
@@ -134,6 +136,24 @@ export class Dispatcher {
         this.#shard.requests.reject(connection, header, REJECT_REASON_COMMAND_NOT_SUPPORTED);
     }
     this.#drop(connection);
+  }
+
+  /** ExpStatSN of a PDU that has come. Nothing that was not sent is acknowledged. */
+  #acknowledge(connection: Connection, expStatSN: number): void {
+    if (!serialLess(connection.expStatSN, expStatSN) || serialLess(connection.statSN, expStatSN)) return;
+    connection.expStatSN = expStatSN;
+    if (connection.retained !== null) this.#shard.transmitter.acknowledge(connection);
+    this.#shard.fences.acknowledged(connection);
+  }
+
+  #snack(connection: Connection, header: number): void {
+    // Nothing is kept for retransmission at ErrorRecoveryLevel 0 (RFC 7143 section 11.16).
+    if (connection.retained === null) {
+      return this.#shard.requests.reject(connection, header, REJECT_REASON_SNACK_REJECT);
+    }
+    const reason = this.#snackPdu.at(header).invalid();
+    if (reason !== VALID) this.#formatError(connection, reason);
+    else this.#shard.snacks.request(connection, header);
   }
 
   #own(connection: Connection, slice: Slice | null): void {
@@ -165,6 +185,16 @@ export class Dispatcher {
     if (!pdu.final && session.tags.get(pdu.initiatorTaskTag) < 0) session.abandon(pdu.initiatorTaskTag);
   }
 
+  /** A tag may be used again as soon as its task's response has come, acknowledged or not. */
+  #isInUse(session: Session, initiatorTaskTag: number): boolean {
+    const index = session.tags.get(initiatorTaskTag);
+    if (index < 0) return false;
+    const task = this.#shard.tasks.tasks[index]!;
+    if (task.state !== TASK_UNACKNOWLEDGED) return true;
+    this.#shard.engine.forget(task);
+    return false;
+  }
+
   /** False: the command has not become a task. */
   #scsiCommand(connection: Connection, header: number): boolean {
     const pdu = this.#command.at(header);
@@ -182,7 +212,7 @@ export class Dispatcher {
       return false;
     }
     const tag = pdu.initiatorTaskTag;
-    if (session.tags.get(tag) >= 0) {
+    if (this.#isInUse(session, tag)) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
       return false;
     }

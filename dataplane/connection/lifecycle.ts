@@ -5,16 +5,26 @@
  */
 import { PAGE_BYTES } from "../arena.js";
 import { COUNTER } from "../counters.js";
-import { READ_SLICE_PDUS_MAX, SLICE_BYTES_MAX, SWEEP_INTERVAL_US } from "../limits.js";
+import { SEQUENCE_TIMEOUT_US, SLICE_BYTES_MAX, SWEEP_INTERVAL_US } from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
+import { COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT } from "../scsi/sense.js";
 import { LunMapping } from "../session/lun-mapping.js";
 import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
-import { ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
+import type { Barrier } from "../task/barrier.js";
+import { Task } from "../task/task.js";
+import { ASYNC_EVENT_CONNECTION_DROP, ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
 import { BHS_LENGTH } from "../wire/bhs.js";
-import { CONNECTION_CLOSING, CONNECTION_OPEN, type Connection } from "./connection.js";
+import {
+  CONNECTION_CLOSING,
+  CONNECTION_FAILED,
+  CONNECTION_FAILING,
+  CONNECTION_OPEN,
+  type Connection,
+} from "./connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_R2T, OUTGOING_REPLY, type Outgoing } from "./outgoing.js";
 import { Reply, STAMP_STATUS } from "./reply.js";
+import { Retained } from "./retained.js";
 
 export class Lifecycle {
   readonly #shard: Shard;
@@ -58,6 +68,7 @@ export class Lifecycle {
       }
     }
     session.connections.push(connection);
+    this.#purge(session);
     connection.state = CONNECTION_OPEN;
     connection.fd = record.fd;
     connection.connectionId = record.connectionId;
@@ -68,10 +79,11 @@ export class Lifecycle {
     connection.maxReceive = record.connection.maxRecvDataSegmentLength;
     // A segment that is not the last of its data needs no padding if it is a whole number of words.
     connection.maxSend = record.connection.maxSendDataSegmentLength & ~3;
-    connection.readSliceBytes = readSliceBytes(connection.maxSend, record.session.maxBurstLength);
     connection.writeSliceBytes = wholePages(record.session.maxBurstLength);
     connection.pingIntervalUs = record.pingIntervalMs * 1000;
     connection.statSN = record.statSN;
+    connection.expStatSN = record.statSN;
+    if (record.session.errorRecoveryLevel > 0) connection.retained = new Retained(session);
     connection.lastReceiveUs = shard.ring.nowUs;
     this.#byId.set(record.connectionId, connection);
     this.#count();
@@ -88,28 +100,127 @@ export class Lifecycle {
   }
 
   closeSession(session: Session, reason: string): void {
-    for (const connection of [...session.connections]) this.close(connection, reason);
+    for (const connection of [...session.connections, ...session.failed]) this.close(connection, reason);
+    this.#endIfEmpty(session);
+  }
+
+  /**
+   * The transport has failed. Where the session recovers connections, the tasks are kept for the initiator to reassign them
+   * (RFC 7143 section 7.1.4.3); elsewhere the connection is closed.
+   */
+  fail(connection: Connection, reason: string): void {
+    const session = connection.session!;
+    if (connection.state !== CONNECTION_OPEN) return;
+    if (!keepsTasks(session) || (connection.loggedOut && !connection.isRecoverable) || this.stopping) {
+      return this.close(connection, reason);
+    }
+    connection.state = CONNECTION_FAILING;
+    connection.closeReason = reason;
+    const shard = this.#shard;
+    shard.host.shutdownSocket(connection.fd);
+    this.#discardHeld(connection);
+    shard.transmitter.remove(connection, (node) => this.#discard(node));
+    shard.transmitter.forgetReplies(connection);
+    shard.engine.suspendConnection(connection);
+    for (const other of session.connections) if (other !== connection) this.#tellOfDrop(other, connection.cid);
+    shard.closing.push(connection);
+  }
+
+  /**
+   * The connection is logged out for recovery, by a Logout Request or by a login with its CID (section 6.3.4): its tasks may be
+   * reassigned from now on. `closed` is left when the kernel holds nothing of it any more.
+   */
+  recover(connection: Connection, closed: Barrier | null): void {
+    connection.isRecoverable = true;
+    if (connection.state === CONNECTION_OPEN) this.fail(connection, "logged out for recovery");
+    if (connection.state === CONNECTION_FAILED) return this.#recoverable(connection);
+    if (closed === null) return;
+    closed.join();
+    connection.closers.push(closed);
+  }
+
+  /** A login takes over the CID of the connection: reason code 2 at ErrorRecoveryLevel 2, otherwise 1 (section 11.14). */
+  reinstate(connection: Connection, reason: string): void {
+    if (keepsTasks(connection.session!)) this.recover(connection, null);
+    else this.close(connection, reason);
+  }
+
+  #recoverable(connection: Connection): void {
+    connection.expiresUs = this.#expiry(connection.session!);
+    this.#forgetId(connection);
+  }
+
+  /** When tasks whose connection has failed or was logged out for recovery are given up (sections 13.15 and 13.16). */
+  #expiry(session: Session): number {
+    const { defaultTime2Wait, defaultTime2Retain } = session.parameters;
+    return this.#shard.ring.nowUs + (defaultTime2Wait + defaultTime2Retain) * 1_000_000;
+  }
+
+  /** Control may give the CID to another connection. */
+  #forgetId(connection: Connection): void {
+    if (!this.#byId.delete(connection.connectionId)) return;
+    this.#count();
+    const { connectionId, session, closeReason, isRecoverable } = connection;
+    this.#report(connectionId, session!.sessionId, closeReason, isRecoverable);
+  }
+
+  /** A task was reassigned, or a connection has come: failed connections that are of no use any more go. */
+  #purge(session: Session): void {
+    for (const connection of [...session.failed]) {
+      if (connection.isRecoverable && connection.taskCount === 0) this.#remove(connection);
+    }
+  }
+
+  reassigned(session: Session): void {
+    this.#purge(session);
+  }
+
+  #discardHeld(connection: Connection): void {
+    const session = connection.session!;
+    for (const [cmdSN, held] of session.held) {
+      if (held === null || held.connection !== connection) continue;
+      // The initiator has not been told that it came, so its place in the window is still its own.
+      if (held instanceof Task) {
+        held.isAnswered = true;
+        this.#shard.engine.abort(held, null);
+      }
+      session.held.delete(cmdSN);
+    }
+  }
+
+  /** Asynchronous Message 2 on another connection of the session (section 11.9.1). */
+  #tellOfDrop(connection: Connection, cid: number): void {
+    const { defaultTime2Wait, defaultTime2Retain } = connection.session!.parameters;
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new AsyncMessagePdu(reply.header).clear();
+    pdu.asyncEvent = ASYNC_EVENT_CONNECTION_DROP;
+    pdu.parameter1 = cid;
+    pdu.parameter2 = defaultTime2Wait;
+    pdu.parameter3 = defaultTime2Retain;
+    this.#shard.transmitter.queueReply(connection, reply);
   }
 
   /** Shuts the connection down and aborts its tasks; the rest follows as the kernel lets go. */
   close(connection: Connection, reason: string): void {
-    if (connection.state !== CONNECTION_OPEN) return;
+    const shard = this.#shard;
+    if (connection.state === CONNECTION_OPEN) {
+      shard.host.shutdownSocket(connection.fd);
+      this.#discardHeld(connection);
+      shard.transmitter.remove(connection, (node) => this.#discard(node));
+      shard.transmitter.forgetReplies(connection);
+      shard.closing.push(connection);
+    } else if (connection.state !== CONNECTION_FAILING && connection.state !== CONNECTION_FAILED) {
+      return;
+    }
     connection.state = CONNECTION_CLOSING;
     connection.closeReason = reason;
-    const shard = this.#shard;
-    shard.host.shutdownSocket(connection.fd);
-    const session = connection.session!;
-    for (const [cmdSN, held] of session.held) {
-      if (held === null || held.connection === connection) session.held.delete(cmdSN);
-    }
-    shard.transmitter.remove(connection, (node) => this.#discard(node));
     shard.engine.abortConnection(connection, null);
-    shard.closing.push(connection);
+    this.drain(connection);
   }
 
   /** Looks whether a closing connection is free of everything; called whenever something of it has ended. */
   drain(connection: Connection): void {
-    if (connection.state !== CONNECTION_CLOSING) return;
+    if (connection.state !== CONNECTION_CLOSING && connection.state !== CONNECTION_FAILING) return;
     const shard = this.#shard;
     if (!connection.receiveBusy && connection.sink !== null) {
       const slice = connection.sink;
@@ -120,17 +231,48 @@ export class Lifecycle {
       if (owned) shard.slices.release(slice);
       else if (task !== null) shard.engine.settle(task);
       // The end of its last task has drained the connection.
-      if (connection.state !== CONNECTION_CLOSING) return;
+      if (connection.state !== CONNECTION_CLOSING && connection.state !== CONNECTION_FAILING) return;
     }
-    if (connection.receiveBusy || connection.batch !== null || connection.taskCount > 0) return;
+    if (connection.receiveBusy || connection.batch !== null) return;
+    if (connection.state === CONNECTION_FAILING) return this.#failed(connection);
+    if (connection.taskCount === 0) this.#remove(connection);
+  }
+
+  /** The kernel holds nothing of a failed connection any more; its tasks wait. */
+  #failed(connection: Connection): void {
     const session = connection.session!;
-    shard.host.closeSocket(connection.fd);
+    connection.state = CONNECTION_FAILED;
+    this.#closeSocket(connection);
     session.connections.splice(session.connections.indexOf(connection), 1);
-    if (session.connections.length === 0) shard.sessions.delete(session.sessionId);
-    this.#byId.delete(connection.connectionId);
-    shard.connections.release(connection);
-    this.#count();
-    this.#report(connection.connectionId, session.sessionId, connection.closeReason);
+    session.failed.push(connection);
+    connection.expiresUs = this.#expiry(session);
+    if (connection.isRecoverable) this.#recoverable(connection);
+    for (const closer of connection.closers.splice(0)) closer.leave();
+    this.#shard.fences.gone(connection);
+  }
+
+  /** Nothing is left of the connection. */
+  #remove(connection: Connection): void {
+    const session = connection.session!;
+    if (connection.fd >= 0) this.#closeSocket(connection);
+    const list = session.failed.includes(connection) ? session.failed : session.connections;
+    list.splice(list.indexOf(connection), 1);
+    this.#shard.fences.gone(connection);
+    for (const closer of connection.closers.splice(0)) closer.leave();
+    this.#forgetId(connection);
+    this.#endIfEmpty(session);
+    this.#shard.connections.release(connection);
+  }
+
+  #endIfEmpty(session: Session): void {
+    if (session.connections.length > 0 || session.failed.length > 0) return;
+    const { sessionId } = session;
+    if (this.#shard.sessions.delete(sessionId)) this.#shard.host.post({ type: "sessionEnded", sessionId });
+  }
+
+  #closeSocket(connection: Connection): void {
+    this.#shard.host.closeSocket(connection.fd);
+    connection.fd = -1;
   }
 
   /** Once a second: connections that are silent are pinged, those that stay silent are closed (RFC 7143 section 7.5). */
@@ -138,6 +280,7 @@ export class Lifecycle {
     const nowUs = this.#shard.ring.nowUs;
     if (nowUs < this.#nextSweepUs) return;
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
+    for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     for (const connection of this.#byId.values()) {
       if (connection.state !== CONNECTION_OPEN) continue;
       if (this.#stopAtUs > 0 && nowUs >= this.#stopAtUs) {
@@ -154,8 +297,23 @@ export class Lifecycle {
         connection.pingSentUs = nowUs;
         this.#shard.requests.ping(connection);
       } else if (nowUs - connection.pingSentUs >= connection.pingIntervalUs) {
-        this.close(connection, `no answer to a NOP-In for ${connection.pingIntervalUs / 1e6} s`);
+        this.fail(connection, `no answer to a NOP-In for ${connection.pingIntervalUs / 1e6} s`);
       }
+    }
+  }
+
+  /** What a session waits for and does not get: reassignment of tasks, data PDUs. */
+  #sweepSession(session: Session, nowUs: number): void {
+    for (const connection of [...session.failed]) {
+      if (nowUs < connection.expiresUs && this.#stopAtUs === 0) continue;
+      // The initiator is told with its next command (section 11.14.5).
+      if (connection.taskCount > 0) tellOfClearedTasks(session);
+      this.close(connection, "its tasks were not reassigned in time");
+    }
+    if (session.parameters.errorRecoveryLevel === 0) return;
+    for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+      const owesData = task.outstandingR2T > 0 || task.unsolicitedEnd >= 0;
+      if (owesData && nowUs - task.dataUs > SEQUENCE_TIMEOUT_US) this.#shard.engine.dataOut.timeOut(task);
     }
   }
 
@@ -175,7 +333,7 @@ export class Lifecycle {
 
   /** Stopping, and nothing is left. */
   get stopped(): boolean {
-    return this.#stopAtUs > 0 && this.#byId.size === 0;
+    return this.#stopAtUs > 0 && this.#byId.size === 0 && this.#shard.sessions.size === 0;
   }
 
   get stopping(): boolean {
@@ -198,17 +356,22 @@ export class Lifecycle {
     this.#shard.counters[COUNTER.connections] = this.#byId.size;
   }
 
-  #report(connectionId: number, sessionId: number, reason: string): void {
-    this.#shard.host.post({ type: "connectionClosed", connectionId, sessionId, reason });
+  #report(connectionId: number, sessionId: number, reason: string, isRecoverable = false): void {
+    this.#shard.host.post({ type: "connectionClosed", connectionId, sessionId, reason, isRecoverable });
   }
-}
-
-/** Both lengths are 512 at least (RFC 7143 sections 13.12 and 13.13). */
-function readSliceBytes(maxSend: number, maxBurstLength: number): number {
-  return wholePages(Math.min(maxSend, maxBurstLength) * READ_SLICE_PDUS_MAX);
 }
 
 /** At least one, so that slices start where blocks do. */
 function wholePages(bytes: number): number {
   return Math.min(SLICE_BYTES_MAX, Math.max(PAGE_BYTES, bytes - (bytes % PAGE_BYTES)));
+}
+
+/** The session recovers connections, and has agreed on time to do so. */
+function keepsTasks({ parameters }: Session): boolean {
+  return parameters.errorRecoveryLevel === 2 && parameters.defaultTime2Retain > 0;
+}
+
+function tellOfClearedTasks(session: Session): void {
+  const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
+  for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
 }

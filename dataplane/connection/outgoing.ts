@@ -11,11 +11,17 @@ export const OUTGOING_R2T = 1;
 export const OUTGOING_RESPONSE = 2;
 /** Any other PDU, its header made already: reply.ts. */
 export const OUTGOING_REPLY = 3;
+/** PDUs that were sent before and are asked for again: resend.ts. */
+export const OUTGOING_RESEND = 4;
 
 export class Outgoing {
   outgoingKind: number;
   next: Outgoing | null = null;
   queued = false;
+  /** Of what carries status: the StatSN that it went out with, and the next one that is not acknowledged (retained.ts). */
+  statSN = 0;
+  retained = false;
+  nextRetained: Outgoing | null = null;
 
   constructor(kind: number) {
     this.outgoingKind = kind;

@@ -97,7 +97,7 @@ export class Receiver {
     if ((flags & CQE_F_BUFFER) !== 0) this.#recycle(flags >>> 16);
     switch (result) {
       case 0:
-        this.#shard.lifecycle.close(connection, "the initiator closed the connection");
+        this.#shard.lifecycle.fail(connection, "the initiator closed the connection");
         return;
       case -errno.ENOBUFS:
       case -errno.EINTR:
@@ -106,7 +106,7 @@ export class Receiver {
         this.arm(connection, true);
         return;
       default:
-        this.#shard.lifecycle.close(connection, `receive failed (errno ${-result})`);
+        this.#shard.lifecycle.fail(connection, `receive failed (errno ${-result})`);
     }
   }
 
@@ -206,7 +206,7 @@ export class Receiver {
     ) {
       this.#shard.counters[COUNTER.digest_errors]!++;
       // The length in the header may be wrong too: where the next PDU starts is unknown (RFC 7143 section 7.8).
-      this.#shard.lifecycle.close(connection, "header digest error");
+      this.#shard.lifecycle.fail(connection, "header digest error");
       return;
     }
     connection.header = header;

@@ -46,7 +46,16 @@ import { textPartLength } from "../wire/text-keys.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { TextResponsePdu } from "../wire/text-response.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
+import { OUTGOING_REPLY } from "./outgoing.js";
 import { Reply, STAMP_CURRENT, STAMP_STATUS } from "./reply.js";
+
+interface LogoutAnswer {
+  /** Initiator Task Tag of the request. */
+  readonly tag: number;
+  readonly response: number;
+  /** The connection that it goes out on is closed behind it. */
+  readonly closes: boolean;
+}
 
 export class Requests {
   readonly #shard: Shard;
@@ -250,34 +259,68 @@ export class Requests {
 
   #logoutRequest(connection: Connection, pdu: LogoutRequestPdu): void {
     const session = connection.session!;
-    let response = LOGOUT_RESPONSE_CLOSED;
-    let closing: Connection[] = [];
-    if (pdu.reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
-      closing = [...session.connections];
-    } else if (pdu.reasonCode === LOGOUT_REASON_CLOSE_CONNECTION) {
-      closing = session.connections.filter(({ cid }) => cid === pdu.cid);
-      if (closing.length === 0) response = LOGOUT_RESPONSE_CID_NOT_FOUND;
-    } else {
-      response = LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED;
+    const { cid, reasonCode } = pdu;
+    const answer: LogoutAnswer = { tag: pdu.initiatorTaskTag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    if (reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
+      return this.#closeConnections(connection, [...session.connections, ...session.failed], answer);
     }
-    const tag = pdu.initiatorTaskTag;
+    const named = [...session.connections, ...session.failed].filter(
+      (other) => other.cid === cid && !other.isRecoverable,
+    );
+    if (reasonCode === LOGOUT_REASON_CLOSE_CONNECTION) {
+      if (named.length === 0)
+        return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_CID_NOT_FOUND });
+      return this.#closeConnections(connection, named, answer);
+    }
+    if (session.parameters.errorRecoveryLevel < 2) {
+      return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED });
+    }
+    const [other] = named;
+    if (other === undefined)
+      return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_CID_NOT_FOUND });
+    this.#logoutForRecovery(connection, other, answer);
+  }
+
+  /** Ends connections with their tasks; the answer goes out when nothing of them is in flight any more. */
+  #closeConnections(connection: Connection, closing: readonly Connection[], answer: LogoutAnswer): void {
     const barrier = new Barrier(() => {
-      if (connection.state !== CONNECTION_OPEN) return;
-      for (const other of closing) {
-        if (other !== connection) this.#shard.lifecycle.close(other, "logout");
-      }
-      const reply = new Reply(STAMP_STATUS);
-      const answer = new LogoutResponsePdu(reply.header).clear();
-      answer.initiatorTaskTag = tag;
-      answer.response = response;
-      reply.closesConnection = closing.includes(connection);
-      this.#shard.transmitter.queueReply(connection, reply);
+      for (const other of closing) if (other !== connection) this.#shard.lifecycle.close(other, "logout");
+      this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) });
     });
     for (const closed of closing) {
       closed.loggedOut = true;
       this.#shard.engine.abortConnection(closed, barrier);
     }
     barrier.leave();
+  }
+
+  /** Removes a connection and keeps its tasks (section 11.14.1, reason code 2). */
+  #logoutForRecovery(connection: Connection, other: Connection, answer: LogoutAnswer): void {
+    if (other === connection) {
+      connection.loggedOut = true;
+      connection.isSuspended = true;
+      connection.isRecoverable = true;
+      this.#shard.transmitter.remove(connection, (node) => node.outgoingKind !== OUTGOING_REPLY);
+      return this.#answerLogout(connection, { ...answer, closes: true });
+    }
+    const closed = new Barrier(() => this.#answerLogout(connection, answer));
+    this.#shard.lifecycle.recover(other, closed);
+    closed.leave();
+  }
+
+  #answerLogout(connection: Connection, { tag, response, closes }: LogoutAnswer): void {
+    if (connection.state !== CONNECTION_OPEN) return;
+    const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = connection.session!.parameters;
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new LogoutResponsePdu(reply.header).clear();
+    pdu.initiatorTaskTag = tag;
+    pdu.response = response;
+    if (response !== LOGOUT_RESPONSE_CID_NOT_FOUND && errorRecoveryLevel === 2) {
+      pdu.time2Wait = defaultTime2Wait;
+      pdu.time2Retain = defaultTime2Retain;
+    }
+    reply.closesConnection = closes;
+    this.#shard.transmitter.queueReply(connection, reply);
   }
 
   /** Any value but the reserved one, different from the one before. */

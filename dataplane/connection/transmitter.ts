@@ -8,19 +8,28 @@ import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
 import { NO_TAG, type Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { BATCH_BYTES_MAX, BATCH_PDUS_MAX, CONNECTION_REPLIES_MAX } from "../limits.js";
+import { BATCH_BYTES_MAX, BATCH_PDUS_MAX, CONNECTION_REPLIES_MAX, RETAINED_MAX } from "../limits.js";
 import { encodeSense } from "../scsi/sense.js";
+import type { Session } from "../session/session.js";
 import { KIND_SEND, type Shard } from "../shard.js";
-import type { Task } from "../task/task.js";
+import { acknowledgeTag, TASK_UNACKNOWLEDGED, type Task } from "../task/task.js";
 import { BHS_LENGTH, FLAG_FINAL, paddedLength, TargetPdu } from "../wire/bhs.js";
-import { DataInPdu, FLAG_STATUS } from "../wire/data-in.js";
+import { DataInPdu, FLAG_ACKNOWLEDGE, FLAG_STATUS } from "../wire/data-in.js";
 import { R2tPdu } from "../wire/r2t.js";
 import { FLAG_OVERFLOW, FLAG_UNDERFLOW, SCSI_STATUS_CHECK_CONDITION, ScsiResponsePdu } from "../wire/scsi-response.js";
 import { serialAdd } from "../wire/serial.js";
 import { type Batch, CELL_SENSE, CELL_TRAILER } from "./batch.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
-import { OUTGOING_DATA_IN, OUTGOING_R2T, OUTGOING_REPLY, OUTGOING_RESPONSE, type Outgoing } from "./outgoing.js";
+import {
+  OUTGOING_DATA_IN,
+  OUTGOING_R2T,
+  OUTGOING_REPLY,
+  OUTGOING_RESEND,
+  OUTGOING_RESPONSE,
+  type Outgoing,
+} from "./outgoing.js";
 import { type Reply, STAMP_STATUS } from "./reply.js";
+import { type Resend, ResendData, ResendR2t, type ResendStatus } from "./resend.js";
 
 /** The first attempt takes what the socket has room for and completes while it is submitted; the rest waits for room. */
 const SEND_FLAGS_FIRST = MSG_NOSIGNAL | MSG_DONTWAIT;
@@ -54,7 +63,10 @@ export class Transmitter {
     this.#target = new TargetPdu(view);
   }
 
+  /** On a connection that has failed nothing is queued: its tasks go on with what they have when they are reassigned. */
   queue(connection: Connection, node: Outgoing): void {
+    if (connection.state !== CONNECTION_OPEN) return;
+    if (connection.isSuspended && node.outgoingKind !== OUTGOING_REPLY) return;
     assert(!node.queued, "a node is in one queue at most");
     node.queued = true;
     node.next = null;
@@ -67,9 +79,20 @@ export class Transmitter {
   queueReply(connection: Connection, reply: Reply): void {
     connection.replies++;
     this.queue(connection, reply);
+    this.#closeIfGreedy(connection);
+  }
+
+  #closeIfGreedy(connection: Connection): void {
     if (connection.replies > CONNECTION_REPLIES_MAX) {
       this.#shard.lifecycle.close(connection, "the initiator asks and does not read the answers");
     }
+  }
+
+  /** Retransmissions are bounded as replies are: a peer that asks for ever and reads nothing is closed. */
+  queueResend(connection: Connection, node: Outgoing): void {
+    connection.replies++;
+    this.queue(connection, node);
+    this.#closeIfGreedy(connection);
   }
 
   /** Takes out all nodes for which `matches` holds. */
@@ -130,19 +153,20 @@ export class Transmitter {
     for (let slice = batch.slices; slice !== null; ) {
       const next: Slice | null = slice.nextOfBatch;
       slice.nextOfBatch = null;
-      this.#shard.slices.release(slice);
+      slice.inBatch = false;
+      if (slice.released) this.#shard.slices.release(slice);
       slice = next;
     }
-    connection.readBytes -= batch.readBytes;
     const closes = batch.closesConnection;
     this.#shard.batches.release(batch);
     this.#offerBatch();
     if (connection.state !== CONNECTION_OPEN) {
       this.#shard.lifecycle.drain(connection);
     } else if (!complete) {
-      this.#shard.lifecycle.close(connection, `send failed (errno ${-result})`);
+      this.#shard.lifecycle.fail(connection, `send failed (errno ${-result})`);
     } else if (closes) {
-      this.#shard.lifecycle.close(connection, "logout");
+      if (connection.isRecoverable) this.#shard.lifecycle.fail(connection, "logged out for recovery");
+      else this.#shard.lifecycle.close(connection, "logout");
     } else {
       if (connection.queueHead !== null) this.#markDirty(connection);
       if (connection.starvedHead !== null) this.#shard.engine.feed(connection);
@@ -181,6 +205,7 @@ export class Transmitter {
       node.queued = false;
       this.#emitted(connection, batch, node);
     }
+    if (connection.retained !== null) this.#boundRetained(connection);
     if (this.#jobCount > 0) this.#digest();
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
@@ -216,6 +241,8 @@ export class Transmitter {
         return this.#emitResponse(connection, batch, node as Task);
       case OUTGOING_REPLY:
         return this.#emitReply(connection, batch, node as Reply);
+      case OUTGOING_RESEND:
+        return this.#emitResend(connection, batch, node as Resend);
       default:
         return unreachable("outgoing kind", node.outgoingKind);
     }
@@ -226,10 +253,7 @@ export class Transmitter {
     switch (node.outgoingKind) {
       case OUTGOING_DATA_IN: {
         const slice = node as Slice;
-        const task = slice.task!;
-        batch.addSlice(slice);
-        batch.readBytes += slice.capacity;
-        this.#shard.engine.sliceSent(task, slice);
+        this.#shard.engine.sliceSent(slice.task!, slice);
         break;
       }
       case OUTGOING_RESPONSE:
@@ -238,66 +262,153 @@ export class Transmitter {
       case OUTGOING_REPLY: {
         const reply = node as Reply;
         connection.replies--;
-        if (reply.slice !== null) batch.addSlice(reply.slice);
         if (reply.closesConnection) batch.closesConnection = true;
         if (reply.maxSend > 0) connection.maxSend = reply.maxSend;
+        if (!reply.retained) this.#release(reply);
         break;
       }
+      case OUTGOING_RESEND:
+        connection.replies--;
+        break;
       default:
         break;
     }
   }
 
+  /** A peer that acknowledges nothing has no more kept for it than this. */
+  #boundRetained(connection: Connection): void {
+    const session = connection.session!;
+    for (let node = connection.retained!.first; node !== null && session.retainedCount > RETAINED_MAX; ) {
+      const next: Outgoing | null = node.nextRetained;
+      if (node.outgoingKind !== OUTGOING_RESPONSE) {
+        connection.retained!.remove(node);
+        this.#release(node as Reply);
+      } else if ((node as Task).state === TASK_UNACKNOWLEDGED) {
+        this.#shard.engine.forget(node as Task);
+      }
+      node = next;
+    }
+  }
+
+  /** ExpStatSN of the initiator has moved on: what it acknowledges need not be kept. */
+  acknowledge(connection: Connection): void {
+    const { retained, expStatSN } = connection;
+    if (retained === null) return;
+    for (;;) {
+      const node = retained.takeAcknowledged(expStatSN);
+      if (node === null) break;
+      if (node.outgoingKind === OUTGOING_RESPONSE) this.#shard.engine.forget(node as Task);
+      else this.#release(node as Reply);
+    }
+    if (connection.starvedHead !== null) this.#shard.engine.feed(connection);
+  }
+
+  /** Replies that were sent and not acknowledged are of no use on another connection. */
+  forgetReplies(connection: Connection): void {
+    const { retained } = connection;
+    if (retained === null) return;
+    for (let node = retained.first; node !== null; ) {
+      const next: Outgoing | null = node.nextRetained;
+      if (node.outgoingKind === OUTGOING_REPLY) {
+        retained.remove(node);
+        this.#release(node as Reply);
+      }
+      node = next;
+    }
+  }
+
+  /** What a reply holds is not needed any more. */
+  #release(reply: Reply): void {
+    const { slice } = reply;
+    reply.slice = null;
+    if (slice !== null) this.#shard.slices.release(slice);
+  }
+
   /**
    * Data-In PDUs of a slice, each at most MaxRecvDataSegmentLength of the peer and none across the end of a sequence
-   * (MaxBurstLength: RFC 7143 section 13.13). The last one of the task carries the status (section 11.7.3).
+   * (MaxBurstLength: RFC 7143 section 13.13). The last one of the task carries the status (section 11.7.3), but where what
+   * was sent may be asked for again: there status and data are numbered apart.
    */
   #emitDataIn(connection: Connection, batch: Batch, slice: Slice): boolean {
     const task = slice.task!;
     const session = connection.session!;
     const pdu = this.#dataIn;
-    // Whole words, so that no padding falls between data of the slice.
-    const maxBurst = session.parameters.maxBurstLength & ~3;
-    if (batch.pdus > 0 && slice.sent === 0 && !fits(batch, slice.length, Math.min(connection.maxSend, maxBurst)))
-      return false;
+    const { retained } = connection;
+    const maxBurst = sequenceBytes(session);
+    if (!slice.numbered) {
+      slice.numbered = true;
+      slice.numberedFrom = slice.sent;
+      slice.firstDataSN = task.dataSN;
+      slice.burstBefore = task.burst;
+      slice.segmentBytes = connection.maxSend;
+    }
     while (slice.sent < slice.length) {
       if (batch.pdus === BATCH_PDUS_MAX) return false;
-      const length = Math.min(connection.maxSend, slice.length - slice.sent, maxBurst - task.burst);
-      const bufferOffset = slice.transferOffset + slice.sent;
-      const last = bufferOffset + length === task.transferLength;
+      const length = Math.min(slice.segmentBytes, slice.length - slice.sent, maxBurst - task.burst);
+      const last = slice.transferOffset + slice.sent + length === task.transferLength;
       const data = slice.offset + slice.sent;
       // The slice's front room makes header and data one iovec; a later PDU of the same slice has its header in a cell.
       const inFront = slice.sent === 0;
       const header = inFront ? data - BHS_LENGTH - (connection.headerDigest ? 4 : 0) : batch.cell();
-      let flags = 0;
       task.burst += length;
-      if (last || task.burst === maxBurst) {
-        flags = FLAG_FINAL;
-        task.burst = 0;
-      }
-      pdu.at(header).clear();
-      pdu.dataSegmentLength = length;
-      pdu.initiatorTaskTag = task.initiatorTaskTag;
-      pdu.dataSN = task.dataSN;
-      pdu.bufferOffset = bufferOffset;
+      const final = last || task.burst === maxBurst;
+      if (final) task.burst = 0;
+      this.#putDataIn(connection, header, slice, slice.sent, length, task.dataSN, final, last);
       task.dataSN = serialAdd(task.dataSN, 1);
-      if (last) {
-        flags |= FLAG_STATUS | residualFlags(task);
+      if (last && retained === null) {
+        pdu.flags = FLAG_FINAL | FLAG_STATUS | residualFlags(task);
         pdu.residualCount = residualCount(task);
         pdu.statSN = connection.statSN;
         connection.statSN = serialAdd(connection.statSN, 1);
         if (!task.immediate) session.reopen();
+        pdu.maxCmdSN = session.maxCmdSN;
       }
-      pdu.flags = flags;
-      pdu.expCmdSN = session.expCmdSN;
-      pdu.maxCmdSN = session.maxCmdSN;
       slice.sent += length;
+      batch.addSlice(slice);
       this.#add(connection, batch, header, data, length, inFront);
     }
     return true;
   }
 
+  /** The header of one Data-In PDU, as it goes out each time that it does. */
+  #putDataIn(
+    connection: Connection,
+    header: number,
+    slice: Slice,
+    at: number,
+    length: number,
+    dataSN: number,
+    final: boolean,
+    last: boolean,
+  ): void {
+    const task = slice.task!;
+    const session = connection.session!;
+    const pdu = this.#dataIn.at(header).clear();
+    pdu.dataSegmentLength = length;
+    pdu.initiatorTaskTag = task.initiatorTaskTag;
+    pdu.dataSN = dataSN;
+    pdu.bufferOffset = slice.transferOffset + at;
+    pdu.flags = final ? FLAG_FINAL : 0;
+    if (final && !last && connection.retained !== null) {
+      // An acknowledgment of each sequence bounds what is kept (section 11.7.2).
+      pdu.flags = FLAG_FINAL | FLAG_ACKNOWLEDGE;
+      pdu.lunHigh = task.lunHigh;
+      pdu.lunLow = task.lunLow;
+      pdu.targetTransferTag = acknowledgeTag(task);
+    }
+    pdu.expCmdSN = session.expCmdSN;
+    pdu.maxCmdSN = session.maxCmdSN;
+  }
+
   #emitR2t(connection: Connection, batch: Batch, slice: Slice): boolean {
+    const task = slice.task!;
+    slice.r2tSN = task.dataSN;
+    slice.requestedStart = slice.filled;
+    task.dataSN = serialAdd(task.dataSN, 1);
+    return this.#putR2t(connection, batch, slice);
+  }
+
+  #putR2t(connection: Connection, batch: Batch, slice: Slice): boolean {
     const task = slice.task!;
     const session = connection.session!;
     const header = batch.cell();
@@ -310,12 +421,21 @@ export class Transmitter {
     pdu.statSN = connection.statSN;
     pdu.expCmdSN = session.expCmdSN;
     pdu.maxCmdSN = session.maxCmdSN;
-    pdu.r2tSN = task.dataSN;
-    task.dataSN = serialAdd(task.dataSN, 1);
-    pdu.bufferOffset = slice.transferOffset + slice.filled;
-    pdu.desiredDataTransferLength = slice.requestedEnd - slice.filled;
+    pdu.r2tSN = slice.r2tSN;
+    pdu.bufferOffset = slice.transferOffset + slice.requestedStart;
+    pdu.desiredDataTransferLength = slice.requestedEnd - slice.requestedStart;
     this.#add(connection, batch, header, -1, 0, false);
     return true;
+  }
+
+  /** A new status takes the next StatSN; one that is sent again keeps its own (section 11.16). */
+  #takeStatSN(connection: Connection, node: Outgoing): number {
+    if (node.retained) return node.statSN;
+    const { statSN, retained } = connection;
+    connection.statSN = serialAdd(statSN, 1);
+    node.statSN = statSN;
+    retained?.add(node);
+    return statSN;
   }
 
   #emitResponse(connection: Connection, batch: Batch, task: Task): boolean {
@@ -328,9 +448,10 @@ export class Transmitter {
     pdu.residualCount = residualCount(task);
     // Of Data-In only: R2Ts, which a write counts there, do not count (section 11.4.8).
     pdu.expDataSN = task.expectsDataOut ? 0 : task.dataSN;
-    pdu.statSN = connection.statSN;
-    connection.statSN = serialAdd(connection.statSN, 1);
-    if (!task.immediate) session.reopen();
+    if (!task.immediate && !task.isAnswered) session.reopen();
+    task.isAnswered = true;
+    pdu.snackTag = task.snackTag;
+    pdu.statSN = this.#takeStatSN(connection, task);
     pdu.expCmdSN = session.expCmdSN;
     pdu.maxCmdSN = session.maxCmdSN;
     let length = 0;
@@ -350,13 +471,55 @@ export class Transmitter {
     const header = batch.cell();
     for (let i = 0; i < BHS_LENGTH; i += 4) this.#arena.view.setUint32(header + i, reply.header.getUint32(i));
     const pdu = this.#target.at(header);
-    pdu.statSN = connection.statSN;
-    if (reply.stamp === STAMP_STATUS) connection.statSN = serialAdd(connection.statSN, 1);
+    pdu.statSN = reply.stamp === STAMP_STATUS ? this.#takeStatSN(connection, reply) : connection.statSN;
     pdu.expCmdSN = session.expCmdSN;
     pdu.maxCmdSN = session.maxCmdSN;
     const length = pdu.dataSegmentLength;
     assert(length === 0 || reply.slice !== null, "a reply with data has a slice");
+    if (reply.slice !== null) batch.addSlice(reply.slice);
     this.#add(connection, batch, header, reply.slice === null ? -1 : reply.slice.offset, length, false, !reply.plain);
+    return true;
+  }
+
+  #emitResend(connection: Connection, batch: Batch, node: Resend): boolean {
+    if (node instanceof ResendData) return this.#emitDataAgain(connection, batch, node);
+    if (node instanceof ResendR2t) {
+      return node.slice.tag !== node.tag || this.#putR2t(connection, batch, node.slice);
+    }
+    const { node: status } = node as ResendStatus;
+    // Acknowledged meanwhile.
+    if (!status.retained) return true;
+    return status.outgoingKind === OUTGOING_RESPONSE
+      ? this.#emitResponse(connection, batch, status as Task)
+      : this.#emitReply(connection, batch, status as Reply);
+  }
+
+  /** Data-In PDUs as they went out the first time, header digests and all, from the slices that the task keeps. */
+  #emitDataAgain(connection: Connection, batch: Batch, node: ResendData): boolean {
+    const { task } = node;
+    const maxBurst = sequenceBytes(connection.session!);
+    for (let slice = task.firstSlice; slice !== null && node.count > 0; slice = slice.nextOfTask) {
+      let dataSN = slice.firstDataSN;
+      let burst = slice.burstBefore;
+      for (let at = slice.numberedFrom; at < slice.sent && node.count > 0; ) {
+        const length = Math.min(slice.segmentBytes, slice.length - at, maxBurst - burst);
+        const last = slice.transferOffset + at + length === task.transferLength;
+        burst += length;
+        const final = last || burst === maxBurst;
+        if (final) burst = 0;
+        if (dataSN === node.dataSN) {
+          if (batch.pdus === BATCH_PDUS_MAX) return false;
+          const header = batch.cell();
+          this.#putDataIn(connection, header, slice, at, length, dataSN, final, last);
+          batch.addSlice(slice);
+          this.#add(connection, batch, header, slice.offset + at, length, false);
+          node.dataSN = serialAdd(node.dataSN, 1);
+          node.count--;
+        }
+        dataSN = serialAdd(dataSN, 1);
+        at += length;
+      }
+    }
     return true;
   }
 
@@ -417,10 +580,9 @@ export class Transmitter {
   }
 }
 
-/** Whether all PDUs of a slice have room: one for each full segment, one more for each end of a sequence among them. */
-function fits(batch: Batch, length: number, segment: number): boolean {
-  const pdus = length <= segment ? 2 : 3 * Math.ceil(length / segment);
-  return batch.pdus + pdus <= BATCH_PDUS_MAX;
+/** MaxBurstLength in whole words, so that no padding falls between data of a slice. */
+function sequenceBytes(session: Session): number {
+  return session.parameters.maxBurstLength & ~3;
 }
 
 /** O and U of a response (RFC 7143 section 11.4.5.1): what the command would move against what the initiator expects. */

@@ -45,6 +45,11 @@ export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25,
 export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
 export const SAVING_PARAMETERS_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x39, 0x00);
 
+/** The iSCSI condition "SNACK rejected" (RFC 7143 section 11.4.7.2). */
+export const SNACK_REJECTED = sense(SENSE_KEY_ABORTED_COMMAND, 0x11, 0x13);
+/** SOME COMMANDS CLEARED BY ISCSI PROTOCOL EVENT (RFC 7143 section 11.14.5). */
+export const COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT = sense(SENSE_KEY_UNIT_ATTENTION, 0x47, 0x7f);
+
 /** A task attribute that has no meaning now: ACA, as an ACA condition is never established (SAM-5). */
 export const INVALID_MESSAGE_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x49, 0x00);
 

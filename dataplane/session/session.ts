@@ -43,6 +43,8 @@ export class Session {
   readonly luns: Map<number, LunMapping> = new Map();
   readonly attentions = new UnitAttentions();
   readonly connections: Connection[] = [];
+  /** Connections that have failed, or were logged out for recovery, and whose tasks wait (ErrorRecoveryLevel 2). */
+  readonly failed: Connection[] = [];
 
   expCmdSN: number;
   maxCmdSN: number;
@@ -54,6 +56,8 @@ export class Session {
   readonly #abandonedTags = new Set<number>();
   firstTask: Task | null = null;
   taskCount = 0;
+  /** What its connections have sent and keep until it is acknowledged: tasks and replies. */
+  retainedCount = 0;
   immediateTasks = 0;
 
   constructor(record: HandoffRecord) {

@@ -35,13 +35,13 @@ export class DataOut {
     if (pdu.targetTransferTag === RESERVED_TAG) {
       if (unsolicitedFault(task, pdu) !== DATA_INTACT) return;
       const slice = task.firstSlice ?? this.#firstSlice(task);
-      if (slice !== null && pdu.bufferOffset + pdu.dataSegmentLength <= slice.capacity) {
+      if (slice !== null && !slice.gap && pdu.bufferOffset + pdu.dataSegmentLength <= slice.capacity) {
         this.#sink(connection, slice, pdu.bufferOffset);
       }
       return;
     }
     const slice = this.#solicited(task, pdu);
-    if (slice !== null && solicitedFault(slice, pdu) === DATA_INTACT) {
+    if (slice !== null && !slice.gap && solicitedFault(slice, pdu) === DATA_INTACT) {
       this.#sink(connection, slice, pdu.bufferOffset - slice.transferOffset);
     }
   }
@@ -66,37 +66,71 @@ export class DataOut {
 
   #unsolicitedComplete(task: Task, pdu: DataOutPdu, slice: Slice | null, digestValid: boolean): void {
     const length = pdu.dataSegmentLength;
-    if (!digestValid) fault(task, DATA_LOST);
-    else fault(task, unsolicitedFault(task, pdu));
+    task.dataUs = this.#shard.ring.nowUs;
+    const problem = digestValid ? unsolicitedFault(task, pdu) : DATA_LOST;
+    if (problem !== DATA_INTACT) this.#lose(task, task.firstSlice, problem);
     // Kept nowhere: there was no buffer, or the task has ended already.
-    if (length > 0 && slice === null) fault(task, DATA_LOST);
-    else if (digestValid && slice !== null) slice.filled += length;
+    else if (length > 0 && slice === null) this.#lose(task, task.firstSlice, DATA_LOST);
+    else if (slice !== null) slice.filled += length;
     task.unsolicitedDataSN = serialAdd(pdu.dataSN, 1);
-    if (pdu.final) {
-      // "the total unsolicited data MUST be either FirstBurstLength or all of the data" (section 4.2.5.2).
-      if (unsolicitedLength(task) < task.unsolicitedEnd) fault(task, DATA_AMOUNT);
-      task.unsolicitedEnd = -1;
-    }
+    if (pdu.final) this.#endUnsolicited(task);
     this.#engine.dataArrived(task);
   }
 
   #solicitedComplete(task: Task, pdu: DataOutPdu, slice: Slice, isKept: boolean, digestValid: boolean): void {
     const length = pdu.dataSegmentLength;
-    const connection = task.connection!;
-    if (!digestValid) fault(task, DATA_LOST);
-    else fault(task, solicitedFault(slice, pdu));
-    if (digestValid && isKept) {
+    task.dataUs = this.#shard.ring.nowUs;
+    const problem = digestValid ? solicitedFault(slice, pdu) : DATA_LOST;
+    if (problem !== DATA_INTACT) {
+      this.#lose(task, slice, problem);
+    } else if (isKept) {
       slice.filled += length;
-      connection.solicitedBytes -= length;
+      task.connection!.solicitedBytes -= length;
     }
     slice.dataSN = serialAdd(pdu.dataSN, 1);
-    if (pdu.final) {
-      if (slice.filled < slice.requestedEnd) fault(task, DATA_AMOUNT);
-      connection.solicitedBytes -= slice.requestedEnd - slice.filled;
-      slice.tag = NO_TAG;
-      task.outstandingR2T--;
+    if (pdu.final) this.#endSolicited(task, slice);
+    this.#engine.dataArrived(task);
+  }
+
+  /**
+   * The initiator has been silent for too long about data that it owes: its last PDU may have been lost, so the sequences count as
+   * ended, and what is missing is asked for again (an implicit sequence error: section 7.1.4.1).
+   */
+  timeOut(task: Task): void {
+    if (task.unsolicitedEnd >= 0) {
+      if (task.firstSlice !== null) task.firstSlice.gap = true;
+      this.#endUnsolicited(task);
+    }
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      if (slice.tag === NO_TAG || slice.queued) continue;
+      slice.gap = true;
+      this.#endSolicited(task, slice);
     }
     this.#engine.dataArrived(task);
+  }
+
+  #endUnsolicited(task: Task): void {
+    const slice = task.firstSlice;
+    // "the total unsolicited data MUST be either FirstBurstLength or all of the data" (section 4.2.5.2).
+    if (unsolicitedLength(task) < task.unsolicitedEnd && slice?.gap !== true) fault(task, DATA_AMOUNT);
+    task.unsolicitedEnd = -1;
+    if (slice !== null) slice.gap = false;
+  }
+
+  /** What is missing because a PDU was lost is asked for by the next R2T (a recovery R2T: section 7.8, option a). */
+  #endSolicited(task: Task, slice: Slice): void {
+    if (slice.filled < slice.requestedEnd && !slice.gap) fault(task, DATA_AMOUNT);
+    task.connection!.solicitedBytes -= slice.requestedEnd - slice.filled;
+    slice.tag = NO_TAG;
+    slice.gap = false;
+    task.outstandingR2T--;
+  }
+
+  /** A data PDU is not as it should be. Where the session recovers, one that is missing will be asked for again. */
+  #lose(task: Task, slice: Slice | null, problem: number): void {
+    const recovers = task.session!.parameters.errorRecoveryLevel > 0;
+    if (problem === DATA_LOST && recovers && slice !== null) slice.gap = true;
+    else fault(task, problem);
   }
 
   /** Section 11.17.1, note 2: "invalid TTT/ITT, buffer offset, LUN qualifying a TTT". */
@@ -148,12 +182,14 @@ function unsolicitedLength(task: Task): number {
 
 /** Data PDUs come in order, without gaps: a jump says that one is missing (section 7.9). */
 function unsolicitedFault(task: Task, pdu: DataOutPdu): number {
+  if (task.firstSlice?.gap) return DATA_LOST;
   if (pdu.dataSN !== task.unsolicitedDataSN) return DATA_LOST;
   if (pdu.bufferOffset + pdu.dataSegmentLength > task.unsolicitedEnd) return DATA_AMOUNT;
   return pdu.bufferOffset === unsolicitedLength(task) ? DATA_INTACT : DATA_LOST;
 }
 
 function solicitedFault(slice: Slice, pdu: DataOutPdu): number {
+  if (slice.gap) return DATA_LOST;
   if (pdu.dataSN !== slice.dataSN) return DATA_LOST;
   const at = pdu.bufferOffset - slice.transferOffset;
   if (at + pdu.dataSegmentLength > slice.requestedEnd) return DATA_AMOUNT;

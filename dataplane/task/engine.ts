@@ -8,9 +8,10 @@
  * unsent data is starved until that is sent.
  */
 import { assert } from "../assert.js";
-import type { Slice } from "../buffer/slice.js";
+import { isSent, NO_TAG, type Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
-import { OUTGOING_DATA_IN } from "../connection/outgoing.js";
+import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
+import { ResendData } from "../connection/resend.js";
 import { COUNTER } from "../counters.js";
 import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
@@ -21,8 +22,10 @@ import {
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   INVALID_MESSAGE_ERROR,
   SENSE_KEY_ABORTED_COMMAND,
+  SNACK_REJECTED,
   storeError,
 } from "../scsi/sense.js";
+import type { LunMapping } from "../session/lun-mapping.js";
 import type { Shard } from "../shard.js";
 import { TASK_ATTRIBUTE_ACA } from "../wire/scsi-command.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
@@ -49,6 +52,7 @@ import {
   TASK_ENDING,
   TASK_HELD,
   TASK_RESPONDING,
+  TASK_UNACKNOWLEDGED,
   type Task,
   TRANSFER_COMPARE,
   TRANSFER_NONE,
@@ -143,6 +147,7 @@ export class TaskEngine implements Services {
     task.transfer = TRANSFER_REPLY;
     const slice = task.parameters!;
     task.parameters = null;
+    slice.credit = task.connection;
     task.connection!.readBytes += slice.capacity;
     task.transferLength = count;
     task.covered = count;
@@ -330,12 +335,20 @@ export class TaskEngine implements Services {
 
   /** All data of a slice was given to the transmitter. */
   sliceSent(task: Task, slice: Slice): void {
-    assert(task.firstSlice === slice, "slices are sent in order");
-    this.unlinkFirst(task);
+    const isKept = task.connection!.retained !== null;
+    if (!isKept) {
+      assert(task.firstSlice === slice, "slices are sent in order");
+      this.#shard.slices.release(this.unlinkFirst(task));
+    }
     // A READ that has failed behind this slice.
     if (task.state === TASK_ENDING) this.settle(task);
-    else if (slice.transferOffset + slice.length === task.transferLength) this.#finish(task);
-    else if (task.transfer === TRANSFER_READ) this.#reads.sent(task);
+    else if (slice.transferOffset + slice.length < task.transferLength) this.readOn(task);
+    else if (!isKept) this.#finish(task);
+  }
+
+  /** The task's reads may go on. */
+  readOn(task: Task): void {
+    if (task.transfer === TRANSFER_READ) this.#reads.sent(task);
   }
 
   /** The SCSI Response of the task is on its way. */
@@ -360,8 +373,8 @@ export class TaskEngine implements Services {
   /** Buffers were released: parked tasks try again, in order, until one fails again. */
   retryParked(): void {
     const pool = this.#shard.slices;
-    if (!pool.released) return;
-    pool.released = false;
+    if (!pool.hasReleased) return;
+    pool.hasReleased = false;
     while (this.#parkedHead !== null) {
       const task = this.#parkedHead;
       const why = task.parked;
@@ -430,9 +443,12 @@ export class TaskEngine implements Services {
     let slice = task.nextToQueue;
     while (slice !== null && slice.filled === slice.length) {
       const next: Slice | null = slice.nextOfTask;
-      if (slice.transferOffset + slice.length === task.transferLength) task.state = TASK_RESPONDING;
+      const isLast = slice.transferOffset + slice.length === task.transferLength;
+      if (isLast) task.state = TASK_RESPONDING;
       slice.outgoingKind = OUTGOING_DATA_IN;
       this.#shard.transmitter.queue(connection, slice);
+      // Status apart from data: see Transmitter.
+      if (isLast && connection.retained !== null) this.#shard.transmitter.queue(connection, task);
       slice = next;
     }
     task.nextToQueue = slice;
@@ -491,9 +507,12 @@ export class TaskEngine implements Services {
     }
     if (task.state === TASK_ABORTED) return;
     const connection = task.connection!;
-    if (task.queued || this.#anyQueued(task)) {
-      this.#shard.transmitter.remove(connection, (node) => node === task || this.#isSliceOf(node, task));
+    if (task.state === TASK_UNACKNOWLEDGED) {
+      this.forget(task);
+      if (connection.taskCount === 0) this.#shard.lifecycle.drain(connection);
+      return;
     }
+    if (task.queued || this.#anyQueued(task)) this.#dequeue(task);
     if (task.parked !== PARK_NOT) this.#unpark(task);
     if (task.starved) this.#unstarve(connection, task);
     this.gates.remove(task);
@@ -526,12 +545,14 @@ export class TaskEngine implements Services {
     if (sink !== null && !connection.sinkOwned && sink.task === task) return;
     if (task.state === TASK_ENDING) {
       if (task.unsolicitedEnd >= 0 || task.outstandingR2T > 0 || this.#anyQueued(task)) return;
-      // What a failed READ has sent before: all up to the first slice that is left.
-      if (task.transfer === TRANSFER_READ && task.firstSlice !== null) {
-        task.transferTotal = Math.min(task.transferTotal, task.firstSlice.transferOffset);
+      // What a failed READ has sent before: all up to the first slice that is left, or was not sent.
+      if (task.transfer === TRANSFER_READ) {
+        let slice = task.firstSlice;
+        while (slice !== null && slice.sent === slice.length) slice = slice.nextOfTask;
+        if (slice !== null) task.transferTotal = Math.min(task.transferTotal, slice.transferOffset);
       }
     }
-    while (task.firstSlice !== null) this.#release(connection, task, this.unlinkFirst(task));
+    this.#releaseSlices(task);
     task.nextToQueue = null;
     this.gates.disown(task);
     if (task.parameters !== null) {
@@ -539,7 +560,7 @@ export class TaskEngine implements Services {
       task.parameters = null;
     }
     if (task.state === TASK_ABORTED) {
-      if (!task.immediate) task.session!.reopen();
+      if (!task.immediate && !task.isAnswered) task.session!.reopen();
       this.#free(task);
       if (connection.taskCount === 0) this.#shard.lifecycle.drain(connection);
       return;
@@ -565,21 +586,200 @@ export class TaskEngine implements Services {
       task.parameters = null;
     }
     task.nextToQueue = null;
-    this.#free(task);
+    if (task.retained) this.#retain(task);
+    else this.#free(task);
+  }
+
+  /** As a SCSI command the task has ended; what was sent is kept until it is acknowledged. */
+  #retain(task: Task): void {
+    const { mapping } = task;
+    task.state = TASK_UNACKNOWLEDGED;
+    if (task.immediate) {
+      task.immediate = false;
+      task.session!.immediateTasks--;
+    }
+    if (task.admitted) mapping!.leave(task);
+    if (mapping !== null) this.#activateNext(mapping);
+  }
+
+  /** The response of an ended task is acknowledged, or nobody will ask for it any more. */
+  forget(task: Task): void {
+    if (task.retained) task.connection!.retained!.remove(task);
+    // It was being sent again.
+    if (task.state !== TASK_UNACKNOWLEDGED) this.#dequeue(task);
+    this.#dropResends(task);
+    this.#releaseSlices(task);
+    task.nextToQueue = null;
+    this.#shard.tasks.release(task);
+  }
+
+  /** Takes what the task has queued for sending out of the queue. */
+  #dequeue(task: Task): void {
+    this.#shard.transmitter.remove(task.connection!, (node) => node === task || this.#isSliceOf(node, task));
+  }
+
+  /** The Data-In PDUs below `dataSN` are acknowledged: slices that were sent in full and end there go. */
+  acknowledgeData(task: Task, dataSN: number): void {
+    task.acknowledgedDataSN = dataSN;
+    while (task.firstSlice !== null && isSent(task.firstSlice) && this.#endDataSN(task, task.firstSlice) <= dataSN) {
+      this.#dropFirst(task);
+    }
+    this.readOn(task);
+  }
+
+  /** Gives up the oldest data that the task keeps for retransmission. False: it keeps none. */
+  dropSent(task: Task): boolean {
+    if (task.firstSlice === null || !isSent(task.firstSlice)) return false;
+    this.#dropFirst(task);
+    return true;
+  }
+
+  /** Gives up data of ended tasks, oldest first, until the connection may read on. False: it may not. */
+  dropRetained(connection: Connection): boolean {
+    if (connection.retained === null) return false;
+    for (let node = connection.retained.first; node !== null; node = node.nextRetained) {
+      if (node.outgoingKind !== OUTGOING_RESPONSE) continue;
+      const task = node as Task;
+      while (task.firstSlice !== null) this.#dropFirst(task);
+      if (this.#reads.hasCredit(connection)) return true;
+    }
+    return false;
+  }
+
+  #dropFirst(task: Task): void {
+    task.keptDataSN = this.#endDataSN(task, task.firstSlice!);
+    this.#shard.slices.release(this.unlinkFirst(task));
+  }
+
+  /** DataSN of the PDU behind those of a slice that was sent in full. */
+  #endDataSN(task: Task, slice: Slice): number {
+    const next = slice.nextOfTask;
+    return next?.numbered ? next.firstDataSN : task.dataSN;
+  }
+
+  /**
+   * Sends the task's read data again, from the PDU `dataSN` on, cut anew, and then its status: after an R-Data SNACK, or on
+   * another connection. All of that data is kept.
+   */
+  rewind(task: Task, dataSN: number): void {
+    const { transmitter } = this.#shard;
+    const connection = task.connection!;
+    this.#dropResends(task);
+    this.#dequeue(task);
+    const from = this.#offsetOf(task, dataSN);
+    while (task.firstSlice !== null && isSent(task.firstSlice) && sliceEnd(task.firstSlice) <= from)
+      this.#dropFirst(task);
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      slice.sent = Math.max(0, from - slice.transferOffset);
+      slice.numbered = false;
+    }
+    task.dataSN = dataSN;
+    task.burst = from % Math.max(1, task.session!.parameters.maxBurstLength & ~3);
+    task.nextToQueue = task.firstSlice;
+    if (task.state === TASK_ACTIVE) {
+      this.queueRead(task);
+      this.readOn(task);
+      return;
+    }
+    if (task.state === TASK_ENDING) return this.settle(task);
+    task.state = TASK_RESPONDING;
+    if (task.firstSlice === null) transmitter.queue(connection, task);
+    else this.queueRead(task);
+  }
+
+  /** Gives the task, whose connection has been logged out for recovery, to another one, on which it goes on (section 7.2.2). */
+  reassign(task: Task, connection: Connection, expDataSN: number): void {
+    const old = task.connection!;
+    if (task.retained) old.retained!.remove(task);
+    old.taskCount--;
+    connection.taskCount++;
+    task.connection = connection;
+    task.snackTag = 0;
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      if (slice.credit === null) continue;
+      old.readBytes -= slice.capacity;
+      connection.readBytes += slice.capacity;
+      slice.credit = connection;
+    }
+    if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) return this.#resumeRead(task, expDataSN);
+    if (task.state === TASK_ACTIVE) return this.#writes.pump(task);
+    if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) return;
+    task.state = TASK_RESPONDING;
+    this.#shard.transmitter.queue(connection, task);
+  }
+
+  /** "Any other value MUST be ignored" (section 11.5.6): then the reference number stays as it was. */
+  #resumeRead(task: Task, expDataSN: number): void {
+    const isValid = expDataSN > task.acknowledgedDataSN && expDataSN <= task.dataSN;
+    const dataSN = isValid ? expDataSN : task.acknowledgedDataSN;
+    if (dataSN >= task.keptDataSN) {
+      task.acknowledgedDataSN = dataSN;
+      return this.rewind(task, dataSN);
+    }
+    // What is asked for is no longer kept.
+    if (task.state === TASK_UNACKNOWLEDGED || task.state === TASK_RESPONDING) task.state = TASK_ACTIVE;
+    if (task.state === TASK_ACTIVE) endWithSense(task, this, SNACK_REJECTED);
+  }
+
+  /** The connection is gone and its tasks are kept: what was to be sent or received on it is not waited for. */
+  suspendConnection(connection: Connection): void {
+    const session = connection.session!;
+    for (let task = session.firstTask; task !== null; ) {
+      const next: Task | null = task.nextOfSession;
+      if (task.connection === connection) this.#suspend(task);
+      task = next;
+    }
+  }
+
+  #suspend(task: Task): void {
+    if (task.starved) this.#unstarve(task.connection!, task);
+    if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
+    this.#forgetSolicited(task);
+    if (task.state === TASK_ACTIVE) this.#writes.pump(task);
+    else this.settle(task);
+  }
+
+  /** Where in the transfer the PDU with this DataSN began, as it was sent before. */
+  #offsetOf(task: Task, dataSN: number): number {
+    const maxBurst = task.session!.parameters.maxBurstLength & ~3;
+    let end = 0;
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      let at = slice.numberedFrom;
+      let burst = slice.burstBefore;
+      for (let sn = slice.firstDataSN; at < slice.sent; sn++) {
+        if (sn === dataSN) return slice.transferOffset + at;
+        const length = Math.min(slice.segmentBytes, slice.length - at, maxBurst - burst);
+        at += length;
+        burst = burst + length === maxBurst ? 0 : burst + length;
+      }
+      if (slice.sent < slice.length) return slice.transferOffset + slice.sent;
+      end = sliceEnd(slice);
+    }
+    return end;
+  }
+
+  /** Retransmissions that were asked for and have not been sent. */
+  #dropResends(task: Task): void {
+    const connection = task.connection!;
+    if (connection.retained === null || connection.queueHead === null) return;
+    this.#shard.transmitter.remove(connection, (node) => node instanceof ResendData && node.task === task);
   }
 
   /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */
   #free(task: Task): void {
     const { mapping } = task;
     if (task.admitted) mapping!.leave(task);
+    this.#dropResends(task);
     this.#shard.tasks.release(task);
-    if (mapping === null) return;
+    if (mapping !== null) this.#activateNext(mapping);
+  }
+
+  #activateNext(mapping: LunMapping): void {
     for (let next = mapping.next(); next !== null; next = mapping.next()) this.#activate(next);
   }
 
-  #release(connection: Connection, task: Task, slice: Slice): void {
-    if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) connection.readBytes -= slice.capacity;
-    this.#shard.slices.release(slice);
+  #releaseSlices(task: Task): void {
+    while (task.firstSlice !== null) this.#shard.slices.release(this.unlinkFirst(task));
   }
 
   #anyQueued(task: Task): boolean {
@@ -596,7 +796,8 @@ export class TaskEngine implements Services {
   #forgetSolicited(task: Task): void {
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
       if (slice.tag >= 0) task.connection!.solicitedBytes -= slice.requestedEnd - slice.filled;
-      slice.tag = -1;
+      slice.tag = NO_TAG;
+      slice.gap = false;
     }
     task.outstandingR2T = 0;
     task.unsolicitedEnd = -1;
@@ -637,6 +838,10 @@ export class TaskEngine implements Services {
     task.starved = false;
     task.nextStarved = null;
   }
+}
+
+function sliceEnd(slice: Slice): number {
+  return slice.transferOffset + slice.length;
 }
 
 function hexadecimal(bytes: Uint8Array, offset: number, length: number): string {

@@ -1,8 +1,8 @@
 /** READ: blocks go from the store into slices, a few at a time, and from there to the initiator in order. */
-import type { Slice } from "../buffer/slice.js";
+import { isSent, type Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
 import { COUNTER } from "../counters.js";
-import { CONNECTION_READ_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
+import { CONNECTION_READ_BYTES_MAX, SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
 import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import type { TaskEngine } from "./engine.js";
@@ -37,14 +37,16 @@ export class ReadTransfer {
     const connection = task.connection!;
     const mask = task.unit!.blockLengthBytes - 1;
     if (task.failure !== 0) return;
-    while (task.state === TASK_ACTIVE && task.covered < task.transferLength && task.sliceCount < TASK_SLICES_MAX) {
+    while (task.state === TASK_ACTIVE && task.covered < task.transferLength) {
       if (task.starved || task.parked !== 0) return;
-      if (!this.hasCredit(connection)) return this.#engine.starve(task);
-      const length = Math.min(connection.readSliceBytes, task.transferLength - task.covered);
+      if (task.sliceCount >= TASK_SLICES_MAX && !this.#engine.dropSent(task)) return;
+      if (!this.hasCredit(connection) && !this.#engine.dropRetained(connection)) return this.#engine.starve(task);
+      const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
       // Whole blocks are read, also where the initiator wants only a part of the last one.
       const storeLength = (length + mask) & ~mask;
       const slice = this.#shard.slices.acquire(storeLength, task);
       if (slice === null) return this.#engine.park(task, PARK_TRANSFER);
+      slice.credit = connection;
       connection.readBytes += slice.capacity;
       slice.transferOffset = task.covered;
       slice.length = length;
@@ -73,16 +75,18 @@ export class ReadTransfer {
     this.#engine.queueRead(task);
   }
 
-  /** A slice of the task was sent: it is not the last. */
+  /** A slice of the task was sent, or is no longer kept: it is not the last. */
   sent(task: Task): void {
+    if (task.state !== TASK_ACTIVE) return;
     if (task.failure === 0) this.pump(task);
     else this.#failIfReached(task);
   }
 
   /** The initiator takes all blocks before the one that we name as good: they are sent first, or fail themselves. */
   #failIfReached(task: Task): void {
-    const slice = task.firstSlice!;
-    if (slice.failure === 0) return;
+    let slice = task.firstSlice;
+    while (slice !== null && isSent(slice)) slice = slice.nextOfTask;
+    if (slice === null || slice.failure === 0) return;
     const lba = Math.floor((slice.storeOffset + slice.storeDone) / task.unit!.blockLengthBytes);
     this.#engine.fail(task, slice.failure, lba, slice.transferOffset);
   }

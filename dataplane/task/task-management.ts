@@ -1,5 +1,5 @@
 /** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
-import type { Connection } from "../connection/connection.js";
+import { CONNECTION_FAILED, type Connection } from "../connection/connection.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -9,16 +9,19 @@ import {
   FUNCTION_ABORT_TASK,
   FUNCTION_ABORT_TASK_SET,
   FUNCTION_LOGICAL_UNIT_RESET,
+  FUNCTION_TASK_REASSIGN,
   type TaskManagementRequestPdu,
 } from "../wire/task-management-request.js";
 import {
   FUNCTION_RESPONSE_COMPLETE,
   FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST,
   FUNCTION_RESPONSE_NOT_SUPPORTED,
+  FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED,
   FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST,
+  FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT,
 } from "../wire/task-management-response.js";
 import { Barrier } from "./barrier.js";
-import { TASK_RESPONDING, type Task } from "./task.js";
+import { TASK_RESPONDING, TASK_UNACKNOWLEDGED, type Task } from "./task.js";
 
 export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu): void {
   const session = connection.session!;
@@ -27,6 +30,8 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   switch (pdu.function) {
     case FUNCTION_ABORT_TASK:
       return abortTask(shard, connection, pdu, respond);
+    case FUNCTION_TASK_REASSIGN:
+      return reassignTask(shard, connection, pdu, respond);
     case FUNCTION_ABORT_TASK_SET:
     case FUNCTION_LOGICAL_UNIT_RESET:
       break;
@@ -36,6 +41,8 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   const mapping = session.luns.get(pdu.lun);
   if (mapping === undefined) return respond(FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST);
   const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
+  // What was answered before goes to the SCSI layer of the initiator first, whatever its connection (section 4.2.3.3, d).
+  shard.fences.raise(connection, barrier);
   if (pdu.function === FUNCTION_ABORT_TASK_SET) {
     for (const task of [...tasksOf(session.firstTask)]) {
       if (task.lun === pdu.lun) abortIfUnanswered(shard, task, barrier);
@@ -100,9 +107,29 @@ function abortTask(
   respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
 }
 
+/** TASK REASSIGN (section 7.2.2): the response goes out before anything of the task does. */
+function reassignTask(
+  shard: Shard,
+  connection: Connection,
+  pdu: TaskManagementRequestPdu,
+  respond: (response: number) => void,
+): void {
+  const session = connection.session!;
+  const { expDataSN, referencedTaskTag } = pdu;
+  if (session.parameters.errorRecoveryLevel < 2) return respond(FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED);
+  const index = session.tags.get(referencedTaskTag);
+  if (index < 0) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
+  const task = shard.tasks.tasks[index]!;
+  const { isRecoverable, state } = task.connection!;
+  if (!isRecoverable || state !== CONNECTION_FAILED) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
+  respond(FUNCTION_RESPONSE_COMPLETE);
+  shard.engine.reassign(task, connection, expDataSN);
+  shard.lifecycle.reassigned(session);
+}
+
 /** A task whose response is queued already is complete: the response goes out before ours. */
 function abortIfUnanswered(shard: Shard, task: Task, barrier: Barrier): void {
-  if (task.state !== TASK_RESPONDING) shard.engine.abort(task, barrier);
+  if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) shard.engine.abort(task, barrier);
 }
 
 function* tasksOf(first: Task | null): Generator<Task> {

@@ -27,6 +27,8 @@ export const TASK_ABORTED = 4;
 export const TASK_RESPONDING = 5;
 /** In the window's order, but older tasks of its nexus come first (session/lun-mapping.ts). */
 export const TASK_DORMANT = 6;
+/** Its response is on its way and kept with its data until it is acknowledged (ErrorRecoveryLevel 1 and 2). */
+export const TASK_UNACKNOWLEDGED = 7;
 
 /** What the transfer of a task does. */
 export const TRANSFER_NONE = 0;
@@ -184,6 +186,20 @@ export class Task extends Outgoing {
   /** The task owns its unit's gate. */
   ownsGate = false;
 
+  // -- error recovery
+  /** Its response has been sent once: the command window is open again. */
+  isAnswered = false;
+  /** Of the last R-Data SNACK: the response repeats it (RFC 7143 section 11.16.5). */
+  snackTag = 0;
+  /** How often the slot was used: part of the tag that a DataACK names. */
+  use = 0;
+  /** Data-In PDUs below are acknowledged. */
+  acknowledgedDataSN = 0;
+  /** Data-In PDUs below, and not acknowledged, are no longer kept. */
+  keptDataSN = 0;
+  /** When the last data PDU came, or was asked for. */
+  dataUs = 0;
+
   // -- queues
   /** Counted as running by its mapping. */
   admitted = false;
@@ -210,4 +226,11 @@ export class Task extends Outgoing {
     this.index = index;
     this.cdb = cdb;
   }
+}
+
+const USES = 0x7fff;
+
+/** Target Transfer Tag of a Data-In PDU that asks for a DataACK: never the reserved one, and not soon the same again. */
+export function acknowledgeTag(task: Task): number {
+  return (task.use % USES) * 0x10000 + task.index;
 }

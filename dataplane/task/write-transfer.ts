@@ -9,6 +9,7 @@
  * sections 11.8 and 13.17).
  */
 import { NO_TAG, type Slice } from "../buffer/slice.js";
+import { CONNECTION_OPEN } from "../connection/connection.js";
 import { OUTGOING_R2T } from "../connection/outgoing.js";
 import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
@@ -85,19 +86,22 @@ export class WriteTransfer {
       if (task.outstandingR2T === 0) this.#engine.failData(task);
       return;
     }
+    // Where the connection has failed, the rest is asked for on another one.
+    const canAsk = task.connection!.state === CONNECTION_OPEN && !task.connection!.isSuspended;
     const maxOutstandingR2T = task.session!.parameters.maxOutstandingR2T;
     for (let slice = task.firstSlice; slice !== null; ) {
       const next: Slice | null = slice.nextOfTask;
       if (slice.filled >= slice.length && slice.tag === NO_TAG) {
         if (!this.#pass(task, slice)) return;
       } else {
-        if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T) this.#ask(task, slice);
+        if (slice.tag === NO_TAG && task.outstandingR2T < maxOutstandingR2T && canAsk) this.#ask(task, slice);
         // R2Ts go out in order (RFC 7143 section 13.19): nothing is asked for beyond a slice that is asked for in part.
         if (slice.tag === NO_TAG || slice.requestedEnd < slice.length) return;
       }
       slice = next;
     }
     while (
+      canAsk &&
       !waits &&
       task.covered < task.transferLength &&
       task.sliceCount < TASK_SLICES_MAX &&
@@ -186,6 +190,8 @@ export class WriteTransfer {
     slice.tag = slice.generation * 0x10000 + slice.index;
     slice.requestedEnd = Math.min(slice.length, slice.filled + maxBurst);
     slice.dataSN = 0;
+    slice.gap = false;
+    task.dataUs = this.#shard.ring.nowUs;
     task.outstandingR2T++;
     task.connection!.solicitedBytes += slice.requestedEnd - slice.filled;
     slice.outgoingKind = OUTGOING_R2T;

@@ -71,6 +71,9 @@ describe("session reinstatement", () => {
       { shard: 0, message: { type: "endSession", sessionId: old.session.sessionId, reason: "session reinstatement" } },
     ]);
     admission.connectionClosed(old.connection.connectionId);
+    await settle();
+    assert.equal(admitted.length, 1, "its tasks may still be there");
+    admission.sessionEnded(old.session.sessionId);
     assert.equal(await second, undefined);
     assert.equal(admitted.length, 2);
     assert.notEqual(admitted[1]!.session.tsih, old.session.tsih);
@@ -104,6 +107,7 @@ describe("session reinstatement", () => {
       if (message.type !== "endSession") return;
       const { connections } = registry.session(message.sessionId)!;
       for (const { connectionId } of [...connections.values()]) admission.connectionClosed(connectionId);
+      admission.sessionEnded(message.sessionId);
     };
     assert.deepEqual(await Promise.all([admit(), admit(), admit()]), [undefined, undefined, undefined]);
     assert.equal(admitted.length, 3);
@@ -211,7 +215,11 @@ describe("discovery sessions", () => {
     const named: Partial<Applicant> = { unitIndexes: undefined };
     const asAlice = { ...AGREEMENT, authentication: { method: "CHAP", user: "alice" } } as const;
     const { registry, shards, admission, admitted, admit } = setUp();
-    shards.onSend = () => admission.connectionClosed(admitted[0]!.connection.connectionId);
+    shards.onSend = () => {
+      const { connection, session } = admitted[0]!;
+      admission.connectionClosed(connection.connectionId);
+      admission.sessionEnded(session.sessionId);
+    };
     await admit({ agreement: asAlice });
     assert.equal((await admit(named))?.status, LOGIN_STATUS_AUTHENTICATION_FAILURE);
     assert.deepEqual([...registry.sessions()], [admitted[0]!.session]);

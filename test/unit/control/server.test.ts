@@ -128,11 +128,11 @@ describe("start", () => {
   });
 
   test("what is configured beyond what works is said", async (context) => {
-    const { seen } = await start(context, { targets: [target({ session: { maxConnections: 4 } })] });
-    const record = seen.records.find(({ msg }) => msg === "not supported yet");
+    const { seen } = await start(context, { targets: [target({ session: { firstBurstLength: 524288 } })] });
+    const record = seen.records.find(({ msg }) => msg === "less is in force than is configured");
     assert.deepEqual(
       [record?.target, record?.key, record?.configured, record?.inForce],
-      [TARGET, "maxConnections", 4, 1],
+      [TARGET, "firstBurstLength", 524288, 262144],
     );
   });
 });

@@ -66,6 +66,7 @@ class FakeShard {
         for (const record of [...this.#connections.values()]) {
           if (record.sessionId === message.sessionId) this.#close(record, message.reason);
         }
+        this.#post({ type: "sessionEnded", sessionId: message.sessionId });
         break;
       case "endConnection": {
         const record = this.#connections.get(message.connectionId);
@@ -109,7 +110,7 @@ class FakeShard {
     this.#descriptors[record.fd] = 0;
     closeSync(record.fd);
     const { connectionId, sessionId } = record;
-    this.#post({ type: "connectionClosed", connectionId, sessionId, reason });
+    this.#post({ type: "connectionClosed", connectionId, sessionId, reason, isRecoverable: false });
   }
 
   #log(message: string): void {

@@ -1,0 +1,145 @@
+/**
+ * SNACK requests (RFC 7143 section 11.16) on sessions that recover from errors: what was sent and is kept goes out again; what was
+ * never sent, or is acknowledged, is a protocol error; what is no longer kept is refused.
+ */
+
+import { unreachable } from "../assert.js";
+import { NO_TAG } from "../buffer/slice.js";
+import { endWithSense, SNACK_REJECTED } from "../scsi/sense.js";
+import type { Shard } from "../shard.js";
+import { acknowledgeTag, TASK_ABORTED, TASK_ACTIVE, type Task } from "../task/task.js";
+import {
+  REJECT_REASON_INVALID_DATA_ACK,
+  REJECT_REASON_PROTOCOL_ERROR,
+  REJECT_REASON_SNACK_REJECT,
+} from "../wire/reject.js";
+import { serialDistance, serialInWindow, serialLess } from "../wire/serial.js";
+import {
+  SNACK_TYPE_DATA_ACK,
+  SNACK_TYPE_DATA_R2T,
+  SNACK_TYPE_R_DATA,
+  SNACK_TYPE_STATUS,
+  SnackRequestPdu,
+} from "../wire/snack-request.js";
+import type { Connection } from "./connection.js";
+import type { Outgoing } from "./outgoing.js";
+import { ResendData, ResendR2t, ResendStatus } from "./resend.js";
+
+export class Snacks {
+  readonly #shard: Shard;
+  readonly #pdu: SnackRequestPdu;
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+    this.#pdu = new SnackRequestPdu(shard.arena.view);
+  }
+
+  /** A well-formed SNACK on a connection that keeps what it sends. */
+  request(connection: Connection, header: number): void {
+    const pdu = this.#pdu.at(header);
+    switch (pdu.type) {
+      case SNACK_TYPE_DATA_R2T:
+        return this.#dataOrR2t(connection, pdu);
+      case SNACK_TYPE_STATUS:
+        return this.#status(connection, pdu);
+      case SNACK_TYPE_DATA_ACK:
+        return this.#acknowledge(connection, pdu);
+      case SNACK_TYPE_R_DATA:
+        return this.#resegment(connection, pdu);
+      default:
+        return unreachable("SNACK type", pdu.type);
+    }
+  }
+
+  #dataOrR2t(connection: Connection, pdu: SnackRequestPdu): void {
+    const task = this.#task(connection, pdu);
+    if (task === null) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    if (task.expectsDataOut) return this.#r2t(connection, task, pdu);
+    const all = pdu.runLength === 0;
+    const first = pdu.begRun === 0 && all ? task.acknowledgedDataSN : pdu.begRun;
+    const sent = serialDistance(first, task.dataSN);
+    const count = all ? sent : pdu.runLength;
+    // Numbers count from 0 and a task has fewer than 2^31 PDUs, so plain comparison tells what was never sent.
+    if (first < task.acknowledgedDataSN || first > task.dataSN || count > sent || (count === 0 && pdu.begRun !== 0)) {
+      return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    }
+    if (count === 0) return;
+    if (first < task.keptDataSN) return this.#refuse(connection, task, pdu);
+    this.#send(connection, new ResendData(task, first, count));
+  }
+
+  /** Those that are out and not answered in full. */
+  #r2t(connection: Connection, task: Task, pdu: SnackRequestPdu): void {
+    const end = pdu.runLength === 0 ? task.dataSN : pdu.begRun + pdu.runLength;
+    if (end > task.dataSN) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    let found = 0;
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      if (slice.tag === NO_TAG || slice.queued || slice.r2tSN < pdu.begRun || slice.r2tSN >= end) continue;
+      this.#send(connection, new ResendR2t(slice));
+      found++;
+    }
+    // An R2T is acknowledged by its data.
+    if (found === 0 && pdu.begRun + pdu.runLength > 0) this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+  }
+
+  #status(connection: Connection, pdu: SnackRequestPdu): void {
+    const retained = connection.retained!;
+    const all = pdu.runLength === 0;
+    const first = pdu.begRun === 0 && all ? connection.expStatSN : pdu.begRun;
+    const count = all ? serialDistance(first, connection.statSN) : pdu.runLength;
+    if (count === 0) return;
+    const last = (first + count - 1) >>> 0;
+    const wasSent =
+      serialInWindow(first, connection.expStatSN, connection.statSN) &&
+      serialInWindow(last, first, connection.statSN) &&
+      serialLess(last, connection.statSN);
+    if (!wasSent) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    for (let node = retained.first; node !== null; node = node.nextRetained) {
+      if (serialInWindow(node.statSN, first, last)) this.#send(connection, new ResendStatus(node));
+    }
+  }
+
+  /** DataACK: what was sent below BegRun need not be kept. */
+  #acknowledge(connection: Connection, pdu: SnackRequestPdu): void {
+    const task = this.#shard.tasks.tasks[pdu.targetTransferTag & 0xffff];
+    const isOurs =
+      task !== undefined &&
+      task.connection === connection &&
+      task.state !== TASK_ABORTED &&
+      acknowledgeTag(task) === pdu.targetTransferTag;
+    // Its status may have been acknowledged since, and with it the data.
+    if (!isOurs) return;
+    if (pdu.begRun < task.acknowledgedDataSN || pdu.begRun > task.dataSN) {
+      return this.#reject(connection, pdu, REJECT_REASON_INVALID_DATA_ACK);
+    }
+    this.#shard.engine.acknowledgeData(task, pdu.begRun);
+  }
+
+  #resegment(connection: Connection, pdu: SnackRequestPdu): void {
+    const task = this.#task(connection, pdu);
+    if (task === null || task.expectsDataOut) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    if (task.acknowledgedDataSN < task.keptDataSN) return this.#refuse(connection, task, pdu);
+    task.snackTag = pdu.snackTag;
+    this.#shard.engine.rewind(task, task.acknowledgedDataSN);
+  }
+
+  /** The data is gone: the command fails, unless its status was sent already (section 7.8, a.1 and a.2). */
+  #refuse(connection: Connection, task: Task, pdu: SnackRequestPdu): void {
+    this.#reject(connection, pdu, REJECT_REASON_SNACK_REJECT);
+    if (task.state === TASK_ACTIVE) endWithSense(task, this.#shard.engine, SNACK_REJECTED);
+  }
+
+  #task(connection: Connection, pdu: SnackRequestPdu): Task | null {
+    const index = connection.session!.tags.get(pdu.initiatorTaskTag);
+    const task = index < 0 ? null : this.#shard.tasks.tasks[index]!;
+    return task !== null && task.connection === connection && task.state !== TASK_ABORTED ? task : null;
+  }
+
+  #send(connection: Connection, node: Outgoing): void {
+    this.#shard.transmitter.queueResend(connection, node);
+  }
+
+  #reject(connection: Connection, pdu: SnackRequestPdu, reason: number): void {
+    this.#shard.requests.reject(connection, pdu.offset, reason);
+  }
+}
