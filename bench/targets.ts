@@ -25,6 +25,8 @@ export interface StartedTarget {
   readonly name: string;
   readonly version: string;
   readonly url: string;
+  /** Where it tells of itself, if it does. */
+  readonly httpUrl?: string;
   /** The process whose CPU time counts. */
   readonly pid: number;
   stop(): Promise<void>;
@@ -152,6 +154,7 @@ workers: ${workers}
       name: workers === 1 ? "ringlun" : `ringlun-${workers}`,
       version: `workers ${workers}, cache ${cache}`,
       url: `iscsi://127.0.0.1:${port}/${RINGLUN_TARGET}/0`,
+      httpUrl: `http://127.0.0.1:${httpPort}`,
       pid: daemon.child.pid!,
       stop: () => daemon.stop(),
     };

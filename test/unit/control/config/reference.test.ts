@@ -4,19 +4,19 @@ import { dirname, join } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { referenceTable } from "../../../../control/config/reference.js";
-import { loadSound, temporaryFolder } from "./fixture.js";
+import { loadSound, temporaryFolder, writeFiles } from "./fixture.js";
 
 const BEGIN = "<!-- keys: made from control/config/schema.ts -->\n";
 const END = "\n<!-- end of keys -->";
 
-/** docs/CONFIGURATION.md of the repository that this file was compiled in. */
-function readPage(): string {
+/** A page of the repository that this file was compiled in. */
+function readPage(name = "docs/CONFIGURATION.md"): string {
   let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "docs", "CONFIGURATION.md"))) {
-    assert.notEqual(folder, dirname(folder), "docs/CONFIGURATION.md is not in any folder above the test");
+  while (!existsSync(join(folder, name))) {
+    assert.notEqual(folder, dirname(folder), `${name} is not in any folder above the test`);
     folder = dirname(folder);
   }
-  return readFileSync(join(folder, "docs", "CONFIGURATION.md"), "utf8");
+  return readFileSync(join(folder, name), "utf8");
 }
 
 test("the table of keys in docs/CONFIGURATION.md is that of the schema", () => {
@@ -49,4 +49,20 @@ test("the example in docs/CONFIGURATION.md has no fault", (t) => {
   const { configuration, warnings } = loadSound(temporaryFolder(t), example);
   assert.deepEqual(warnings, []);
   assert.equal(configuration.targets[0]?.initiators?.[0]?.luns.length, 2);
+});
+
+test("the example in README.md has no fault", (t) => {
+  const example = /```yaml\n(.*?)```/s.exec(readPage("README.md"))?.[1];
+  assert(example !== undefined);
+  const folder = temporaryFolder(t);
+  writeFiles(folder, { "alice.secret": "0123456789abcdef\n", "install.iso": new Uint8Array(2048) });
+  const { configuration, warnings } = loadSound(folder, example);
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(
+    configuration.units.map(({ name, readOnly }) => [name, readOnly]),
+    [
+      ["vm0", false],
+      ["iso", true],
+    ],
+  );
 });
