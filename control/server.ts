@@ -325,7 +325,7 @@ export class Server {
     };
     await Promise.all(
       this.sessions
-        .filter((session) => this.#isConcerned(session, removed))
+        .filter((session) => this.#isConcerned(session, current, removed))
         .map((session) => this.#admission?.endSession(session, "configuration changed")),
     );
     for (const { name } of removed) {
@@ -352,12 +352,20 @@ export class Server {
     }
   }
 
-  /** Its initiator has no access any more, or one of its units is about to go. */
-  #isConcerned(session: Session, removed: readonly UnitConfiguration[]): boolean {
+  /**
+   * Its initiator has no access any more, or not the same to a LUN that it had, or one of its units is about to go. LUNs that
+   * are added concern nobody: the next login has them.
+   */
+  #isConcerned(session: Session, before: Configuration, removed: readonly UnitConfiguration[]): boolean {
     if (session.shard === SHARD_NONE) return false;
     const { targetName, portalGroup, initiatorName } = session.identity;
-    if (judgeAccess(this.#configuration, targetName, Number(portalGroup), initiatorName).kind !== "granted")
-      return true;
+    const access = (configuration: Configuration) =>
+      judgeAccess(configuration, targetName, Number(portalGroup), initiatorName);
+    const now = access(this.#configuration);
+    if (now.kind !== "granted") return true;
+    const then = access(before);
+    const had = then.kind === "granted" ? then.grant.luns : [];
+    if (had.some((mapping) => !now.grant.luns.some((other) => isDeepStrictEqual(mapping, other)))) return true;
     return removed.some(({ name }) => session.unitIndexes.includes(this.#units.find(name)?.unitIndex ?? -1));
   }
 

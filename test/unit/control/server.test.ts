@@ -275,6 +275,27 @@ describe("reload", () => {
     assert.deepEqual(started.server.sessions, []);
   });
 
+  test("a LUN that is added leaves sessions alone; one that goes, changes or becomes read only ends them", async (context) => {
+    const lun = (number: number, unit: string, readOnly = false) => ({ lun: number, unit, readOnly });
+    const units = [nullUnit(), nullUnit("second")];
+    const started = await start(context, { units });
+    const reload = (...luns: ReturnType<typeof lun>[]) =>
+      started.server.reload({ ...started.configuration, units, targets: [target({ luns })] });
+    await logIn(started.connect);
+    await reload(lun(0, "disk"), lun(1, "second"));
+    assert.equal(started.server.sessions.length, 1);
+    const changes = [
+      [lun(0, "disk"), lun(1, "second", true)],
+      [lun(0, "disk"), lun(1, "disk", true)],
+      [lun(0, "disk")],
+    ];
+    for (const [index, luns] of changes.entries()) {
+      if (index > 0) await logIn(started.connect);
+      await reload(...luns);
+      assert.deepEqual(started.server.sessions, [], JSON.stringify(luns));
+    }
+  });
+
   test("what needs a restart is said, and stays as it was", async (context) => {
     const started = await start(context);
     await started.server.reload({
