@@ -71,7 +71,7 @@ export class Slice extends Outgoing {
   /** Bytes of the sequence before that. */
   burstBefore = 0;
   segmentBytes = 0;
-  /** R2TSN of the outstanding R2T, and where in the slice it begins. */
+  /** R2TSN of the outstanding R2T, -1 while it is queued, and where in the slice it begins. */
   r2tSN = 0;
   requestedStart = 0;
   /** A data PDU of the sequence in work is missing: what follows up to its end is dropped, and asked for again. */

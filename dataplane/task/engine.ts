@@ -702,6 +702,7 @@ export class TaskEngine implements Services {
       slice.credit = connection;
     }
     if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) return this.#resumeRead(task, expDataSN);
+    if (expDataSN > task.dataSN) task.dataSN = expDataSN;
     if (task.state === TASK_ACTIVE) return this.#writes.pump(task);
     if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) return;
     task.state = TASK_RESPONDING;
@@ -734,6 +735,10 @@ export class TaskEngine implements Services {
   #suspend(task: Task): void {
     if (task.starved) this.#unstarve(task.connection!, task);
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
+    // R2Ts that were not answered in full are sent again, and keep their numbers.
+    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+      if (slice.tag !== NO_TAG && slice.r2tSN >= 0) task.dataSN = Math.min(task.dataSN, slice.r2tSN);
+    }
     this.#forgetSolicited(task);
     if (task.state === TASK_ACTIVE) this.#writes.pump(task);
     else this.settle(task);

@@ -191,6 +191,7 @@ export class WriteTransfer {
     slice.requestedEnd = Math.min(slice.length, slice.filled + maxBurst);
     slice.dataSN = 0;
     slice.gap = false;
+    slice.r2tSN = -1;
     task.dataUs = this.#shard.ring.nowUs;
     task.outstandingR2T++;
     task.connection!.solicitedBytes += slice.requestedEnd - slice.filled;

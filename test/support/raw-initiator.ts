@@ -415,6 +415,15 @@ export class RawInitiator extends RawConnection {
     }
   }
 
+  /** Goes on with a command of another connection of the session: its data and its R2Ts count anew. */
+  adopt(task: RawTask, changes: Partial<CommandOptions> = {}): void {
+    Object.assign(task.options, changes);
+    task.dataIns.length = 0;
+    task.r2ts.length = 0;
+    task.received = 0;
+    this.#tasks.set(task.initiatorTaskTag, task);
+  }
+
   /** Takes a command out of the book-keeping: it was aborted, no end will come. */
   forget(task: RawTask): void {
     this.#tasks.delete(task.initiatorTaskTag);

@@ -1,0 +1,119 @@
+/** TASK REASSIGN after a connection has failed (RFC 7143 sections 7.2.2, 11.5 and 11.14). */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { read10, write10 } from "../../support/cdb.js";
+import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_LOGOUT_RESPONSE, OPCODE_R2T } from "../../support/pdu.js";
+import { RawInitiator } from "../../support/raw-initiator.js";
+import { TARGET_NAME } from "../../support/target.js";
+import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
+
+const TASK_REASSIGN = 8;
+const KEYS = {
+  ErrorRecoveryLevel: "2",
+  MaxConnections: "4",
+  InitialR2T: "Yes",
+  ImmediateData: "No",
+  DefaultTime2Wait: "0",
+  DefaultTime2Retain: "5",
+};
+const SESSION = "errorRecoveryLevel: 2, maxConnections: 4, defaultTime2Wait: 0, defaultTime2Retain: 5";
+
+const target = startTarget({ session: SESSION });
+
+/** A further connection of the session; with the CID of a failed one it takes its place. */
+async function join(first: RawInitiator, cid: number): Promise<RawInitiator> {
+  const connection = await RawInitiator.connect(target.running.port, { session: first.session });
+  await connection.login({ targetName: TARGET_NAME, cid, keys: {} });
+  return connection;
+}
+
+async function reassign(connection: RawInitiator, tag: number, expDataSN = 0): Promise<number> {
+  const response = await connection.taskManagement(TASK_REASSIGN, { referencedTaskTag: tag, expDataSN });
+  return response.response;
+}
+
+describe("a connection that is reinstated", () => {
+  test("gives its reads to the new connection", async () => {
+    const first = await target.login(KEYS);
+    const data = pattern(64 * BLOCK_BYTES, 3);
+    await first.good({ cdb: write10(0, 64), write: data });
+    const task = await first.start({ cdb: read10(0, 64), read: data.length });
+    first.destroy();
+    const second = await join(first, 0);
+    assert.equal(await reassign(second, task.initiatorTaskTag), 0);
+    second.adopt(task);
+    const { status, data: received } = await second.finish(task);
+    assert.equal(status, 0);
+    assert.deepEqual(received, data);
+    second.destroy();
+  });
+
+  test("gives its writes: what is missing is asked for anew", async () => {
+    const first = await target.login(KEYS);
+    const data = pattern(128 * BLOCK_BYTES, 5);
+    const task = await first.start({ cdb: write10(256, 128), write: data, leaveR2Ts: true });
+    const r2t = await first.expect(OPCODE_R2T);
+    assert.ok(r2t.field("desiredDataTransferLength") > 0);
+    first.destroy();
+    const second = await join(first, 0);
+    second.adopt(task, { leaveR2Ts: false });
+    assert.equal(await reassign(second, task.initiatorTaskTag), 0);
+    assert.equal((await second.finish(task)).status, 0);
+    assert.deepEqual(await second.good({ cdb: read10(256, 128), read: data.length }), data);
+    second.destroy();
+  });
+
+  test("gives a command whose status was lost", async () => {
+    const first = await target.login(KEYS);
+    const data = pattern(8 * BLOCK_BYTES, 7);
+    const task = await first.start({ cdb: write10(512, 8), write: data, leaveR2Ts: true });
+    const r2t = await first.expect(OPCODE_R2T);
+    await first.answerR2T(task, r2t);
+    await setTimeout(100);
+    first.destroy();
+    const second = await join(first, 0);
+    assert.equal(await reassign(second, task.initiatorTaskTag), 0);
+    second.adopt(task);
+    assert.equal((await second.finish(task)).status, 0);
+    second.destroy();
+  });
+});
+
+describe("TASK REASSIGN is answered", () => {
+  test("1, task does not exist", async () => {
+    const first = await target.login(KEYS);
+    assert.equal(await reassign(first, 0x12345), 1);
+  });
+
+  test("3, task still allegiant, before the connection is logged out", async () => {
+    const first = await target.login(KEYS);
+    const second = await join(first, 1);
+    const task = await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
+    await first.expect(OPCODE_R2T);
+    assert.equal(await reassign(second, task.initiatorTaskTag), 3);
+    first.destroy();
+    await setTimeout(100);
+    assert.equal(await reassign(second, task.initiatorTaskTag), 3, "it has failed, but nobody has logged it out");
+    await second.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | 2, cid: 0 });
+    const logout = await second.expect(OPCODE_LOGOUT_RESPONSE);
+    assert.equal(logout.response, 0);
+    assert.equal(await reassign(second, task.initiatorTaskTag), 0);
+    second.adopt(task, { leaveR2Ts: false });
+    assert.equal((await second.finish(task)).status, 0);
+  });
+
+  test("4, not supported, at ErrorRecoveryLevel 1", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "1" });
+    assert.equal(await reassign(first, 1), 4);
+  });
+});
+
+test("tasks that are not reassigned in time are ended, and the session with them", async () => {
+  const first = await target.login(KEYS);
+  await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
+  await first.expect(OPCODE_R2T);
+  first.destroy();
+  await setTimeout(7500);
+  await assert.rejects(join(first, 0), /020ah/);
+});
