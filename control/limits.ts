@@ -1,4 +1,6 @@
 /** Every bound of the control plane in one place, with what happens when it is reached. Milliseconds and bytes where not said. */
+import assert from "node:assert/strict";
+import { CONTROL_PARAMETERS_BYTES_MAX } from "../dataplane/limits.js";
 
 /** From the accept to the hand-off (or to the first request of a discovery session): then the connection is dropped. */
 export const LOGIN_TIMEOUT_MS = 15_000;
@@ -30,6 +32,9 @@ export const SESSIONS_MAX = 4096;
 /** Of these, discovery sessions: whoever only looks around, often unauthenticated, cannot take the place of those who work. */
 export const DISCOVERY_SESSIONS_MAX = 512;
 
+/** Nexuses registered with one unit (PERSISTENT RESERVE OUT): one more is refused with INSUFFICIENT REGISTRATION RESOURCES. */
+export const REGISTRATIONS_PER_UNIT_MAX = 4096;
+
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;
 
@@ -54,6 +59,7 @@ export const SHARD_SHORT_LIVES_MAX = 5;
  */
 export const RING_TO_SHARD_BYTES = 4_194_304;
 export const RING_TO_CONTROL_BYTES = 1_048_576;
+assert(2 * CONTROL_PARAMETERS_BYTES_MAX < RING_TO_CONTROL_BYTES / 2, "a command with its parameter list is one record");
 /** Messages that control keeps for a shard whose ring is full: one more is a fault of that shard, which is ended. */
 export const SHARD_BACKLOG_MAX = 16_384;
 /** Descriptor numbers that a shard may own are below this: a login that ends up with a higher one is answered with 0302h. */

@@ -26,7 +26,7 @@ import { normalizeName } from "./login/names.js";
 import { createLoginContext, type Entrance, identityOf } from "./login-context.js";
 import { decodeLoginRequest, encodeLoginResponse } from "./login-pdus.js";
 import { PduStream, type Received, viewOf } from "./pdu-stream.js";
-import type { Session, SessionRegistry } from "./session-registry.js";
+import type { Session, SessionIdentity, SessionRegistry } from "./session-registry.js";
 import type { ShardControl } from "./shards.js";
 
 /** What a connection needs of the server around it. */
@@ -38,7 +38,8 @@ export interface ConnectionHost {
   /** As it is now: it may be reloaded at any time. */
   configuration(): Configuration;
   portals(): readonly ListeningPortal[];
-  lunRecords(luns: readonly LunMapping[]): LunRecord[];
+  /** As a session of this identity sees them at this moment. */
+  lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
   isChallengeOutstanding(challenge: Uint8Array): boolean;
   /** A login has ended with this status. */
   onLogin(status: number): void;
@@ -202,10 +203,10 @@ export class LoginConnection {
     const configuration = this.#host.configuration();
     const access = judgeAccess(configuration, targetName ?? "", portalGroupTag, result.initiatorName);
     if (access.kind !== "granted") return { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" };
-    const luns = this.#host.lunRecords(access.grant.luns);
+    const lunRecords = () => this.#host.lunRecords(access.grant.luns, identityOf(result, this.#entrance));
     return this.#admit(
       result,
-      luns.map(({ unitIndex }) => unitIndex),
+      lunRecords().map(({ unitIndex }) => unitIndex),
       ({ session, connection }) => {
         // Or while the login waited for its turn: its units may be closed by now. It may try again at once.
         if (this.#host.configuration() !== configuration) return CONFIGURATION_CHANGED;
@@ -213,7 +214,8 @@ export class LoginConnection {
         if (!detached.ok) return detached;
         this.#onAuthenticated();
         this.#host.onLogin(LOGIN_STATUS_SUCCESS);
-        const record = this.#handoffRecord(result, session, connection.connectionId, detached.fd, luns);
+        // Not what held before: reservations may have changed while the login waited for its turn.
+        const record = this.#handoffRecord(result, session, connection.connectionId, detached.fd, lunRecords());
         this.#host.shards.handOff(session.shard, { type: "connection", record });
         const { sessionId, tsih, shard } = session;
         const { initiatorName, authentication } = result;

@@ -14,14 +14,16 @@ import type { ListeningPortal } from "./discovery.js";
 import { FullFeatureTexts } from "./full-feature-text.js";
 import { HttpServer } from "./http/http-server.js";
 import { Metrics } from "./http/metrics.js";
-import { ARENA_BYTES, STOP_GRACE_MS } from "./limits.js";
+import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
-import { type Session, SessionRegistry, SHARD_NONE } from "./session-registry.js";
+import { type Session, type SessionIdentity, SessionRegistry, SHARD_NONE } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { UnitResets } from "./unit-resets.js";
+import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
+import { UnitChanges } from "./units/unit-changes.js";
 import { Units } from "./units/units.js";
 
 export interface ServerOptions {
@@ -59,6 +61,7 @@ export class Server {
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
+  #reservations!: Reservations;
   #shards!: Shards;
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
@@ -73,7 +76,9 @@ export class Server {
     this.#configuration = configuration;
     this.#logger = options.logger ?? createLogger(configuration.log.level);
     this.#units = new Units(this.#logger, configuration.workers);
-    this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000));
+    this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) =>
+      this.#reservations.sessionClosed(session),
+    );
     this.#metrics = new Metrics(this);
   }
 
@@ -97,6 +102,14 @@ export class Server {
     const { units, stateDir, workers, portalGroups, http } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
+    this.#reservations = new Reservations({
+      stateDirectory: this.#stateDirectory,
+      registry: this.#registry,
+      logger: this.#logger,
+      targetPorts: (targetName) =>
+        this.#configuration.targets.find(({ name }) => name === targetName)?.portalGroups ?? [],
+      unit: (index) => this.#units.records().find(({ unitIndex }) => unitIndex === index),
+    });
     await this.#openUnits(units);
     this.#shards = await Shards.start({
       count: workers,
@@ -109,8 +122,14 @@ export class Server {
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
     this.#broadcasts = new Broadcasts(this.#shards);
-    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts);
+    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) =>
+      this.#reservations.unitReset(unitIndex),
+    );
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
+    this.#reservations.serve({
+      commands: this.#slowCommands,
+      changes: new UnitChanges(this.#units, this.#broadcasts),
+    });
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
@@ -170,6 +189,7 @@ export class Server {
     // Those that are open already have a say: no two units may have one identity.
     const others = this.#configuration.units.filter((unit) => !units.includes(unit));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
+    for (const { name } of units) await this.#reservations.load(identities.get(name)!);
     return units.map((unit) => this.#units.open(unit, identities.get(unit.name)!));
   }
 
@@ -180,7 +200,7 @@ export class Server {
       shards: this.#shards,
       logger: this.#logger,
       configuration: () => this.#configuration,
-      lunRecords: (luns) => this.#lunRecords(luns),
+      lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
       onLogin: (status) => this.#metrics.countLogin(status),
       onRefused: () => this.#metrics.countRefusedConnection(),
     });
@@ -207,12 +227,12 @@ export class Server {
     }
   }
 
-  #lunRecords(luns: readonly LunMapping[]): LunRecord[] {
-    return luns.flatMap(({ lun, unit, readOnly }) => {
-      const record = this.#units.find(unit);
-      return record === undefined
-        ? []
-        : [{ lun, unitIndex: record.unitIndex, readOnly: readOnly || record.readOnly, blocked: 0 }];
+  #lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[] {
+    return luns.flatMap(({ lun, unit: name, readOnly }) => {
+      const unit = this.#units.find(name);
+      if (unit === undefined) return [];
+      const blocked = this.#reservations.blocked(unit.uuid, identity);
+      return [{ lun, unitIndex: unit.unitIndex, readOnly: readOnly || unit.readOnly, blocked }];
     });
   }
 
@@ -329,7 +349,9 @@ export class Server {
         .map((session) => this.#admission?.endSession(session, "configuration changed")),
     );
     for (const { name } of removed) {
+      const uuid = this.#units.find(name)?.uuid;
       await this.#units.close(name);
+      if (uuid !== undefined) this.#reservations.forget(uuid);
       this.#logger.info({ unit: name }, "unit removed");
     }
     for (const unit of added) await this.#addUnit(unit);

@@ -89,15 +89,20 @@ export class SessionRegistry {
   readonly #byConnection = new Map<number, OpenSession>();
   readonly #tsihs = new Set<number>();
   readonly #sessionsMax: number;
+  readonly #onClosed: (session: Session) => void;
   #discoveryCount = 0;
   #lastTsih: number;
   #nextId = 1;
 
-  /** @param tsihStart any number: where the TSIHs begin, so that they differ from those of an earlier process. */
-  constructor(tsihStart: number, sessionsMax = SESSIONS_MAX) {
+  /**
+   * @param tsihStart any number: where the TSIHs begin, so that they differ from those of an earlier process.
+   * @param onClosed called with every session that is gone, when it is.
+   */
+  constructor(tsihStart: number, sessionsMax = SESSIONS_MAX, onClosed: (session: Session) => void = () => {}) {
     assert(sessionsMax > 0 && sessionsMax <= TSIH_MAX, "every session needs a TSIH of its own");
     this.#lastTsih = Math.abs(Math.trunc(tsihStart)) % (TSIH_MAX + 1);
     this.#sessionsMax = sessionsMax;
+    this.#onClosed = onClosed;
   }
 
   judge(identity: SessionIdentity, sessionType: SessionType, tsih: number, cid: number): Verdict {
@@ -173,6 +178,7 @@ export class SessionRegistry {
     this.#byKey.delete(keyOf(session.identity));
     this.#tsihs.delete(session.tsih);
     if (sessionTypeOf(session) === "Discovery") this.#discoveryCount--;
+    this.#onClosed(session);
   }
 
   session(sessionId: number): Session | undefined {

@@ -23,6 +23,12 @@ export const SLICE_CLASSES = [
   { dataBytes: SLICE_BYTES_MAX, arenaShare: 0.54 },
 ] as const;
 
+/**
+ * Longest parameter list of a command that control carries out, which gets it in one record, in hexadecimal. A longer one is
+ * refused with PARAMETER LIST LENGTH ERROR.
+ */
+export const CONTROL_PARAMETERS_BYTES_MAX = 65536;
+
 /** Slices that one task keeps in flight: enough to have the store and the network busy at once. */
 export const TASK_SLICES_MAX = 4;
 
@@ -80,6 +86,7 @@ export const SEQUENCE_TIMEOUT_US = 5_000_000;
 export const SWEEP_INTERVAL_US = 1_000_000;
 
 assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
+assert(CONTROL_PARAMETERS_BYTES_MAX <= SLICE_BYTES_MAX, "a parameter list fits into a slice");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
 assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
 assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");

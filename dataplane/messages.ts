@@ -83,6 +83,8 @@ export interface UnitChange {
   readonly attentions?: readonly AttentionRecord[];
   /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
   readonly abortSessions?: readonly number[];
+  /** The command that asks for the change: it is not aborted. Exchanges are numbered by the shard of the session. */
+  readonly spared?: { readonly sessionId: number; readonly exchange: number };
 }
 
 /** How control answers a SCSI command that it carries out. */

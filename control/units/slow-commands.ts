@@ -5,12 +5,15 @@
 
 import type { ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
 import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE, type Sense } from "../../dataplane/scsi/sense.js";
+import { SCSI_STATUS_BUSY } from "../../dataplane/wire/scsi-response.js";
 import type { Logger } from "../logger.js";
 import type { Session, SessionRegistry } from "../session-registry.js";
 import type { Units } from "./units.js";
 
 /** A command on its way through control. */
 export interface SlowCommand {
+  /** The number that its shard knows it by. */
+  readonly exchange: number;
   readonly session: Session;
   readonly lun: number;
   readonly unit: UnitRecord;
@@ -28,12 +31,26 @@ export interface SlowCommandsOptions {
 
 const SERVICE_ACTION_MASK = 0x1f;
 
+/** A command whose turn has not come. */
+interface Waiting {
+  readonly sessionId: number;
+  /** It is answered now, and will not be carried out. */
+  readonly abandon: () => void;
+}
+
+/** For a command that is being aborted nobody hears it; a later one, of a session that is about to hear of it, is to try again. */
+const ABANDONED: ScsiAnswer = { kind: "status", status: SCSI_STATUS_BUSY };
+
 export class SlowCommands {
   readonly #options: SlowCommandsOptions;
   /** By operation code, or operation code and service action. */
   readonly #handlers = new Map<string, SlowHandler>();
   /** unitIndex -> the end of the last command of the unit: commands of one unit are carried out one after the other. */
   readonly #queues = new Map<number, Promise<unknown>>();
+  /** unitIndex -> commands whose turn has not come. */
+  readonly #waiting = new Map<number, Set<Waiting>>();
+  /** unitIndex -> sessions whose commands are not carried out now. */
+  readonly #excluded = new Map<number, ReadonlySet<number>>();
 
   constructor(options: SlowCommandsOptions) {
     this.#options = options;
@@ -57,24 +74,70 @@ export class SlowCommands {
     // It has just ended; nobody waits for the answer.
     if (session === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
     const parameters = Uint8Array.from(Buffer.from(message.parameters, "hex"));
-    const command: SlowCommand = { session, lun: message.lun, unit, cdb, parameters };
+    const { exchange, lun, sessionId } = message;
+    const command: SlowCommand = { exchange, session, lun, unit, cdb, parameters };
     try {
-      return await this.#inTurn(unit.unitIndex, () => handler(command));
+      return await this.#whenItsTurn(unit.unitIndex, sessionId, () => handler(command));
     } catch (error) {
       logger.error({ err: error, opcode, unit: unit.name }, "SCSI command failed");
       return senseAnswer(INTERNAL_TARGET_FAILURE);
     }
   }
 
-  async #inTurn(unitIndex: number, run: () => ScsiAnswer | Promise<ScsiAnswer>): Promise<ScsiAnswer> {
+  /** Runs it when all commands of the unit that came before are over, and before any that come later. */
+  async inTurn<T>(unitIndex: number, run: () => T | Promise<T>): Promise<T> {
     const before = this.#queues.get(unitIndex) ?? Promise.resolve();
-    const answer = before.then(run, run);
-    this.#queues.set(unitIndex, answer);
+    const turn = before.then(run, run);
+    this.#queues.set(unitIndex, turn);
     try {
-      return await answer;
+      return await turn;
     } finally {
-      if (this.#queues.get(unitIndex) === answer) this.#queues.delete(unitIndex);
+      if (this.#queues.get(unitIndex) === turn) this.#queues.delete(unitIndex);
     }
+  }
+
+  /**
+   * For a command that has the unit's tasks of other sessions aborted: their commands that wait here behind it, or come
+   * while it `runs`, are answered at once. An abort waits for the answer, and the answer would wait for the abort.
+   */
+  async without(unitIndex: number, sessionIds: readonly number[], runs: () => Promise<void>): Promise<void> {
+    const excluded = new Set(sessionIds);
+    this.#excluded.set(unitIndex, excluded);
+    for (const { sessionId, abandon } of this.#waiting.get(unitIndex) ?? []) if (excluded.has(sessionId)) abandon();
+    try {
+      await runs();
+    } finally {
+      this.#excluded.delete(unitIndex);
+    }
+  }
+
+  async #whenItsTurn(
+    unitIndex: number,
+    sessionId: number,
+    run: () => ScsiAnswer | Promise<ScsiAnswer>,
+  ): Promise<ScsiAnswer> {
+    if (this.#excluded.get(unitIndex)?.has(sessionId)) return ABANDONED;
+    const waiting = this.#waiting.get(unitIndex) ?? new Set();
+    this.#waiting.set(unitIndex, waiting);
+    return new Promise<ScsiAnswer>((resolve, reject) => {
+      let isAbandoned = false;
+      const entry: Waiting = {
+        sessionId,
+        abandon: () => {
+          isAbandoned = true;
+          resolve(ABANDONED);
+        },
+      };
+      waiting.add(entry);
+      const begin = () => {
+        waiting.delete(entry);
+        if (waiting.size === 0 && this.#waiting.get(unitIndex) === waiting) this.#waiting.delete(unitIndex);
+        // Its session may have ended with its shard: it must not leave anything behind.
+        if (isAbandoned || this.#options.registry.session(sessionId) === undefined) return ABANDONED;
+        return run();
+      };
+      this.inTurn(unitIndex, begin).then(resolve, reject);
+    });
   }
 }
 
@@ -91,5 +154,7 @@ export const GOOD: ScsiAnswer = { kind: "good" };
 
 /** GOOD with data, of which the initiator takes `allocationLength` bytes at most. */
 export function dataAnswer(data: Uint8Array, allocationLength: number): ScsiAnswer {
-  return { kind: "good", data: Buffer.from(data).toString("hex"), allocationLength };
+  // No more goes to the shard than it can send.
+  const sent = data.subarray(0, allocationLength);
+  return { kind: "good", data: Buffer.from(sent).toString("hex"), allocationLength };
 }

@@ -1,5 +1,5 @@
 /** The shard's part in commands that control carries out: their parameter list is received here, and then they are handed over. */
-import { SLICE_BYTES_MAX } from "../limits.js";
+import { CONTROL_PARAMETERS_BYTES_MAX } from "../limits.js";
 import type { Task } from "../task/task.js";
 import type { Command, Services } from "./command.js";
 import { endWithSense, PARAMETER_LIST_LENGTH_ERROR } from "./sense.js";
@@ -21,7 +21,7 @@ export function beginControlledOut({ byte, width }: ParameterListLength): Comman
     let length = 0;
     for (let i = 0; i < width; i++) length = length * 256 + services.bytes[task.cdb + byte + i]!;
     if (length === 0) services.askControl(task);
-    else if (length > SLICE_BYTES_MAX) endWithSense(task, services, PARAMETER_LIST_LENGTH_ERROR);
+    else if (length > CONTROL_PARAMETERS_BYTES_MAX) endWithSense(task, services, PARAMETER_LIST_LENGTH_ERROR);
     else services.receiveParameters(task, length);
   };
 }

@@ -43,6 +43,7 @@ export const LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE = sense(SENSE_KEY_ILLEGAL_REQUES
 export const INVALID_FIELD_IN_CDB = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x24, 0x00);
 export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25, 0x00);
 export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
+export const INVALID_RELEASE_OF_PERSISTENT_RESERVATION = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x04);
 export const SAVING_PARAMETERS_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x39, 0x00);
 
 /** The iSCSI condition "SNACK rejected" (RFC 7143 section 11.4.7.2). */
@@ -50,12 +51,17 @@ export const SNACK_REJECTED = sense(SENSE_KEY_ABORTED_COMMAND, 0x11, 0x13);
 /** SOME COMMANDS CLEARED BY ISCSI PROTOCOL EVENT (RFC 7143 section 11.14.5). */
 export const COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT = sense(SENSE_KEY_UNIT_ATTENTION, 0x47, 0x7f);
 
+export const INSUFFICIENT_REGISTRATION_RESOURCES = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x55, 0x04);
+
 /** A task attribute that has no meaning now: ACA, as an ACA condition is never established (SAM-5). */
 export const INVALID_MESSAGE_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x49, 0x00);
 
 export const POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x00);
 export const BUS_DEVICE_RESET_FUNCTION_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x03);
 export const I_T_NEXUS_LOSS_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x07);
+export const RESERVATIONS_PREEMPTED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x03);
+export const RESERVATIONS_RELEASED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x04);
+export const REGISTRATIONS_PREEMPTED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x05);
 export const CAPACITY_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x09);
 export const COMMANDS_CLEARED_BY_ANOTHER_INITIATOR = sense(SENSE_KEY_UNIT_ATTENTION, 0x2f, 0x00);
 export const REPORTED_LUNS_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x3f, 0x0e);
@@ -116,28 +122,36 @@ export function endWithInformation(task: Task, services: Services, condition: Se
 
 /** `byte` is counted from the CDB's start; `bit`, if given, is the field's most significant bit (7: the leftmost). */
 export function invalidFieldInCdb(task: Task, services: Services, byte: number, bit = -1): void {
-  endWithFieldPointer(task, services, INVALID_FIELD_IN_CDB, FIELD_IS_IN_CDB, byte, bit);
+  endWithFieldPointer(task, services, INVALID_FIELD_IN_CDB, fieldInCdb(byte, bit));
 }
 
 /** `byte` is counted from the parameter list's start; beyond 65535, where no field pointer reaches, there is none. */
 export function invalidFieldInParameterList(task: Task, services: Services, byte: number, bit = -1): void {
-  endWithFieldPointer(task, services, INVALID_FIELD_IN_PARAMETER_LIST, 0, byte, bit);
+  endWithFieldPointer(task, services, INVALID_FIELD_IN_PARAMETER_LIST, fieldInParameterList(byte, bit));
 }
 
-function endWithFieldPointer(
-  task: Task,
-  services: Services,
-  condition: Sense,
-  place: number,
-  byte: number,
-  bit: number,
-): void {
+/** The field pointer of `invalidFieldInCdb`, as Task.senseKeySpecific. */
+export function fieldInCdb(byte: number, bit = -1): number {
+  return fieldPointer(FIELD_IS_IN_CDB, byte, bit);
+}
+
+/** The field pointer of `invalidFieldInParameterList`, as Task.senseKeySpecific. */
+export function fieldInParameterList(byte: number, bit = -1): number {
+  return fieldPointer(0, byte, bit);
+}
+
+function fieldPointer(place: number, byte: number, bit: number): number {
+  if (byte > FIELD_POINTER_MAX) return -1;
   const bitPointer = bit < 0 ? 0 : BIT_POINTER_VALID | (bit << BIT_POINTER_SHIFT);
+  return SENSE_KEY_SPECIFIC_VALID | place | bitPointer | byte;
+}
+
+function endWithFieldPointer(task: Task, services: Services, condition: Sense, senseKeySpecific: number): void {
   task.senseKey = condition.senseKey;
   task.asc = condition.asc;
   task.ascq = condition.ascq;
   task.senseInformation = -1;
-  task.senseKeySpecific = byte <= FIELD_POINTER_MAX ? SENSE_KEY_SPECIFIC_VALID | place | bitPointer | byte : -1;
+  task.senseKeySpecific = senseKeySpecific;
   services.checkCondition(task);
 }
 

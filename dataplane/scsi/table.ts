@@ -39,6 +39,7 @@ import {
   type Command,
   NO_SERVICE_ACTION,
 } from "./command.js";
+import { beginControlled, beginControlledOut, resumeControlled } from "./control-command.js";
 import { beginInquiry } from "./inquiry.js";
 import { beginModeSense6, beginModeSense10 } from "./mode.js";
 import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
@@ -62,6 +63,12 @@ const WRITES = COMMAND_NEEDS_MEDIUM | COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
 const SYNCHRONIZES = COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE;
 
 const OPCODE_UNMAP = 0x42;
+export const OPCODE_RESERVE_6 = 0x16;
+export const OPCODE_RELEASE_6 = 0x17;
+export const OPCODE_RESERVE_10 = 0x56;
+export const OPCODE_RELEASE_10 = 0x57;
+export const OPCODE_PERSISTENT_RESERVE_IN = 0x5e;
+export const OPCODE_PERSISTENT_RESERVE_OUT = 0x5f;
 
 function row(
   name: string,
@@ -75,8 +82,26 @@ function row(
 }
 
 /** `usage[1]` holds the service action's own value, as REPORT SUPPORTED OPERATION CODES shows it. */
-function actionRow(name: string, usage: readonly number[], conditions: number, begin: Command["begin"]): Command {
-  return { name, opcode: usage[0]!, serviceAction: usage[1]!, usage, conditions, begin };
+function actionRow(
+  name: string,
+  usage: readonly number[],
+  conditions: number,
+  begin: Command["begin"],
+  resume?: Command["resume"],
+): Command {
+  return { ...row(name, usage, conditions, begin, resume), serviceAction: usage[1]! };
+}
+
+/** SCOPE and TYPE may be anything where they are ignored. Who conflicts with what is judged with the registrations: by control. */
+function persistentReserveOut(serviceAction: number, name: string): Command {
+  const usage = [OPCODE_PERSISTENT_RESERVE_OUT, serviceAction, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0];
+  const begin = beginControlledOut({ byte: 5, width: 4 });
+  return actionRow(`PERSISTENT RESERVE OUT, ${name}`, usage, 0, begin, resumeControlled);
+}
+
+function persistentReserveIn(serviceAction: number, name: string): Command {
+  const usage = [OPCODE_PERSISTENT_RESERVE_IN, serviceAction, 0, 0, 0, 0, 0, 0xff, 0xff, 0];
+  return actionRow(`PERSISTENT RESERVE IN, ${name}`, usage, 0, beginControlled);
 }
 
 /** Whether the task's unit has the command: UNMAP only where it can deallocate. */
@@ -92,6 +117,8 @@ export const COMMANDS: readonly Command[] = [
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
   row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry),
+  row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
+  row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6),
   { ...row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeFlush), isLetThrough: isStart },
   { ...row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval },
@@ -104,7 +131,21 @@ export const COMMANDS: readonly Command[] = [
   row("SYNCHRONIZE CACHE(10)", [0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
+  row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
+  row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10),
+  persistentReserveIn(0x00, "READ KEYS"),
+  persistentReserveIn(0x01, "READ RESERVATION"),
+  persistentReserveIn(0x02, "REPORT CAPABILITIES"),
+  persistentReserveIn(0x03, "READ FULL STATUS"),
+  persistentReserveOut(0x00, "REGISTER"),
+  persistentReserveOut(0x01, "RESERVE"),
+  persistentReserveOut(0x02, "RELEASE"),
+  persistentReserveOut(0x03, "CLEAR"),
+  persistentReserveOut(0x04, "PREEMPT"),
+  persistentReserveOut(0x05, "PREEMPT AND ABORT"),
+  persistentReserveOut(0x06, "REGISTER AND IGNORE EXISTING KEY"),
+  persistentReserveOut(0x07, "REGISTER AND MOVE"),
   row("READ(16)", [0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead16),
   row("WRITE(16)", [0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite16),
   row("WRITE AND VERIFY(16)", [0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify16, resumeWriteAndVerify),

@@ -14,7 +14,9 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
     if (change.state !== undefined) unit.apply(change.state);
     for (const session of shard.sessions.values()) {
       changeSession(session, unit, change);
-      if (change.abortSessions?.includes(session.sessionId)) abortUnitTasks(shard, session, unit, barrier);
+      if (!change.abortSessions?.includes(session.sessionId)) continue;
+      const isAsker = change.spared?.sessionId === session.sessionId;
+      abortUnitTasks(shard, session, unit, barrier, isAsker ? shard.engine.asker(change.spared.exchange) : undefined);
     }
   }
   barrier.leave();

@@ -260,6 +260,11 @@ export class TaskEngine implements Services {
     });
   }
 
+  /** The task whose command control carries out under this number. */
+  asker(exchange: number): Task | undefined {
+    return this.#asked.get(exchange);
+  }
+
   /** Control's answer. A thread before us may have asked: then there is nobody to tell. */
   answered(exchange: number, answer: ScsiAnswer): void {
     const task = this.#asked.get(exchange);

@@ -69,10 +69,16 @@ export function resetUnit(shard: Shard, unit: LogicalUnit, bySessionId: number, 
   }
 }
 
-/** Aborts the tasks of one session on a unit. */
-export function abortUnitTasks(shard: Shard, session: Session, unit: LogicalUnit, barrier: Barrier): void {
+/** Aborts the tasks of one session on a unit, but for the one that is spared. */
+export function abortUnitTasks(
+  shard: Shard,
+  session: Session,
+  unit: LogicalUnit,
+  barrier: Barrier,
+  spared?: Task,
+): void {
   for (const task of [...tasksOf(session.firstTask)]) {
-    if (task.unit === unit) abortIfUnanswered(shard, task, barrier);
+    if (task.unit === unit && task !== spared) abortIfUnanswered(shard, task, barrier);
   }
 }
 

@@ -5,10 +5,10 @@ import { Broadcasts } from "../../../control/broadcasts.js";
 import { UnitResets } from "../../../control/unit-resets.js";
 import { FakeShards } from "./support/fixtures.js";
 
-function start(count: number) {
+function start(count: number, onReset: (unitIndex: number) => Promise<void> = async () => {}) {
   const shards = new FakeShards(count);
   const broadcasts = new Broadcasts(shards);
-  return { shards, broadcasts, resets: new UnitResets(shards, broadcasts) };
+  return { shards, broadcasts, resets: new UnitResets(shards, broadcasts, onReset) };
 }
 
 test("the shard that asks is told when all others have answered", async () => {
@@ -53,6 +53,27 @@ test("a shard that dies has nothing left to abort", async () => {
   const { shards, broadcasts, resets } = start(2);
   const ended = resets.begin(0, 5, 4);
   broadcasts.shardDied(1);
+  await ended;
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+});
+
+test("what else a reset does comes when the tasks are gone, and before the shard that asks is told", async () => {
+  const seen: number[] = [];
+  let finish = () => {};
+  const { shards, broadcasts, resets } = start(2, (unitIndex) => {
+    seen.push(unitIndex);
+    return new Promise((resolve) => {
+      finish = resolve;
+    });
+  });
+  const ended = resets.begin(0, 5, 4);
+  await setImmediate();
+  assert.deepEqual(seen, []);
+  broadcasts.done(1, 1);
+  await setImmediate();
+  assert.deepEqual(seen, [4]);
+  assert.equal(shards.sent.length, 1);
+  finish();
   await ended;
   assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
 });
