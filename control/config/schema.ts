@@ -1,5 +1,6 @@
 /** What a configuration is: as the program sees it, and as it is written, key by key. */
 import * as z from "zod";
+import { SESSION_LIMITS_DEFAULT as preferences } from "../login/parameters.js";
 import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
 import type { Secret } from "./secret.js";
 import * as value from "./values.js";
@@ -219,55 +220,97 @@ const luns = value.dictionary(
   "write LUN and unit, as { 0: vm0 }",
 );
 
+/** A negotiable key: what is not configured is the target's own preference. */
+function sessionKey<Schema extends z.ZodType>(
+  preference: number | boolean | readonly string[],
+  schema: Schema,
+  type: string,
+  meaning: string,
+): z.ZodExactOptional<Schema> {
+  const names = Array.isArray(preference) ? preference : [preference];
+  return key(schema.exactOptional(), type, meaning, names.map((name) => `\`${name}\``).join(", "));
+}
+
 /** RFC 7143 chapter 13: the ranges are those of the sections named. */
 const sessionKeys = {
-  headerDigest: key(
-    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both").exactOptional(),
+  headerDigest: sessionKey(
+    preferences.headerDigest,
+    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both"),
     "list of `CRC32C`, `None`",
     "HeaderDigest (13.1), in order of preference. Without `None`, initiators that offer no digest are refused.",
   ),
-  dataDigest: key(
-    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both").exactOptional(),
+  dataDigest: sessionKey(
+    preferences.dataDigest,
+    value.listOfSome(value.choice("CRC32C", "None"), "list CRC32C, None or both"),
     "list of `CRC32C`, `None`",
     "DataDigest (13.1), likewise.",
   ),
-  maxConnections: key(value.integer(1, 65_535).exactOptional(), "1 to 65535", "MaxConnections (13.2)."),
-  initialR2T: key(value.boolean.exactOptional(), "boolean", "InitialR2T (13.10)."),
-  immediateData: key(value.boolean.exactOptional(), "boolean", "ImmediateData (13.11)."),
-  maxRecvDataSegmentLength: key(
-    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+  maxConnections: sessionKey(
+    preferences.maxConnections,
+    value.integer(1, 65_535),
+    "1 to 65535",
+    "MaxConnections (13.2). More than 1 is not served yet.",
+  ),
+  initialR2T: sessionKey(preferences.initialR2T, value.boolean, "boolean", "InitialR2T (13.10)."),
+  immediateData: sessionKey(preferences.immediateData, value.boolean, "boolean", "ImmediateData (13.11)."),
+  maxRecvDataSegmentLength: sessionKey(
+    preferences.maxRecvDataSegmentLength,
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX),
     "512 to 16777215",
     "MaxRecvDataSegmentLength (13.12) that the target declares, in bytes.",
   ),
-  maxBurstLength: key(
-    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+  maxBurstLength: sessionKey(
+    preferences.maxBurstLength,
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX),
     "512 to 16777215",
     "MaxBurstLength (13.13), in bytes.",
   ),
-  firstBurstLength: key(
-    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX).exactOptional(),
+  firstBurstLength: sessionKey(
+    preferences.firstBurstLength,
+    value.integer(SEGMENT_LENGTH_MIN, SEGMENT_LENGTH_MAX),
     "512 to 16777215",
     "FirstBurstLength (13.14), in bytes; at most `maxBurstLength`.",
   ),
-  defaultTime2Wait: key(value.integer(0, 3600).exactOptional(), "0 to 3600", "DefaultTime2Wait (13.15), in seconds."),
-  defaultTime2Retain: key(
-    value.integer(0, 3600).exactOptional(),
+  defaultTime2Wait: sessionKey(
+    preferences.defaultTime2Wait,
+    value.integer(0, 3600),
+    "0 to 3600",
+    "DefaultTime2Wait (13.15), in seconds.",
+  ),
+  defaultTime2Retain: sessionKey(
+    preferences.defaultTime2Retain,
+    value.integer(0, 3600),
     "0 to 3600",
     "DefaultTime2Retain (13.16), in seconds.",
   ),
-  maxOutstandingR2T: key(value.integer(1, 65_535).exactOptional(), "1 to 65535", "MaxOutstandingR2T (13.17)."),
-  dataPDUInOrder: key(value.boolean.exactOptional(), "boolean", "DataPDUInOrder (13.18)."),
-  dataSequenceInOrder: key(value.boolean.exactOptional(), "boolean", "DataSequenceInOrder (13.19)."),
-  errorRecoveryLevel: key(value.integer(0, 2).exactOptional(), "0 to 2", "ErrorRecoveryLevel (13.20)."),
-  taskReporting: key(
-    value
-      .listOfSome(value.choice("RFC3720", "ResponseFence", "FastAbort"), "list RFC3720, ResponseFence or FastAbort")
-      .exactOptional(),
+  maxOutstandingR2T: sessionKey(
+    preferences.maxOutstandingR2T,
+    value.integer(1, 65_535),
+    "1 to 65535",
+    "MaxOutstandingR2T (13.17).",
+  ),
+  dataPDUInOrder: sessionKey(
+    true,
+    value.boolean,
+    "boolean",
+    "DataPDUInOrder (13.18). Data is in order so far, whatever is set.",
+  ),
+  dataSequenceInOrder: sessionKey(true, value.boolean, "boolean", "DataSequenceInOrder (13.19), likewise."),
+  errorRecoveryLevel: sessionKey(
+    preferences.errorRecoveryLevel,
+    value.integer(0, 2),
+    "0 to 2",
+    "ErrorRecoveryLevel (13.20). More than 0 is not served yet.",
+  ),
+  taskReporting: sessionKey(
+    preferences.taskReporting,
+    value.listOfSome(value.choice("RFC3720", "ResponseFence", "FastAbort"), "list RFC3720, ResponseFence or FastAbort"),
     "list of `RFC3720`, `ResponseFence`, `FastAbort`",
     "TaskReporting (13.23), in order of preference.",
   ),
-  iSCSIProtocolLevel: key(
-    value.integer(1, 1).exactOptional(),
+  iSCSIProtocolLevel: sessionKey(
+    preferences.iSCSIProtocolLevel,
+    value.integer(1, 1),
     "1",
     "iSCSIProtocolLevel (13.24): 1 is the level of RFC 7143.",
   ),
