@@ -53,6 +53,10 @@ export const DRAIN_TIMEOUT_MS = 15_000;
 export const SHARD_SHORT_LIFE_MS = 1_000;
 export const SHARD_SHORT_LIVES_MAX = 5;
 
+/** How long a unit's file may be somebody else's when it is to be opened, and how often that is tried: then it is refused. */
+export const UNIT_IN_USE_WAIT_MS = 3_000;
+export const UNIT_IN_USE_POLL_MS = 50;
+
 /**
  * Records between control and a shard; one record takes half of a ring at most, which is enough for a hand-off with all
  * 16384 LUNs and for a text in JSON. A full ring makes control queue, a shard wait.

@@ -190,7 +190,9 @@ export class Server {
     const others = this.#configuration.units.filter((unit) => !units.includes(unit));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
     for (const { name } of units) await this.#reservations.load(identities.get(name)!);
-    return units.map((unit) => this.#units.open(unit, identities.get(unit.name)!));
+    const records: UnitRecord[] = [];
+    for (const unit of units) records.push(await this.#units.openWhenFree(unit, identities.get(unit.name)!));
+    return records;
   }
 
   #createReception(admission: Admission): Reception {

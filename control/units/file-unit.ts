@@ -35,6 +35,20 @@ export class UnitError extends Error {
   }
 }
 
+/**
+ * Somebody else has the file or device. That may be a process that was killed a moment ago: it has it until the last of its
+ * operations is over, and nobody may write before that.
+ */
+export class UnitInUseError extends UnitError {}
+
+/**
+ * A lock belongs to an open file description, and an operation in flight keeps alive the one through which it goes, also
+ * when its process is gone. So each description through which is written has a lock, on a part of the file of its own; both
+ * parts together are what others ask for.
+ */
+const BUFFERED_LOCK = { start: 0, length: 2 ** 52 };
+const DIRECT_LOCK = { start: 2 ** 52, length: 0 };
+
 /** What the file itself does not say. */
 export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid">;
 
@@ -55,11 +69,12 @@ export function openFileUnit(
     const stats = fstatSync(file);
     const isBlock = stats.isBlockDevice();
     if (!isBlock && !stats.isFile()) throw opened.error("is neither a regular file nor a block device");
-    opened.lock(file);
+    opened.lock(file, BUFFERED_LOCK);
     const inMemory = !isBlock && isMemoryFileSystem(fstatfsType(file));
     const device = isBlock ? blockDeviceGeometry(file) : undefined;
     const sizeBytes = device === undefined ? fileSize(opened, file, stats) : deviceSize(opened, device);
     const direct = unit.cache === "direct" && !inMemory ? opened.openDirect(device) : undefined;
+    opened.lock(direct?.fd ?? file, DIRECT_LOCK);
     if (unit.cache === "direct" && direct === undefined && !inMemory) {
       logger.warn({ unit: unit.name, path: unit.path }, "O_DIRECT is refused here: the unit's cache is writeback");
     }
@@ -109,7 +124,9 @@ class OpenFiles {
       // A regular file that exists is not concerned.
       return this.#open(readOnly ? this.#access : this.#access | constants.O_EXCL);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EBUSY") throw this.#inUse("resource busy: it is mounted, or claimed");
+      if (code !== "ENOENT") throw error;
       if (readOnly) throw this.error("does not exist");
       if (sizeBytes === null) throw this.error("does not exist: give the unit a size to have it created");
     }
@@ -121,15 +138,18 @@ class OpenFiles {
   }
 
   /** A writer keeps everybody else off; readers keep only writers off. */
-  lock(fd: number): void {
-    const { readOnly } = this.unit;
-    const result = lockFile(fd, !readOnly);
-    if (result >= 0) return;
-    const code = errnoMessage(result);
-    throw this.error(
-      `is in use, by another process or as another unit of this one (lock refused: ${code})${
-        readOnly ? "" : "; two writers would destroy what is on it"
-      }`,
+  lock(fd: number, { start, length }: typeof BUFFERED_LOCK): void {
+    const result = lockFile(fd, !this.unit.readOnly, start, length);
+    if (result < 0) throw this.#inUse(`lock refused: ${errnoMessage(result)}`);
+  }
+
+  #inUse(reason: string): UnitInUseError {
+    const { name, path, readOnly } = this.unit;
+    const why = readOnly ? "" : "; two writers would destroy what is on it";
+    return new UnitInUseError(
+      name,
+      path,
+      `is in use, by another process or as another unit of this one (${reason})${why}`,
     );
   }
 

@@ -1,10 +1,12 @@
 /** The logical units that are configured, open for as long as they are. */
 import { closeSync, fdatasync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { UnitRecord, UnitState } from "../../dataplane/messages.js";
 import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
+import { UNIT_IN_USE_POLL_MS, UNIT_IN_USE_WAIT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
-import { openFileUnit, type UnitIdentity } from "./file-unit.js";
+import { openFileUnit, type UnitIdentity, UnitInUseError } from "./file-unit.js";
 import { initialState } from "./unit-state.js";
 
 export class Units {
@@ -55,6 +57,21 @@ export class Units {
       "unit open",
     );
     return record;
+  }
+
+  /**
+   * `open`, once whoever has the file or device has let go of it. A process that was killed does so a moment later; others
+   * are not waited for any longer than that.
+   */
+  async openWhenFree(unit: UnitConfiguration, uuid: string): Promise<UnitRecord> {
+    for (const deadlineMs = Date.now() + UNIT_IN_USE_WAIT_MS; ; ) {
+      try {
+        return this.open(unit, uuid);
+      } catch (error) {
+        if (!(error instanceof UnitInUseError) || Date.now() >= deadlineMs) throw error;
+      }
+      await sleep(UNIT_IN_USE_POLL_MS);
+    }
   }
 
   /**

@@ -66,11 +66,13 @@ napi_value fileSystemType(napi_env env, napi_callback_info info) {
 }
 
 napi_value lockFile(napi_env env, napi_callback_info info) {
-  Arguments<2> args(env, info);
+  Arguments<4> args(env, info);
   const int fd = args.integer(0);
   struct flock lock {};
   lock.l_type = args.boolean(1) ? F_WRLCK : F_RDLCK;
   lock.l_whence = SEEK_SET;
+  lock.l_start = args.signed64(2);
+  lock.l_len = args.signed64(3);
   if (!args.ok) return nullptr;
   int result = fcntl(fd, F_OFD_SETLK, &lock);
   // POSIX allows either number for a conflict; callers look for one.

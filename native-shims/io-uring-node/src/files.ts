@@ -55,13 +55,13 @@ export function fstatfsType(fd: number): number {
 }
 
 /**
- * Takes a lock on the whole file without waiting; -EAGAIN (= -EWOULDBLOCK): somebody else has it. It belongs to the
+ * Takes a lock on a range of the file (by default all of it; length 0: to whatever end) without waiting; -EAGAIN (= -EWOULDBLOCK): somebody else has it. It belongs to the
  * open file description (F_OFD_SETLK), so it ends with the last duplicate of `fd`, and other programs' fcntl locks
  * (QEMU's image locks) conflict with it. An exclusive lock needs a descriptor open for writing, a shared one a
  * descriptor open for reading (-EBADF).
  */
-export function lockFile(fd: number, exclusive = true): number {
-  return addon.lockFile(fd, exclusive);
+export function lockFile(fd: number, exclusive = true, start = 0, length = 0): number {
+  return addon.lockFile(fd, exclusive, start, length);
 }
 
 export function closeSync(fd: number): number {

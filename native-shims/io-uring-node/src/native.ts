@@ -61,7 +61,7 @@ export interface Addon {
   writeBackError(fd: number): number;
   seek(fd: number, fileOffset: number, whence: number): number;
   fstatfsType(fd: number): number;
-  lockFile(fd: number, exclusive: boolean): number;
+  lockFile(fd: number, exclusive: boolean, start: number, length: number): number;
   closeFd(fd: number): number;
   dup(fd: number): number;
   /** Writes [sizeBytes, logicalBlockBytes, physicalBlockBytes, deviceMajor, deviceMinor]. */

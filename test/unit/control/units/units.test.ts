@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
+  closeSync,
   existsSync,
   fstatSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statfsSync,
@@ -16,9 +18,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { TMPFS_MAGIC } from "io-uring-node";
+import { lockFile, TMPFS_MAGIC } from "io-uring-node";
 import type { FileUnitConfiguration } from "../../../../control/config/schema.js";
-import { UnitError } from "../../../../control/units/file-unit.js";
+import { UnitError, UnitInUseError } from "../../../../control/units/file-unit.js";
 import { Units } from "../../../../control/units/units.js";
 import { nullUnit, silent } from "../support/fixtures.js";
 
@@ -184,6 +186,42 @@ describe("the lock", () => {
     assert.ok(await all.close("one"));
     assert.ok(await all.close("two"));
     all.open(fileUnit(path), UUID);
+  });
+});
+
+describe("a file of which a killed process still has operations in flight", () => {
+  // What is in flight keeps its open file description, and with it this lock, whichever of the two descriptions it is.
+  for (const [through, start, length] of [
+    ["the page cache", 0, 2 ** 52],
+    ["O_DIRECT", 2 ** 52, 0],
+  ] as const) {
+    test(`through ${through}: nobody has it before they are over`, async (context) => {
+      const path = join(folder(context, process.cwd()), "a.img");
+      writeFileSync(path, Buffer.alloc(MIB));
+      const left = openSync(path, "r+");
+      assert.equal(lockFile(left, true, start, length), 0);
+      const all = units(context);
+      for (const cache of ["direct", "writeback"] as const) {
+        assert.match(
+          refusal(() => all.open(fileUnit(path, { cache }), UUID)),
+          /is in use/,
+        );
+      }
+      assert.match(
+        refusal(() => all.open(fileUnit(path, { readOnly: true }), UUID)),
+        /is in use/,
+      );
+      const opening = all.openWhenFree(fileUnit(path), UUID);
+      closeSync(left);
+      assert.equal((await opening).name, "disk");
+    });
+  }
+
+  test("is not waited for any longer than such a process takes", async (context) => {
+    const path = join(folder(context), "a.img");
+    const all = units(context);
+    all.open(fileUnit(path), UUID);
+    await assert.rejects(all.openWhenFree(fileUnit(path, { name: "second" }), UUID), UnitInUseError);
   });
 });
 

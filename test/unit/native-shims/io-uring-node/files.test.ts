@@ -107,6 +107,21 @@ test("a lock keeps others out until its last duplicate is closed", () => {
   closeSync(other);
 });
 
+test("locks on different ranges of a file do not meet, and one on all of it meets either", () => {
+  const { fd, path } = openNew("locked in parts");
+  const other = openSync(path, "r+");
+  const third = openSync(path, "r+");
+  assert.equal(lockFile(fd, true, 0, 2 ** 52), 0);
+  assert.equal(lockFile(other, true, 2 ** 52 - 1, 1), -errno.EWOULDBLOCK);
+  assert.equal(lockFile(other, true, 2 ** 52), 0);
+  assert.equal(lockFile(third), -errno.EWOULDBLOCK);
+  closeSync(fd);
+  assert.equal(lockFile(third), -errno.EWOULDBLOCK);
+  closeSync(other);
+  assert.equal(lockFile(third), 0);
+  closeSync(third);
+});
+
 test("file systems and devices tell what they are", (t) => {
   const proc = openSync("/proc/self/status", "r");
   assert.equal(fstatfsType(proc), 0x9fa0);
