@@ -170,8 +170,12 @@ function areaOf(options: LoadOptions, capacity: Capacity, seed: number): Area {
   return { seed, lba, slots, slotBlocks, blockLength };
 }
 
-/** Runs a load; undefined where nothing was measured (--idle, --check). @throws InitiatorError and its subclasses, SystemError */
-export function runLoad(urlText: string, options: LoadOptions): LoadResult | undefined {
+/** Runs a load; undefined where nothing was measured (--idle, --check). `onFilled`: the load itself begins. @throws InitiatorError and its subclasses, SystemError */
+export function runLoad(
+  urlText: string,
+  options: LoadOptions,
+  onFilled: () => void = () => {},
+): LoadResult | undefined {
   const { sessions, connections, depth, block } = options;
   const earlier = options.check === undefined ? undefined : WriteHistory.load(options.check);
   const commandBytes = earlier === undefined ? block : earlier.area.slotBlocks * earlier.area.blockLength;
@@ -210,7 +214,10 @@ export function runLoad(urlText: string, options: LoadOptions): LoadResult | und
       initiator.logout();
       return undefined;
     }
-    if (verification !== null && options.fill) initiator.run(new FillWorkload(area, verification));
+    if (verification !== null && options.fill) {
+      initiator.run(new FillWorkload(area, verification));
+      onFilled();
+    }
     const meter = new Meter(options.pid);
     const workload = new LoadWorkload(
       {
@@ -283,7 +290,7 @@ function main(): void {
   program.parse();
   const options = program.opts<LoadOptions & { readonly json: boolean }>();
   try {
-    const result = runLoad(program.args[0]!, options);
+    const result = runLoad(program.args[0]!, options, () => process.stderr.write("filled\n"));
     if (result === undefined) process.stdout.write(options.json ? "{}\n" : "done\n");
     else process.stdout.write(`${options.json ? JSON.stringify(result) : formatLoad(result)}\n`);
   } catch (error) {

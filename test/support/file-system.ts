@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { findProgram } from "./peers.js";
 
 export type FileSystemType = "ext4" | "xfs" | "btrfs";
@@ -13,6 +14,8 @@ export type FileSystemType = "ext4" | "xfs" | "btrfs";
 const MIB = 2 ** 20;
 /** XFS makes none smaller. */
 const IMAGE_BYTES = 320 * MIB;
+const UNMOUNT_ATTEMPTS_MAX = 200;
+const UNMOUNT_POLL_MS = 50;
 
 const MAKE: Readonly<Record<FileSystemType, { readonly package: string; readonly arguments: readonly string[] }>> = {
   // Blocks as large as on any disk that is not as small as ours.
@@ -81,9 +84,18 @@ export class MountedFileSystem {
     this.#mounted = true;
   }
 
-  unmount(): void {
+  /** Waits for what a process that was killed still has in flight; whose files are open otherwise will not let it. */
+  async unmount(): Promise<void> {
     if (!this.#mounted) return;
-    run("umount", this.directory);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        run("umount", this.directory);
+        break;
+      } catch (error) {
+        if (attempt === UNMOUNT_ATTEMPTS_MAX || !(error as Error).message.includes("busy")) throw error;
+      }
+      await sleep(UNMOUNT_POLL_MS);
+    }
     this.#mounted = false;
   }
 
@@ -96,8 +108,8 @@ export class MountedFileSystem {
   }
 
   /** Unmounts and removes it. Nobody may have a file open. */
-  release(): void {
-    this.unmount();
+  async release(): Promise<void> {
+    await this.unmount();
     rmSync(join(this.directory, ".."), { recursive: true });
   }
 }

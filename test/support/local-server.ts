@@ -8,9 +8,8 @@ import { Server } from "../../control/server.js";
 import { RawInitiator } from "./raw-initiator.js";
 import { TARGET_NAME } from "./target.js";
 import type { Undo } from "./undo.js";
+import { TEMPORARY_FOLDER } from "./variants.js";
 
-/** On a disk, as a rule, where /tmp is often in memory and knows no O_DIRECT. */
-const TEMPORARY_FOLDER = process.env.TMPDIR ?? "/var/tmp";
 const ARENA_BYTES = 32 * 2 ** 20;
 
 export interface LocalServerOptions {

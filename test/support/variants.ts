@@ -13,7 +13,7 @@ export const VARIANTS: readonly (Variant & { readonly name: string })[] = (["dir
 );
 
 /** On a disk, as a rule, where /tmp is often in memory and knows no O_DIRECT. */
-const TEMPORARY_FOLDER = process.env.TMPDIR ?? "/var/tmp";
+export const TEMPORARY_FOLDER = process.env.TMPDIR ?? "/var/tmp";
 
 /**
  * Starts the target with the variant's cache mode and shards, or with a configuration that has them.

@@ -1,0 +1,25 @@
+/** kill -9 under a verified load, and a new start: what was acknowledged as durable (SYNCHRONIZE CACHE, FUA) reads back. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CRASH_UNIT_BYTES, crashUnderLoad } from "../../support/crash.js";
+import { serveUnits } from "../../support/served-units.js";
+import { Undo } from "../../support/undo.js";
+import { TEMPORARY_FOLDER, VARIANTS } from "../../support/variants.js";
+
+for (const { name, cache, workers } of VARIANTS) {
+  test(name, async (context) => {
+    const undo = new Undo(context);
+    const directory = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-kill-"));
+    undo.add(() => rmSync(directory, { recursive: true }));
+    const unit = { path: join(directory, "disk.img"), cache, sizeBytes: CRASH_UNIT_BYTES } as const;
+    const target = await serveUnits(undo, [unit], workers);
+    await crashUnderLoad(undo, target, {
+      directory,
+      loadMs: 500 + Math.random() * 1000,
+      crash: async () => assert.deepEqual(await target.kill9(), { code: null, signal: "SIGKILL" }),
+      restart: () => target.run(),
+    });
+  });
+}
