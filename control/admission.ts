@@ -56,6 +56,8 @@ export class Admission {
   readonly #closing: Waiting = new Map();
   /** And of a session. */
   readonly #ending: Waiting = new Map();
+  /** Sessions that a login is about to enter in place of an old connection; true: their shard has given them up meanwhile. */
+  readonly #awaited = new Map<number, boolean>();
   /** Connections whose session goes on without them for a moment. */
   readonly #replaced = new Set<number>();
   /** How to close a discovery session's connection. */
@@ -92,7 +94,7 @@ export class Admission {
     const { identity, tsih, cid, agreement, unitIndexes } = applicant;
     const sessionType = unitIndexes === undefined ? "Discovery" : "Normal";
     /** Goes on without a connection until this one takes the place of the old one. */
-    let waiting: Session | undefined;
+    let awaited: Session | undefined;
     try {
       for (;;) {
         if (unitIndexes !== undefined) {
@@ -109,8 +111,9 @@ export class Admission {
             if (!(await this.endSession(verdict.session, "session reinstatement"))) return STILL_THERE;
             break;
           case "reinstateConnection":
-            if (!(await this.#endConnection(verdict.session, verdict.connection))) return STILL_THERE;
-            waiting = verdict.session;
+            awaited = verdict.session;
+            this.#awaited.set(awaited.sessionId, false);
+            if (!(await this.#endConnection(awaited, verdict.connection))) return STILL_THERE;
             break;
           case "addConnection":
             return this.#enter(applicant, verdict.session, commit);
@@ -126,8 +129,15 @@ export class Admission {
         // Something was awaited, and all may be different now.
       }
     } finally {
-      if (waiting?.connections.size === 0) this.#registry.closeSession(waiting.sessionId);
+      if (awaited !== undefined) this.#awaitNoMore(awaited);
     }
+  }
+
+  /** The login has entered the session, or it has failed: then the session goes as soon as its shard has given it up. */
+  #awaitNoMore({ sessionId, shard, connections }: Session): void {
+    const isGivenUp = shard === SHARD_NONE || this.#awaited.get(sessionId) === true;
+    this.#awaited.delete(sessionId);
+    if (isGivenUp && connections.size === 0) this.#registry.closeSession(sessionId);
   }
 
   #enter(
@@ -192,9 +202,10 @@ export class Admission {
     call(this.#closing, connectionId);
   }
 
-  /** Its shard has given the session up. A login that came in between begins it anew. */
+  /** Its shard has given the session up. A login that came in between, or is about to enter it, begins it anew. */
   sessionEnded(sessionId: number): void {
-    if (this.#registry.session(sessionId)?.connections.size === 0) this.#registry.closeSession(sessionId);
+    if (this.#awaited.has(sessionId)) this.#awaited.set(sessionId, true);
+    else if (this.#registry.session(sessionId)?.connections.size === 0) this.#registry.closeSession(sessionId);
     call(this.#ending, sessionId);
   }
 

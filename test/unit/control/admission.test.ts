@@ -144,7 +144,9 @@ describe("connection reinstatement", () => {
       shards.sent.map(({ message }) => message),
       [{ type: "endConnection", connectionId: connection.connectionId, reason: "connection reinstatement" }],
     );
+    // Without recovery its shard gives the session up with its last connection.
     admission.connectionClosed(connection.connectionId);
+    admission.sessionEnded(session.sessionId);
     assert.equal(await second, undefined);
     assert.equal(admitted[1]!.session, session);
     assert.notEqual(admitted[1]!.connection.connectionId, connection.connectionId);
@@ -152,16 +154,22 @@ describe("connection reinstatement", () => {
   });
 
   test("a new connection that is gone by then leaves no session without connections behind", async () => {
-    const { registry, admission, admitted, admit } = setUp();
-    await admit();
-    const { session, connection } = admitted[0]!;
-    let alive = true;
-    const second = admit({ tsih: session.tsih, isAlive: () => alive });
-    await settle();
-    alive = false;
-    admission.connectionClosed(connection.connectionId);
-    assert.equal((await second)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
-    assert.deepEqual([...registry.sessions()], []);
+    for (const isEndedBefore of [true, false]) {
+      const { registry, admission, admitted, admit } = setUp();
+      await admit();
+      const { session, connection } = admitted[0]!;
+      let alive = true;
+      const second = admit({ tsih: session.tsih, isAlive: () => alive });
+      await settle();
+      alive = false;
+      admission.connectionClosed(connection.connectionId);
+      if (isEndedBefore) admission.sessionEnded(session.sessionId);
+      assert.equal((await second)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+      // As long as its shard has not given it up there is something to come back to.
+      assert.deepEqual([...registry.sessions()], isEndedBefore ? [] : [session]);
+      admission.sessionEnded(session.sessionId);
+      assert.deepEqual([...registry.sessions()], []);
+    }
   });
 
   test("a session that is lost meanwhile does not exist any more", async () => {
