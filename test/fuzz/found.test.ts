@@ -39,3 +39,11 @@ found("a command that is no command ends a session with a task whose unsolicited
   { kind: "pdu", pdu: { opcode: 0x01, flags: 0x20, word20: 0, cdb: INQUIRY, ahs: [0, 5, 1, 0, 1, 2, 3, 4] } },
   { kind: "pdu", pdu: { opcode: 0x01, flags: 0x00, word20: 0, cdb: READ_NOTHING } },
 ]);
+
+found("data with a READ that is marked as a write", [
+  {
+    kind: "pdu",
+    pdu: { opcode: 0x01, flags: 0xa0, word20: 65536, cdb: [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataLength: 3 },
+  },
+  { kind: "answer", r2t: 0, length: 1 << 20, final: false },
+]);
