@@ -35,6 +35,8 @@ interface Candidate {
   readonly write: Write;
   /** From when on it cannot be the content any more. */
   removed: number;
+  /** The same, told by a write that had ended: one that is still on its way may be seen before a flush and yet escape it. */
+  settled: number;
 }
 
 export class BlockHistory {
@@ -74,8 +76,8 @@ export class BlockHistory {
     const write: Write = { ...options, start: ++this.#clock, end: NEVER };
     this.#running.add(write);
     for (let sector = write.first; sector < write.first + write.count; sector++) {
-      this.#candidates(this.#cached, sector).push({ write, removed: NEVER });
-      this.#candidates(this.#stable, sector).push({ write, removed: NEVER });
+      this.#candidates(this.#cached, sector).push({ write, removed: NEVER, settled: NEVER });
+      this.#candidates(this.#stable, sector).push({ write, removed: NEVER, settled: NEVER });
       this.#tidy(sector);
     }
     return write;
@@ -137,7 +139,7 @@ export class BlockHistory {
       if (stable === undefined || stable.length < 2) continue;
       const cached = this.#cached[sector]!;
       this.#stable[sector] = stable.filter(({ write }) =>
-        cached.some((candidate) => candidate.write === write && candidate.removed >= start),
+        cached.some((candidate) => candidate.write === write && candidate.settled >= start),
       );
     }
   }
@@ -148,7 +150,7 @@ export class BlockHistory {
     this.#running.clear();
     this.#readers.clear();
     for (const [sector, stable] of this.#stable.entries()) {
-      if (stable !== undefined) this.#cached[sector] = stable.map(({ write, removed }) => ({ write, removed }));
+      if (stable !== undefined) this.#cached[sector] = stable.map((candidate) => ({ ...candidate }));
     }
   }
 
@@ -179,12 +181,13 @@ export class BlockHistory {
     for (const candidate of this.#candidates(list, sector)) {
       if (candidate.write !== write && candidate.write.end < start) {
         candidate.removed = Math.min(candidate.removed, this.#clock);
+        if (write.end !== NEVER) candidate.settled = Math.min(candidate.settled, this.#clock);
       }
     }
   }
 
   #candidates(list: Candidate[][], sector: number): Candidate[] {
-    return (list[sector] ??= [{ write: this.#initial, removed: NEVER }]);
+    return (list[sector] ??= [{ write: this.#initial, removed: NEVER, settled: NEVER }]);
   }
 
   /** Forgets what no read that is on its way can have seen. */
@@ -193,7 +196,7 @@ export class BlockHistory {
     let oldest = this.#clock;
     for (const start of this.#readers) oldest = Math.min(oldest, start);
     for (const list of [this.#cached, this.#stable]) {
-      list[sector] = list[sector]!.filter(({ removed }) => removed >= oldest);
+      list[sector] = list[sector]!.filter(({ settled }) => settled >= oldest);
     }
   }
 }

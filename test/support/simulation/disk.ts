@@ -2,12 +2,14 @@
  * A disk in memory with a volatile cache in front: a crash loses what is only in the cache, sector by sector or not at all.
  *
  *     write -> cache (what reads see)  -- sync, or a durable write -->  stable (what a crash leaves)
+ *
+ * Without a cache every write is durable.
  */
 import type { Random } from "./random.js";
 
 export const SECTOR_BYTES = 512;
 
-/** Dirty, but the write that made it so has not completed: no sync has to cover it. */
+/** Dirty, but none of the writes that made it so has completed: no sync has to cover it. */
 const INCOMPLETE = Number.POSITIVE_INFINITY;
 
 /** An operation that was made to fail. */
@@ -16,20 +18,24 @@ export interface Failure {
   readonly error: number;
   readonly offset: number;
   readonly length: number;
+  /** A sync: whatever it was to make durable may be lost. */
+  readonly isSync: boolean;
 }
 
 export class Disk {
   readonly sizeBytes: number;
   readonly failures: Failure[] = [];
+  readonly #hasCache: boolean;
   readonly #cache: Uint8Array;
   readonly #stable: Uint8Array;
-  /** Sectors that differ in cache and stable -> when their last write completed, as a count of completions. */
+  /** Sectors that are only in the cache -> when the first of the writes that made them so completed, as a count of completions. */
   readonly #dirty = new Map<number, number>();
   #completions = 0;
 
   /** `content`: what a crash has left of another disk. */
-  constructor(sizeBytes: number, content: Uint8Array = new Uint8Array(sizeBytes)) {
+  constructor(sizeBytes: number, hasCache: boolean, content: Uint8Array = new Uint8Array(sizeBytes)) {
     this.sizeBytes = sizeBytes;
+    this.#hasCache = hasCache;
     this.#cache = content;
     this.#stable = content.slice();
   }
@@ -57,7 +63,7 @@ export class Disk {
   completed(offset: number, length: number): void {
     this.#completions++;
     this.#forSectors(offset, length, (sector) => {
-      if (this.#dirty.has(sector)) this.#dirty.set(sector, this.#completions);
+      if (this.#dirty.get(sector) === INCOMPLETE) this.#dirty.set(sector, this.#completions);
     });
   }
 
@@ -78,15 +84,17 @@ export class Disk {
   /** What is left after a crash: of each sector that was not synced, the old or the new. */
   crash(random: Random): Disk {
     for (const sector of this.#dirty.keys()) if (random.chance(0.5)) this.#stabilize(sector);
-    return new Disk(this.sizeBytes, this.#stable);
+    return new Disk(this.sizeBytes, this.#hasCache, this.#stable);
   }
 
   #changed(offset: number, length: number, durable: boolean): void {
-    if (durable) {
+    if (durable || !this.#hasCache) {
       this.#stable.set(this.#cache.subarray(offset, offset + length), offset);
       this.#forSectors(offset, length, (sector) => this.#dirty.delete(sector));
     } else {
-      this.#forSectors(offset, length, (sector) => this.#dirty.set(sector, INCOMPLETE));
+      this.#forSectors(offset, length, (sector) => {
+        if (!this.#dirty.has(sector)) this.#dirty.set(sector, INCOMPLETE);
+      });
     }
   }
 

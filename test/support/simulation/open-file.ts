@@ -54,7 +54,7 @@ export class OpenFile {
       case OP_FSYNC: {
         const mark = this.disk.beginSync();
         return this.#later(operation, () => {
-          if (this.#fails(this.#world.faults.mediumError)) return this.#failed(errno.EIO, 0, this.disk.sizeBytes);
+          if (this.#fails(this.#world.faults.mediumError)) return this.#failed(errno.EIO, 0, this.disk.sizeBytes, true);
           this.disk.sync(mark);
           return 0;
         });
@@ -92,9 +92,8 @@ export class OpenFile {
     return this.disk.read(target.subarray(0, count), offset);
   }
 
-  /** To memory that outlives the machine, as far as a simulation goes. */
   writeNow(address: number, length: number, offset: number): number {
-    return this.#write(address, length, offset, true);
+    return this.#write(address, length, offset, false);
   }
 
   #write(address: number, length: number, offset: number, durable: boolean): number {
@@ -125,8 +124,8 @@ export class OpenFile {
     return this.#world.random.chance(probability);
   }
 
-  #failed(error: number, offset: number, length: number): number {
-    this.disk.failures.push({ error, offset, length });
+  #failed(error: number, offset: number, length: number, isSync = false): number {
+    this.disk.failures.push({ error, offset, length, isSync });
     return -error;
   }
 

@@ -20,6 +20,8 @@ import type { World } from "./world.js";
 const MEBIBYTE = 1024 * 1024;
 /** Text that control answers with: longer than a PDU may be, for some initiators. */
 const ANSWER = `X-io.ringlun.answer=${"y".repeat(3000)}\0`;
+const CRASH = 0.2;
+const CRASH_US_MAX = 10_000_000;
 /** Everything is read again in pieces of so many bytes. */
 const REREAD_BYTES = 256 * 1024;
 
@@ -42,6 +44,8 @@ export interface Overrides {
   readonly mix?: Partial<Mix>;
   readonly habits?: Partial<Habits>;
   readonly arenaBytes?: number;
+  /** Probability of a power cut, after which everything starts again with what storage has kept. */
+  readonly crash?: number;
 }
 
 export class Simulation {
@@ -74,8 +78,8 @@ export class Simulation {
   }
 
   run(): void {
-    const count = this.#random.between(1, 4);
-    for (let index = 0; index < count; index++) this.#initiators.push(this.#randomInitiator(index));
+    if (this.#random.chance(this.#overrides.crash ?? CRASH)) this.#workUntilCrash();
+    this.#work();
     this.#turnUntilFinished();
     this.#world.faults = NO_FAULTS;
     this.#reread();
@@ -84,6 +88,27 @@ export class Simulation {
 
   // ----
 
+  #work(): void {
+    const count = this.#random.between(1, 4);
+    for (let index = 0; index < count; index++) this.#initiators.push(this.#randomInitiator(index));
+  }
+
+  #workUntilCrash(): void {
+    this.#work();
+    const { timeline } = this.#world;
+    const crashUs = timeline.nowUs + this.#random.spread(1000, CRASH_US_MAX);
+    this.#machine.turnUntil(() => timeline.nowUs >= crashUs || this.#areFinished);
+    this.#machine.crash();
+    for (const initiator of this.#initiators) initiator.crashed();
+    this.#initiators = [];
+    for (const unit of this.#units) unit.crash(this.#random);
+    this.#machine = this.#start();
+  }
+
+  get #areFinished(): boolean {
+    return this.#initiators.every(({ isFinished }) => isFinished);
+  }
+
   #start(): Machine {
     const machine = new Machine(this.#world, this.#machineOptions);
     machine.respondToText = () => ANSWER;
@@ -91,7 +116,7 @@ export class Simulation {
   }
 
   #turnUntilFinished(): void {
-    this.#machine.turnUntil(() => this.#initiators.every(({ isFinished }) => isFinished));
+    this.#machine.turnUntil(() => this.#areFinished);
     this.#initiators = [];
   }
 

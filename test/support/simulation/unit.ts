@@ -17,8 +17,15 @@ export class SimulatedUnit {
   constructor(record: Omit<UnitRecord, "fd" | "bufferedFd" | "errorFds">) {
     this.record = record;
     this.sizeBytes = record.state.sizeBytes;
-    this.disk = record.kind === "null" ? null : new Disk(this.sizeBytes);
+    // Memory outlives the machine, as far as a simulation goes.
+    this.disk = record.kind === "null" ? null : new Disk(this.sizeBytes, !record.inMemory);
     this.history = new BlockHistory(this.sizeBytes / SECTOR_BYTES);
+  }
+
+  /** The machine that serves it is gone. */
+  crash(random: Random): void {
+    this.disk = this.disk?.crash(random) ?? null;
+    this.history.crashed();
   }
 
   get blocks(): number {

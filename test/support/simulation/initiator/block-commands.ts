@@ -66,12 +66,16 @@ export class ReadCommand extends Command {
 abstract class ChangingCommand extends Command {
   override readonly range: Range;
   /** When it ends well, it is on stable storage. */
-  protected abstract readonly isDurable: boolean;
+  readonly #isDurable: boolean;
+  protected override readonly hearsOfLosses: boolean;
   #write: Write | null = null;
 
-  constructor(lun: number, cdb: Buffer, expectedLength: number, range: Range) {
+  constructor(lun: number, cdb: Buffer, expectedLength: number, range: Range, isDurable = false) {
     super(lun, cdb, expectedLength, range);
+    const { cache, inMemory } = range.unit.record;
     this.range = range;
+    this.#isDurable = isDurable || cache === "writethrough" || inMemory;
+    this.hearsOfLosses = this.#isDurable;
   }
 
   protected abstract describe(): Pick<Write, "id" | "count" | "isZero" | "period">;
@@ -85,9 +89,7 @@ abstract class ChangingCommand extends Command {
   }
 
   protected override good(_outcome: Outcome): void {
-    const { history, record } = this.range.unit;
-    const isDurable = this.isDurable || record.cache === "writethrough" || record.inMemory;
-    if (this.#write !== null) history.written(this.#write, isDurable);
+    if (this.#write !== null) this.range.unit.history.written(this.#write, this.#isDurable);
   }
 
   protected override failed(sense: Sense, outcome: Outcome): void {
@@ -107,14 +109,18 @@ abstract class ChangingCommand extends Command {
 export class WriteCommand extends ChangingCommand {
   readonly name: string = "WRITE";
   override readonly writes = true;
-  protected readonly isDurable: boolean;
   readonly #id: number;
   readonly #data: Uint8Array;
 
   constructor(random: Random, lun: number, range: Range, expectedLength: number) {
     const flags = random.pick([0, 0, 0, FLAG_DPO, FLAG_FUA]);
-    super(lun, blockCdb(random, WRITE_FORMS, range.lba, range.blocks, flags), expectedLength, range);
-    this.isDurable = flags === FLAG_FUA;
+    super(
+      lun,
+      blockCdb(random, WRITE_FORMS, range.lba, range.blocks, flags),
+      expectedLength,
+      range,
+      flags === FLAG_FUA,
+    );
     this.#id = range.unit.history.nextId();
     this.#data = stamp(this.#id, Math.ceil(expectedLength / SECTOR_BYTES));
   }
@@ -140,7 +146,6 @@ export class WriteCommand extends ChangingCommand {
 export class WriteSameCommand extends ChangingCommand {
   readonly name = "WRITE SAME";
   override readonly writes: boolean;
-  protected readonly isDurable = false;
   readonly #id: number;
   readonly #data: Uint8Array;
   readonly #isZero: boolean;
@@ -179,7 +184,6 @@ export class WriteSameCommand extends ChangingCommand {
 export class UnmapCommand extends ChangingCommand {
   readonly name = "UNMAP";
   override readonly writes = true;
-  protected readonly isDurable = false;
   readonly #list: Buffer;
 
   constructor(lun: number, range: Range) {
@@ -212,6 +216,7 @@ export class VerifyCommand extends Command {
 
 export class SynchronizeCacheCommand extends Command {
   readonly name = "SYNCHRONIZE CACHE";
+  protected override readonly hearsOfLosses = true;
   override readonly range: Range;
   #start = 0;
 

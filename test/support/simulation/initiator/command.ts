@@ -43,6 +43,8 @@ export abstract class Command {
   readonly expectedLength: number;
   readonly reads: boolean = false;
   readonly writes: boolean = false;
+  /** It is told of what storage has lost, whoever it was that lost it. */
+  protected readonly hearsOfLosses: boolean = false;
   /** Blocks that are read or written; null if there are none. */
   readonly range: Range | null;
   #failuresBefore = 0;
@@ -119,11 +121,12 @@ export abstract class Command {
     }
   }
 
-  /** Numbers of the errors that storage has been made to fail with in the range since the command began. */
+  /** Numbers of the errors that storage has been made to fail with in the range since the command began, or before. */
   #failures({ unit, lba, blocks }: Range): number[] {
     const block = unit.record.blockLengthBytes;
-    const failures = unit.disk?.failures.slice(this.#failuresBefore) ?? [];
+    const failures = unit.disk?.failures ?? [];
     return failures
+      .filter(({ isSync }, index) => index >= this.#failuresBefore || (isSync && this.hearsOfLosses))
       .filter(({ offset, length }) => offset < (lba + blocks) * block && offset + length > lba * block)
       .map(({ error }) => error);
   }

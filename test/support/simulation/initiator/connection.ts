@@ -91,8 +91,8 @@ export class InitiatorConnection {
   readonly #usedTags: number[] = [];
   /** LUN -> unit attentions that there may be. */
   readonly #attentions = new Map<number, number>();
-  /** Units that another initiator is resetting. */
-  readonly #resetting = new Set<SimulatedUnit>();
+  /** Units that other initiators are resetting, as often as there are resets. */
+  readonly #resetting: SimulatedUnit[] = [];
 
   constructor(
     world: World,
@@ -183,7 +183,7 @@ export class InitiatorConnection {
     this.tasks.set(tag, task);
     command.begin();
     const unit = this.#options.luns.get(command.lun);
-    task.mayVanish = unit !== undefined && this.#resetting.has(unit);
+    task.mayVanish = unit !== undefined && this.#resetting.includes(unit);
     const isFinal = unsolicited.end === unsolicited.immediate;
     task.isSendingUnsolicited = !isFinal;
     this.#outbox.request(() => {
@@ -292,7 +292,7 @@ export class InitiatorConnection {
   // ---- what other initiators do
 
   resetBegan(unit: SimulatedUnit): void {
-    this.#resetting.add(unit);
+    this.#resetting.push(unit);
     for (const [lun, own] of this.#options.luns) {
       if (own === unit) this.#attentions.set(lun, (this.#attentions.get(lun) ?? 0) + 1);
     }
@@ -302,7 +302,7 @@ export class InitiatorConnection {
   }
 
   resetEnded(unit: SimulatedUnit): void {
-    this.#resetting.delete(unit);
+    this.#resetting.splice(this.#resetting.indexOf(unit), 1);
   }
 
   /** The machine has crashed: control says nothing any more. */

@@ -64,6 +64,8 @@ export class Initiator implements ConnectionListener {
   readonly #random: Random;
   readonly #options: InitiatorOptions;
   #connection: InitiatorConnection | null = null;
+  /** Units that others are resetting, as often as there are resets. */
+  readonly #resetting: SimulatedUnit[] = [];
   #isDone = false;
   /** It pings a last time before it logs out. */
   #hasPinged = false;
@@ -85,13 +87,16 @@ export class Initiator implements ConnectionListener {
 
   /** Another initiator resets a unit. */
   resetBegan(unit: SimulatedUnit): void {
+    this.#resetting.push(unit);
     this.#connection?.resetBegan(unit);
   }
 
   resetEnded(unit: SimulatedUnit): void {
+    this.#resetting.splice(this.#resetting.indexOf(unit), 1);
     this.#connection?.resetEnded(unit);
   }
 
+  /** The machine is gone, and it with it. */
   crashed(): void {
     this.#connection?.crashed();
     this.#connection = null;
@@ -124,6 +129,7 @@ export class Initiator implements ConnectionListener {
   // ----
 
   #logIn(): void {
+    if (this.isFinished) return;
     const { luns, parameters, pingIntervalMs, pipe, name } = this.#options;
     this.#mayBeClosed = false;
     this.#hasPinged = false;
@@ -132,6 +138,7 @@ export class Initiator implements ConnectionListener {
     const sessionId = this.#options.nextSessionId();
     const options = { sessionId, initiatorName: name, parameters, luns, pingIntervalMs, pipe };
     this.#connection = new InitiatorConnection(this.#world, this.#machine, this.#random, options, this);
+    for (const unit of this.#resetting) this.#connection.resetBegan(unit);
     this.#work(this.#connection);
   }
 
