@@ -21,6 +21,7 @@ import { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, SessionRegistry, SHARD_NONE } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { UnitResets } from "./unit-resets.js";
+import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
 import { UnitChanges } from "./units/unit-changes.js";
@@ -126,6 +127,7 @@ export class Server {
       this.#reservations.unitReset(unitIndex),
     );
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
+    this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
     this.#reservations.serve({
       commands: this.#slowCommands,
       changes: new UnitChanges(this.#units, this.#broadcasts),

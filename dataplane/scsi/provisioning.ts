@@ -1,4 +1,4 @@
-/** UNMAP and WRITE SAME (SBC-4). */
+/** UNMAP, WRITE SAME and, as far as a shard has to do with it, GET LBA STATUS (SBC-4). */
 import type { Task } from "../task/task.js";
 import { PATTERN_BYTES_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "./block-limits.js";
 import { flush, resumeFlush } from "./blocks.js";
@@ -17,6 +17,15 @@ import {
 
 /** The store cannot do it this way (Linux, all architectures). */
 const EOPNOTSUPP = -95;
+
+// -- GET LBA STATUS
+
+const STARTING_LBA = 2;
+
+/** Where blocks are and where holes, control finds out: a look at the file may have to wait for its metadata. */
+export function beginGetLbaStatus(task: Task, services: Services): void {
+  if (takeRange(task, services, getUint64(services.view, task.cdb + STARTING_LBA), 1)) services.askControl(task);
+}
 
 // -- UNMAP
 

@@ -43,7 +43,14 @@ import { beginControlled, beginControlledOut, resumeControlled } from "./control
 import { beginInquiry } from "./inquiry.js";
 import { beginModeSense6, beginModeSense10 } from "./mode.js";
 import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
-import { beginUnmap, beginWriteSame10, beginWriteSame16, resumeUnmap, resumeWriteSame } from "./provisioning.js";
+import {
+  beginGetLbaStatus,
+  beginUnmap,
+  beginWriteSame10,
+  beginWriteSame16,
+  resumeUnmap,
+  resumeWriteSame,
+} from "./provisioning.js";
 import {
   beginReportLuns,
   beginReportSupportedOperationCodes,
@@ -154,6 +161,7 @@ export const COMMANDS: readonly Command[] = [
   row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
   row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
   actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16),
+  actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
   actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported)),
   actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions),

@@ -41,6 +41,10 @@ export function readCapacity16(allocationLength = 32): Buffer {
   return cdb;
 }
 
+export function getLbaStatus(lba: number, allocationLength: number): Buffer {
+  return range16(0x9e, 0x12, lba, allocationLength);
+}
+
 function range10(opcode: number, flags: number, lba: number, blocks: number): Buffer {
   const cdb = Buffer.alloc(10);
   cdb[0] = opcode;

@@ -23,6 +23,21 @@ function assertGood(outcome: Outcome): void {
   assert.equal(outcome.status, "good");
 }
 
+// -- GET LBA STATUS
+
+function getLbaStatus(bench: Bench, lba: number | bigint): Outcome {
+  return bench.run([0x9e, 0x12, ...u64(lba), ...u32(24), 0, 0]);
+}
+
+test("GET LBA STATUS is control's to answer, where the address is in range", () => {
+  const bench = new Bench({ blocks: 16 });
+  assertGood(getLbaStatus(bench, 15));
+  assert.deepEqual(bench.operations, ["control"]);
+  assertOutOfRange(getLbaStatus(bench, 16), 16);
+  assertOutOfRange(getLbaStatus(bench, 2n ** 64n - 1n), null);
+  assert.deepEqual(bench.operations, []);
+});
+
 // -- UNMAP
 
 type Descriptor = readonly [lba: number | bigint, blocks: number];

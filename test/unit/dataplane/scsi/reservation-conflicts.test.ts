@@ -23,6 +23,7 @@ const TABLE: Readonly<Record<string, string>> = {
   "PREVENT ALLOW MEDIUM REMOVAL": "WER",
   "READ CAPACITY(10)": "",
   "READ CAPACITY(16)": "",
+  "GET LBA STATUS": "ER",
   "READ(6)": "ER",
   "READ(10)": "ER",
   "READ(12)": "ER",
