@@ -234,3 +234,19 @@ test("whatever comes and goes, the books balance", () => {
     }),
   );
 });
+
+test("who asks for it hears of each session that is gone, once, when it is", () => {
+  const closed: number[] = [];
+  const registry: SessionRegistry = new SessionRegistry(0, 10, ({ sessionId }) => {
+    assert.equal(registry.session(sessionId), undefined);
+    closed.push(sessionId);
+  });
+  const { session, connection } = withSession(registry);
+  registry.closeConnection(connection.connectionId, true);
+  assert.deepEqual(closed, []);
+  registry.closeSession(session.sessionId);
+  registry.closeSession(session.sessionId);
+  const other = withSession(registry);
+  registry.closeConnection(other.connection.connectionId);
+  assert.deepEqual(closed, [session.sessionId, other.session.sessionId]);
+});

@@ -1,0 +1,178 @@
+/** Commands that control carries out: one of a unit after the other, and none is left without an answer. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { type Session, SessionRegistry } from "../../../../control/session-registry.js";
+import { dataAnswer, GOOD, type SlowCommand, SlowCommands } from "../../../../control/units/slow-commands.js";
+import { Units } from "../../../../control/units/units.js";
+import type { ScsiAnswer, ShardMessage } from "../../../../dataplane/messages.js";
+import { AGREEMENT, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
+
+const OPCODE = 0x5f;
+const BUSY: ScsiAnswer = { kind: "status", status: 0x08 };
+const INVALID_OPCODE: ScsiAnswer = { kind: "sense", senseKey: 5, asc: 0x20, ascq: 0 };
+const INTERNAL_TARGET_FAILURE: ScsiAnswer = { kind: "sense", senseKey: 4, asc: 0x44, ascq: 0 };
+
+interface Begun {
+  readonly command: SlowCommand;
+  finish(answer?: ScsiAnswer): void;
+}
+
+class Setup {
+  readonly registry = new SessionRegistry(1);
+  readonly units = new Units(silent, 1);
+  readonly commands: SlowCommands;
+  /** In the order in which they were begun. */
+  readonly begun: Begun[] = [];
+
+  constructor() {
+    for (const name of ["one", "other"]) this.units.open(nullUnit(name), name);
+    this.commands = new SlowCommands({ units: this.units, registry: this.registry, logger: silent });
+    this.commands.register(OPCODE, (command) => {
+      return new Promise((resolve) => this.begun.push({ command, finish: (answer = GOOD) => resolve(answer) }));
+    });
+  }
+
+  session(isid: string): Session {
+    const identity = { initiatorName: INITIATOR, isid, targetName: TARGET, portalGroup: 1 };
+    return this.registry.open(identity, 0, AGREEMENT, [0, 1]);
+  }
+
+  execute(session: Session, changes: Partial<ShardMessage & { type: "scsiCommand" }> = {}): Promise<ScsiAnswer> {
+    const { sessionId } = session;
+    const message = { exchange: 1, sessionId, unitIndex: 0, lun: 3, cdb: "5f05", parameters: "00ff", ...changes };
+    return this.commands.execute({ type: "scsiCommand", ...message });
+  }
+}
+
+test("a handler gets all that there is of the command", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  const answer = setup.execute(session, { exchange: 9 });
+  await setImmediate();
+  const [{ command, finish }] = setup.begun as [Begun];
+  assert.deepEqual([command.exchange, command.session, command.lun, command.unit.name], [9, session, 3, "one"]);
+  assert.deepEqual(
+    [[...command.cdb], [...command.parameters]],
+    [
+      [0x5f, 5],
+      [0, 0xff],
+    ],
+  );
+  finish();
+  assert.deepEqual(await answer, GOOD);
+});
+
+test("commands of one unit are carried out one after the other, those of several side by side", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  const first = setup.execute(session);
+  const second = setup.execute(session);
+  const other = setup.execute(session, { unitIndex: 1 });
+  await setImmediate();
+  assert.deepEqual(
+    setup.begun.map(({ command }) => command.unit.name),
+    ["one", "other"],
+  );
+  setup.begun[0]!.finish();
+  await first;
+  await setImmediate();
+  assert.equal(setup.begun.length, 3);
+  setup.begun[1]!.finish();
+  setup.begun[2]!.finish();
+  assert.deepEqual(await Promise.all([second, other]), [GOOD, GOOD]);
+});
+
+test("a handler that fails is answered for, and holds nobody up", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  setup.commands.register(0x16, () => Promise.reject(new Error("no")));
+  const failing = setup.execute(session, { cdb: "16" });
+  const next = setup.execute(session);
+  assert.deepEqual(await failing, INTERNAL_TARGET_FAILURE);
+  await setImmediate();
+  setup.begun[0]!.finish();
+  assert.deepEqual(await next, GOOD);
+});
+
+test("a command that nobody has registered, or of no unit, is unknown", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  assert.deepEqual(await setup.execute(session, { cdb: "57" }), INVALID_OPCODE);
+  assert.deepEqual(await setup.execute(session, { unitIndex: -1 }), INVALID_OPCODE);
+});
+
+test("a command whose session ends before its turn is not carried out", async () => {
+  const setup = new Setup();
+  const [one, other] = [setup.session("1"), setup.session("2")];
+  const first = setup.execute(one);
+  const second = setup.execute(other);
+  await setImmediate();
+  setup.registry.closeSession(other.sessionId);
+  setup.begun[0]!.finish();
+  await Promise.all([first, second]);
+  assert.equal(setup.begun.length, 1);
+});
+
+test("commands that an abort waits for are answered while the command that aborts them runs", async () => {
+  const setup = new Setup();
+  const [one, other] = [setup.session("1"), setup.session("2")];
+  let confirm = () => {};
+  const confirmed = new Promise<void>((resolve) => {
+    confirm = resolve;
+  });
+  setup.commands.register(0x16, async ({ unit }) => {
+    await setup.commands.without(unit.unitIndex, [other.sessionId], () => confirmed);
+    return GOOD;
+  });
+  const before = setup.execute(one);
+  const aborting = setup.execute(one, { cdb: "16" });
+  const waiting = setup.execute(other);
+  const spared = setup.execute(one);
+  const elsewhere = setup.execute(other, { unitIndex: 1 });
+  await setImmediate();
+  setup.begun[0]!.finish();
+  assert.deepEqual(await before, GOOD);
+  assert.deepEqual(await waiting, BUSY, "although the one before it is not over");
+  assert.deepEqual(await setup.execute(other), BUSY, "one that comes now, too");
+  confirm();
+  assert.deepEqual(await aborting, GOOD);
+  await setImmediate();
+  const later = setup.execute(other);
+  assert.deepEqual(
+    setup.begun.map(({ command }) => command.unit.name),
+    ["one", "other", "one"],
+  );
+  setup.begun[1]!.finish();
+  setup.begun[2]!.finish();
+  assert.deepEqual(await Promise.all([spared, elsewhere]), [GOOD, GOOD]);
+  await setImmediate();
+  setup.begun[3]!.finish();
+  assert.deepEqual(await later, GOOD, "afterwards all is as before");
+});
+
+test("what is done in turn waits for the commands before it, and those behind it wait", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  const order: string[] = [];
+  setup.commands.register(0x16, async ({ lun }) => {
+    await setImmediate();
+    order.push(`command ${lun}`);
+    return GOOD;
+  });
+  await Promise.all([
+    setup.execute(session, { cdb: "16", lun: 1 }),
+    setup.commands.inTurn(0, async () => {
+      await setImmediate();
+      order.push("turn");
+    }),
+    setup.execute(session, { cdb: "16", lun: 2 }),
+  ]);
+  assert.deepEqual(order, ["command 1", "turn", "command 2"]);
+});
+
+test("data that the initiator has no room for does not go to the shard", () => {
+  assert.deepEqual(dataAnswer(Uint8Array.of(1, 2, 3), 2), { kind: "good", data: "0102", allocationLength: 2 });
+  assert.deepEqual(dataAnswer(Uint8Array.of(1), 0), { kind: "good", data: "", allocationLength: 0 });
+  assert.deepEqual(dataAnswer(Uint8Array.of(1), 9), { kind: "good", data: "01", allocationLength: 9 });
+});

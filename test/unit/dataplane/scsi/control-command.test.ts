@@ -1,0 +1,48 @@
+/** Commands that control carries out, as far as the shard has to do with them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CONTROL_PARAMETERS_BYTES_MAX } from "../../../../dataplane/limits.js";
+import { assertInvalidFieldInCdb, assertSense, Bench, u32 } from "./bench.js";
+
+function persistentReserveOut(length: number): number[] {
+  return [0x5f, 0, 0, 0, 0, ...u32(length), 0];
+}
+
+test("a parameter list is received before control is asked, none where there is none", () => {
+  const bench = new Bench();
+  for (const length of [0, 1, 24, CONTROL_PARAMETERS_BYTES_MAX]) {
+    assert.equal(bench.run(persistentReserveOut(length), { dataOut: new Uint8Array(length) }).status, "good");
+    assert.deepEqual(bench.operations, ["control"]);
+  }
+});
+
+test("a list that is longer than a record to control can be is a PARAMETER LIST LENGTH ERROR", () => {
+  const bench = new Bench();
+  for (const length of [CONTROL_PARAMETERS_BYTES_MAX + 1, 0xffff_ffff]) {
+    assertSense(bench.run(persistentReserveOut(length), { dataOut: new Uint8Array(24) }), 5, 0x1a, 0);
+    assert.deepEqual(bench.operations, []);
+  }
+});
+
+test("RESERVE and RELEASE for third parties, or of extents, are refused", () => {
+  const bench = new Bench();
+  for (const opcode of [0x16, 0x17]) {
+    assert.equal(bench.run([opcode, 0, 0, 0, 0, 0]).status, "good");
+    assertInvalidFieldInCdb(bench.run([opcode, 0x10, 0, 0, 0, 0]), "1.4");
+    assertInvalidFieldInCdb(bench.run([opcode, 0x01, 0, 0, 0, 0]), "1.0");
+  }
+  for (const opcode of [0x56, 0x57]) {
+    assert.equal(bench.run([opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0]).status, "good");
+    assertInvalidFieldInCdb(bench.run([opcode, 0x10, 0, 0, 0, 0, 0, 0, 0, 0]), "1.4");
+    assertInvalidFieldInCdb(bench.run([opcode, 0x02, 0, 0, 0, 0, 0, 0, 8, 0]), "1.1");
+  }
+});
+
+test("service actions of PERSISTENT RESERVE that there are not", () => {
+  const bench = new Bench();
+  for (let action = 4; action < 32; action++) {
+    assertInvalidFieldInCdb(bench.run([0x5e, action, 0, 0, 0, 0, 0, 0, 8, 0]), "1.4");
+  }
+  // 08h: REPLACE LOST RESERVATION; nothing is lost here (RLR_C=0).
+  for (let action = 8; action < 32; action++) assertInvalidFieldInCdb(bench.run([0x5f, action]), "1.4");
+});
