@@ -17,6 +17,8 @@ export interface PeerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** So that nothing of what it said is lost when it is killed: programs keep what they print to a pipe for themselves. */
   readonly lineBuffered?: boolean;
+  /** Ends the program before its time. */
+  readonly signal?: AbortSignal;
 }
 
 /** Resolves when the program has ended, however it did; killed after timeoutMs. Rejects if it cannot be started. */
@@ -37,6 +39,7 @@ export function runPeer(peer: Peer, args: readonly string[], options: PeerOption
     isTimedOut = true;
     child.kill("SIGKILL");
   }, options.timeoutMs ?? TIMEOUT_MS);
+  options.signal?.addEventListener("abort", () => child.kill("SIGKILL"));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (exitCode) => {

@@ -10,6 +10,7 @@ export type Peer =
   | "qemu-img"
   | "qemu-io"
   | "tshark"
+  | "dumpcap"
   | "tgtd"
   | "tgtadm"
   | "istgt";
