@@ -38,9 +38,6 @@ export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;
 
-/** Keep-alive on full feature phase connections (HandoffRecord.pingIntervalMs). */
-export const PING_INTERVAL_MS = 10_000;
-
 /** On stop: how long sessions may take to log out, and how long a shard may take beyond that to say that it has stopped. */
 export const STOP_GRACE_MS = 2_000;
 export const STOP_OVERTIME_MS = 3_000;

@@ -18,7 +18,7 @@ import type { Configuration, LunMapping } from "./config/schema.js";
 import { type ListeningPortal, sendTargetsValue, targetRecords } from "./discovery.js";
 import { DiscoverySession } from "./discovery-session.js";
 import { detach } from "./handoff.js";
-import { DISCOVERY_IDLE_TIMEOUT_MS, LOGIN_TIMEOUT_MS, PING_INTERVAL_MS } from "./limits.js";
+import { DISCOVERY_IDLE_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { challengeOf, LOGIN_START, type LoginState, refuseCompleted, step } from "./login/machine.js";
 import type { LoginAction, LoginEvent, LoginResponse, LoginResult } from "./login/messages.js";
@@ -214,8 +214,12 @@ export class LoginConnection {
         if (!detached.ok) return detached;
         this.#onAuthenticated();
         this.#host.onLogin(LOGIN_STATUS_SUCCESS);
+        const { pingIntervalMs } = access.grant.target;
         // Not what held before: reservations may have changed while the login waited for its turn.
-        const record = this.#handoffRecord(result, session, connection.connectionId, detached.fd, lunRecords());
+        const record = {
+          ...this.#handoffRecord(result, session, connection.connectionId, detached.fd, lunRecords()),
+          pingIntervalMs,
+        };
         this.#host.shards.handOff(session.shard, { type: "connection", record });
         const { sessionId, tsih, shard } = session;
         const { initiatorName, authentication } = result;
@@ -232,7 +236,7 @@ export class LoginConnection {
     connectionId: number,
     fd: number,
     luns: readonly LunRecord[],
-  ): HandoffRecord {
+  ): Omit<HandoffRecord, "pingIntervalMs"> {
     const { parameters } = session.agreement;
     const header = encodeLoginResponse({ ...result.response, tsih: session.tsih });
     return {
@@ -262,7 +266,6 @@ export class LoginConnection {
       statSN: result.statSN,
       loginResponse: Buffer.concat([header, result.response.text]).toString("hex"),
       luns,
-      pingIntervalMs: PING_INTERVAL_MS,
     };
   }
 

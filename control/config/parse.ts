@@ -96,6 +96,7 @@ function complete(
       alias: target.alias ?? null,
       portalGroups: target.portalGroups,
       session: target.session,
+      pingIntervalMs: target.pingInterval * 1000,
       auth,
       luns,
       initiators:

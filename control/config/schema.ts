@@ -40,6 +40,8 @@ export interface TargetConfiguration {
   /** Tags of portal groups that exist, at least one. */
   readonly portalGroups: readonly number[];
   readonly session: SessionSettings;
+  /** Keep-alive of its connections, in milliseconds; 0: none. */
+  readonly pingIntervalMs: number;
   /** Null: no authentication is required. */
   readonly auth: AuthConfiguration | null;
   /** What initiators without an entry of their own see. Ascending by LUN. */
@@ -173,6 +175,7 @@ function key<Schema extends z.ZodType>(schema: Schema, type: string, meaning: st
 }
 
 const HTTP_PORT = 9260;
+const PING_INTERVAL_S = 10;
 const PORTAL_TYPE = "address";
 const SEGMENT_LENGTH_MIN = 512;
 const SEGMENT_LENGTH_MAX = 2 ** 24 - 1;
@@ -344,6 +347,11 @@ const target = value.mapping({
     "",
     "Wishes for the negotiation of RFC 7143 chapter 13; what is not set keeps the target's own preference.",
     "the target's own preferences",
+  ),
+  pingInterval: key(
+    value.integer(0, 3600).default(PING_INTERVAL_S),
+    "0 to 3600",
+    "Keep-alive, in seconds: a connection that has been silent for so long is sent a NOP-In, and closed if it stays silent for as long again. 0: never.",
   ),
   auth: key(auth.exactOptional(), "", "Authentication of initiators.", "none is required"),
   luns: key(

@@ -64,7 +64,6 @@ export class Connection {
   receiveBusy = false;
   /** The receive in flight goes straight to the sink. */
   receiveDirect = false;
-  receiveCancelled = false;
   /** Solicited bytes that were asked for and have not come. */
   solicitedBytes = 0;
 

@@ -15,6 +15,7 @@ import type { Barrier } from "../task/barrier.js";
 import { Task } from "../task/task.js";
 import { ASYNC_EVENT_CONNECTION_DROP, ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
 import { BHS_LENGTH } from "../wire/bhs.js";
+import { serialLess } from "../wire/serial.js";
 import {
   CONNECTION_CLOSING,
   CONNECTION_FAILED,
@@ -287,17 +288,22 @@ export class Lifecycle {
         this.close(connection, "the target stops");
         continue;
       }
+      const session = connection.session!;
+      if (serialLess(session.announcedMaxCmdSN, session.maxCmdSN) && connection.queueHead === null) {
+        this.#shard.requests.announceWindow(connection);
+      }
       if (connection.pingIntervalUs === 0) continue;
       const silentUs = nowUs - connection.lastReceiveUs;
       if (silentUs < connection.pingIntervalUs) continue;
-      if (connection.receiveDirect && connection.receiveBusy && !connection.receiveCancelled) {
-        // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
-        this.#shard.receiver.cancel(connection);
-      } else if (connection.pingSentUs === 0) {
+      if (connection.pingSentUs > 0 && nowUs - connection.pingSentUs >= connection.pingIntervalUs) {
+        this.fail(connection, `no answer to a NOP-In for ${connection.pingIntervalUs / 1e6} s`);
+        continue;
+      }
+      // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
+      if (connection.receiveDirect && connection.receiveBusy) this.#shard.receiver.cancel(connection);
+      if (connection.pingSentUs === 0) {
         connection.pingSentUs = nowUs;
         this.#shard.requests.ping(connection);
-      } else if (nowUs - connection.pingSentUs >= connection.pingIntervalUs) {
-        this.fail(connection, `no answer to a NOP-In for ${connection.pingIntervalUs / 1e6} s`);
       }
     }
   }

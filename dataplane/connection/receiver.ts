@@ -48,7 +48,6 @@ export class Receiver {
     assert(!connection.receiveBusy, "one receive at a time");
     const ring = this.#shard.ring;
     connection.receiveBusy = true;
-    connection.receiveCancelled = false;
     const missing = connection.dataLength - connection.dataReceived;
     connection.receiveDirect =
       connection.receiveState === RECEIVE_DATA && connection.sink !== null && missing >= DIRECT_RECEIVE_BYTES_MIN;
@@ -64,7 +63,6 @@ export class Receiver {
 
   /** Ends a receive into a task's buffer early, to see how far it came. */
   cancel(connection: Connection): void {
-    connection.receiveCancelled = true;
     this.#shard.ring.cancel(KIND_RECEIVE, connection.index, ASYNC_CANCEL_ALL, KIND_IGNORED, 0);
   }
 

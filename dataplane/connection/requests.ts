@@ -125,6 +125,20 @@ export class Requests {
     const pdu = new NopInPdu(reply.header).clear();
     pdu.initiatorTaskTag = RESERVED_TAG;
     pdu.targetTransferTag = this.#tag();
+    // "A LUN MUST be set to a correct value when the Target Transfer Tag is valid" (section 11.19.3).
+    for (const lun of connection.session!.luns.keys()) {
+      pdu.lun = lun;
+      break;
+    }
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  /** "When the MaxCmdSN changes at the target while the target has no pending PDUs ... it MUST generate a NOP-In" (section 11.4.11). */
+  announceWindow(connection: Connection): void {
+    const reply = new Reply(STAMP_CURRENT);
+    const pdu = new NopInPdu(reply.header).clear();
+    pdu.initiatorTaskTag = RESERVED_TAG;
+    pdu.targetTransferTag = RESERVED_TAG;
     this.#shard.transmitter.queueReply(connection, reply);
   }
 

@@ -361,7 +361,7 @@ export class Transmitter {
         pdu.statSN = connection.statSN;
         connection.statSN = serialAdd(connection.statSN, 1);
         if (!task.immediate) session.reopen();
-        pdu.maxCmdSN = session.maxCmdSN;
+        stampWindow(pdu, session);
       }
       slice.sent += length;
       batch.addSlice(slice);
@@ -396,8 +396,7 @@ export class Transmitter {
       pdu.lunLow = task.lunLow;
       pdu.targetTransferTag = acknowledgeTag(task);
     }
-    pdu.expCmdSN = session.expCmdSN;
-    pdu.maxCmdSN = session.maxCmdSN;
+    stampWindow(pdu, session);
   }
 
   #emitR2t(connection: Connection, batch: Batch, slice: Slice): boolean {
@@ -419,8 +418,7 @@ export class Transmitter {
     pdu.initiatorTaskTag = task.initiatorTaskTag;
     pdu.targetTransferTag = slice.tag;
     pdu.statSN = connection.statSN;
-    pdu.expCmdSN = session.expCmdSN;
-    pdu.maxCmdSN = session.maxCmdSN;
+    stampWindow(pdu, session);
     pdu.r2tSN = slice.r2tSN;
     pdu.bufferOffset = slice.transferOffset + slice.requestedStart;
     pdu.desiredDataTransferLength = slice.requestedEnd - slice.requestedStart;
@@ -452,8 +450,7 @@ export class Transmitter {
     task.isAnswered = true;
     pdu.snackTag = task.snackTag;
     pdu.statSN = this.#takeStatSN(connection, task);
-    pdu.expCmdSN = session.expCmdSN;
-    pdu.maxCmdSN = session.maxCmdSN;
+    stampWindow(pdu, session);
     let length = 0;
     const sense = header + CELL_SENSE;
     if (task.status === SCSI_STATUS_CHECK_CONDITION) {
@@ -472,8 +469,7 @@ export class Transmitter {
     for (let i = 0; i < BHS_LENGTH; i += 4) this.#arena.view.setUint32(header + i, reply.header.getUint32(i));
     const pdu = this.#target.at(header);
     pdu.statSN = reply.stamp === STAMP_STATUS ? this.#takeStatSN(connection, reply) : connection.statSN;
-    pdu.expCmdSN = session.expCmdSN;
-    pdu.maxCmdSN = session.maxCmdSN;
+    stampWindow(pdu, session);
     const length = pdu.dataSegmentLength;
     assert(length === 0 || reply.slice !== null, "a reply with data has a slice");
     if (reply.slice !== null) batch.addSlice(reply.slice);
@@ -578,6 +574,12 @@ export class Transmitter {
       this.#arena.view.setUint32(this.#jobStores[i]!, this.#jobs[i * JOB_WORDS + 3]!, true);
     }
   }
+}
+
+function stampWindow(pdu: TargetPdu, session: Session): void {
+  pdu.expCmdSN = session.expCmdSN;
+  pdu.maxCmdSN = session.maxCmdSN;
+  session.announcedMaxCmdSN = session.maxCmdSN;
 }
 
 /** MaxBurstLength in whole words, so that no padding falls between data of a slice. */

@@ -48,6 +48,8 @@ export class Session {
 
   expCmdSN: number;
   maxCmdSN: number;
+  /** The MaxCmdSN that was sent last. */
+  announcedMaxCmdSN: number;
   /** CmdSN -> what arrived early; null: it was aborted before its turn. */
   readonly held: Map<number, Task | HeldPdu | null> = new Map();
 
@@ -70,6 +72,7 @@ export class Session {
     this.parameters = record.session;
     this.expCmdSN = record.expCmdSN;
     this.maxCmdSN = serialAdd(record.expCmdSN, COMMAND_WINDOW - 1);
+    this.announcedMaxCmdSN = this.maxCmdSN;
   }
 
   /** Where a non-immediate CmdSN stands. */

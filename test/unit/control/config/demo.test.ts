@@ -26,6 +26,7 @@ test("the demo is what the outside may depend on", (t) => {
         alias: "Ringlun demo",
         portalGroups: [1],
         session: {},
+        pingIntervalMs: 10_000,
         auth: null,
         luns: [{ lun: 0, unit: "demo", readOnly: false }],
         initiators: null,

@@ -18,6 +18,7 @@ portalGroups:
 targets:
   - name: iqn.2026-11.io.ringlun:VM
     alias: Speicher für VMs
+    pingInterval: 0
     portalGroups: [65535, 0]
     session:
       headerDigest: [CRC32C, None]
@@ -151,6 +152,7 @@ test("every key arrives, normalised", (t) => {
         taskReporting: ["FastAbort", "ResponseFence", "RFC3720"],
         iSCSIProtocolLevel: 1,
       },
+      pingIntervalMs: 0,
       auth: undefined,
       initiators: [
         {
@@ -191,6 +193,7 @@ test("what a file leaves out has its default", (t) => {
         alias: null,
         portalGroups: [1],
         session: {},
+        pingIntervalMs: 10_000,
         auth: null,
         luns: [],
         initiators: null,
@@ -410,7 +413,20 @@ test("no fault shows a secret", (t) => {
 /** Documents near to sound ones: known keys, values of every kind anywhere. */
 const KEYS = [
   ...["portalGroups", "targets", "units", "discovery", "http", "workers", "stateDir", "log", "tag", "portals", "name"],
-  ...["alias", "session", "auth", "initiators", "luns", "redirect", "chap", "mutual", "user", "secret", "secretFile"],
+  ...[
+    "alias",
+    "session",
+    "pingInterval",
+    "auth",
+    "initiators",
+    "luns",
+    "redirect",
+    "chap",
+    "mutual",
+    "user",
+    "secret",
+    "secretFile",
+  ],
   ...[
     "to",
     "permanent",

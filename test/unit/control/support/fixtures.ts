@@ -55,6 +55,7 @@ export function target(changes: Partial<TargetConfiguration> = {}): TargetConfig
     alias: null,
     portalGroups: [1],
     session: {},
+    pingIntervalMs: 0,
     auth: null,
     luns: [{ lun: 0, unit: "disk", readOnly: false }],
     initiators: null,
