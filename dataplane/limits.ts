@@ -13,6 +13,9 @@ export const COMMAND_WINDOW = 256;
 /** Immediate commands that a session may have outstanding beyond its window. One more is rejected (RFC 7143 section 11.17.1: Immediate Command Reject). */
 export const IMMEDIATE_TASKS_MAX = 32;
 
+/** Task management functions that a session may have under way. One more is answered with "function rejected". */
+export const TASK_FUNCTIONS_MAX = 32;
+
 /** The largest buffer class: one slice of a transfer. A longer command moves as several slices. */
 export const SLICE_BYTES_MAX = 262144;
 

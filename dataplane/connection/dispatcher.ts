@@ -36,7 +36,7 @@ import {
 } from "../wire/reject.js";
 import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
 import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
-import { serialLess } from "../wire/serial.js";
+import { serialLess, serialLessOrEqual } from "../wire/serial.js";
 import { SnackRequestPdu } from "../wire/snack-request.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";
@@ -236,7 +236,7 @@ export class Dispatcher {
     }
     if (!immediate) session.advance();
     this.#shard.engine.start(task);
-    if (session.held.size > 0) this.releaseHeld(session);
+    if (session.hasWaiting) this.releaseHeld(session);
     return true;
   }
 
@@ -299,7 +299,7 @@ export class Dispatcher {
         session.advance();
         session.reopen();
         this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
-        if (session.held.size > 0) this.releaseHeld(session);
+        if (session.hasWaiting) this.releaseHeld(session);
         return;
       case WINDOW_AHEAD: {
         if (session.held.size >= HELD_MAX) return;
@@ -317,9 +317,10 @@ export class Dispatcher {
     }
   }
 
-  /** Executes what was held for as long as there is no gap. */
+  /** Executes what was held for as long as there is no gap, and the functions that wait for what was missing. */
   releaseHeld(session: Session): void {
     for (;;) {
+      this.#runFunctions(session);
       const next = session.held.get(session.expCmdSN);
       if (next === undefined) return;
       session.held.delete(session.expCmdSN);
@@ -332,6 +333,11 @@ export class Dispatcher {
         this.#executeHeld(next);
       }
     }
+  }
+
+  #runFunctions(session: Session): void {
+    const waiting = session.waitingFunctions;
+    while (waiting.length > 0 && serialLessOrEqual(waiting[0]!.cmdSN, session.expCmdSN)) waiting.shift()!.run();
   }
 
   #executeHeld(held: HeldPdu): void {

@@ -26,6 +26,12 @@ export interface HeldPdu {
   readonly data: Uint8Array;
 }
 
+/** A task management function that came for immediate execution, but must act on commands that have not come yet. */
+export interface WaitingFunction {
+  readonly cmdSN: number;
+  readonly run: () => void;
+}
+
 export const WINDOW_NEXT = 0;
 export const WINDOW_AHEAD = 1;
 /** Outside the window, or a duplicate: ignored silently. */
@@ -62,6 +68,11 @@ export class Session {
   retainedCount = 0;
   immediateTasks = 0;
 
+  /** Initiator Task Tags of task management functions under way. */
+  readonly functionTags = new Set<number>();
+  /** Functions that wait until all commands before them have come, in CmdSN order. */
+  readonly waitingFunctions: WaitingFunction[] = [];
+
   constructor(record: HandoffRecord) {
     this.sessionId = record.sessionId;
     this.initiatorName = record.initiatorName;
@@ -82,6 +93,11 @@ export class Session {
       return WINDOW_OUTSIDE;
     }
     return WINDOW_AHEAD;
+  }
+
+  /** Whether the command at ExpCmdSN lets something else go on. */
+  get hasWaiting(): boolean {
+    return this.held.size > 0 || this.waitingFunctions.length > 0;
   }
 
   /** The command at ExpCmdSN is taken. */

@@ -395,6 +395,10 @@ export class TaskEngine implements Services {
 
   /** A Data-Out PDU for the task is complete. */
   dataArrived(task: Task): void {
+    if (task.isAbortedAfterData) {
+      if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) this.abort(task, null);
+      return;
+    }
     if (task.state === TASK_ACTIVE) this.#writes.pump(task);
     else this.settle(task);
   }
@@ -511,6 +515,7 @@ export class TaskEngine implements Services {
       task.aborters.push(barrier);
     }
     if (task.state === TASK_ABORTED) return;
+    task.isAbortedAfterData = false;
     const connection = task.connection!;
     if (task.state === TASK_UNACKNOWLEDGED) {
       this.forget(task);
@@ -531,12 +536,26 @@ export class TaskEngine implements Services {
     this.settle(task);
   }
 
-  /** Aborts all tasks of a connection. */
+  /**
+   * Aborts a task when the data that the initiator was asked for, or has announced, has come: what comes later is not mistaken
+   * for a new command's.
+   */
+  abortAfterData(task: Task, barrier: Barrier): void {
+    if (task.state === TASK_ABORTED || (task.outstandingR2T === 0 && task.unsolicitedEnd < 0)) {
+      return this.abort(task, barrier);
+    }
+    barrier.join();
+    task.aborters.push(barrier);
+    task.isAbortedAfterData = true;
+  }
+
+  /** Aborts all tasks of a connection; with a barrier, those whose response is queued keep it. */
   abortConnection(connection: Connection, barrier: Barrier | null): void {
     const session = connection.session!;
     for (let task = session.firstTask; task !== null; ) {
       const next: Task | null = task.nextOfSession;
-      if (task.connection === connection) this.abort(task, barrier);
+      const isAnswered = barrier !== null && task.state === TASK_RESPONDING;
+      if (task.connection === connection && !isAnswered) this.abort(task, barrier);
       task = next;
     }
   }
@@ -738,6 +757,7 @@ export class TaskEngine implements Services {
   }
 
   #suspend(task: Task): void {
+    if (task.isAbortedAfterData) return this.abort(task, null);
     if (task.starved) this.#unstarve(task.connection!, task);
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
     // R2Ts that were not answered in full are sent again, and keep their numbers.

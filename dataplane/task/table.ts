@@ -78,6 +78,7 @@ export class TaskTable {
     task.dataSN = 0;
     task.burst = 0;
     task.overrun = false;
+    task.isAbortedAfterData = false;
     task.unwantedData = false;
     task.unsolicitedEnd = -1;
     task.unsolicitedDataSN = 0;

@@ -1,13 +1,15 @@
 /** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
 import { CONNECTION_FAILED, type Connection } from "../connection/connection.js";
+import { TASK_FUNCTIONS_MAX } from "../limits.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
-import type { Session } from "../session/session.js";
+import type { HeldPdu, Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
-import { serialInWindow, serialLess } from "../wire/serial.js";
+import { serialAdd, serialInWindow, serialLess } from "../wire/serial.js";
 import {
   FUNCTION_ABORT_TASK,
   FUNCTION_ABORT_TASK_SET,
+  FUNCTION_CLEAR_TASK_SET,
   FUNCTION_LOGICAL_UNIT_RESET,
   FUNCTION_TASK_REASSIGN,
   type TaskManagementRequestPdu,
@@ -17,22 +19,31 @@ import {
   FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST,
   FUNCTION_RESPONSE_NOT_SUPPORTED,
   FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED,
+  FUNCTION_RESPONSE_REJECTED,
   FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST,
   FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT,
 } from "../wire/task-management-response.js";
 import { Barrier } from "./barrier.js";
-import { TASK_RESPONDING, TASK_UNACKNOWLEDGED, type Task } from "./task.js";
+import { TASK_FREE, TASK_RESPONDING, TASK_UNACKNOWLEDGED, Task } from "./task.js";
 
 export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu): void {
   const session = connection.session!;
   const tag = pdu.initiatorTaskTag;
-  const respond = (response: number) => shard.requests.managementResponse(connection, tag, response);
+  if (session.functionTags.size >= TASK_FUNCTIONS_MAX || session.functionTags.has(tag)) {
+    return shard.requests.managementResponse(connection, tag, FUNCTION_RESPONSE_REJECTED);
+  }
+  session.functionTags.add(tag);
+  const respond = (response: number): void => {
+    session.functionTags.delete(tag);
+    shard.requests.managementResponse(connection, tag, response);
+  };
   switch (pdu.function) {
     case FUNCTION_ABORT_TASK:
       return abortTask(shard, connection, pdu, respond);
     case FUNCTION_TASK_REASSIGN:
       return reassignTask(shard, connection, pdu, respond);
     case FUNCTION_ABORT_TASK_SET:
+    case FUNCTION_CLEAR_TASK_SET:
     case FUNCTION_LOGICAL_UNIT_RESET:
       break;
     default:
@@ -42,16 +53,39 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   if (mapping === undefined) return respond(FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST);
   const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
   // What was answered before goes to the SCSI layer of the initiator first, whatever its connection (section 4.2.3.3, d).
-  shard.fences.raise(connection, barrier);
-  if (pdu.function === FUNCTION_ABORT_TASK_SET) {
-    for (const task of [...tasksOf(session.firstTask)]) {
-      if (task.lun === pdu.lun) abortIfUnanswered(shard, task, barrier);
-    }
-  } else {
+  if (pdu.function === FUNCTION_LOGICAL_UNIT_RESET) {
+    shard.fences.raise(connection, barrier);
     resetUnit(shard, mapping.unit, session.sessionId, barrier);
     shard.resets.begin(mapping.unit.unitIndex, session.sessionId, barrier);
+    barrier.leave();
+  } else {
+    abortTaskSet(shard, connection, pdu, barrier);
   }
-  barrier.leave();
+}
+
+/**
+ * ABORT TASK SET, and CLEAR TASK SET, which is the same where every I_T nexus has a task set of its own: the tasks of this
+ * session on the unit that were sent before the function. It "MUST wait for all commands of the affected tasks to be received"
+ * and "for responses on currently valid Target Transfer Tags" (RFC 7143 section 4.2.3.3).
+ */
+function abortTaskSet(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu, barrier: Barrier): void {
+  const session = connection.session!;
+  const { cmdSN, lun } = pdu;
+  const run = (): void => {
+    shard.fences.raise(connection, barrier);
+    for (const task of [...tasksOf(session.firstTask)]) {
+      if (task.lun !== lun || isAnswered(task)) continue;
+      if (task.immediate || serialLess(task.cmdSN, cmdSN)) shard.engine.abortAfterData(task, barrier);
+    }
+    barrier.leave();
+  };
+  // Only of an immediate function can there be any that are not here.
+  if (serialInWindow(cmdSN, serialAdd(session.expCmdSN, 1), serialAdd(session.maxCmdSN, 1))) {
+    const at = session.waitingFunctions.findIndex((waiting) => serialLess(cmdSN, waiting.cmdSN));
+    session.waitingFunctions.splice(at < 0 ? session.waitingFunctions.length : at, 0, { cmdSN, run });
+  } else {
+    run();
+  }
 }
 
 /**
@@ -90,6 +124,8 @@ function abortTask(
   respond: (response: number) => void,
 ): void {
   const session = connection.session!;
+  // "an ABORT TASK function MUST NOT be executed on a task management request" (section 11.5.1).
+  if (session.functionTags.has(pdu.referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
   const index = session.tags.get(pdu.referencedTaskTag);
   const task = index < 0 ? null : shard.tasks.tasks[index]!;
   if (task !== null && task.lunHigh === pdu.lunHigh && task.lunLow === pdu.lunLow) {
@@ -99,12 +135,12 @@ function abortTask(
     return;
   }
   const { refCmdSN } = pdu;
-  // Not here yet but within the window: it is taken as received and aborted, so that it is ignored when it comes.
-  const isOnItsWay =
-    serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) &&
-    serialLess(refCmdSN, pdu.cmdSN) &&
-    !session.held.has(refCmdSN);
-  if (isOnItsWay) {
+  // Not here yet but within the window, or no SCSI command and still ahead of its turn: it is taken as received and aborted.
+  const held = session.held.get(refCmdSN);
+  const isReferenced =
+    held === undefined || (held !== null && !(held instanceof Task) && tagOf(held) === pdu.referencedTaskTag);
+  const isInWindow = serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && serialLess(refCmdSN, pdu.cmdSN);
+  if (isReferenced && isInWindow) {
     session.held.set(refCmdSN, null);
     shard.dispatcher.releaseHeld(session);
     session.reopen();
@@ -135,7 +171,15 @@ function reassignTask(
 
 /** A task whose response is queued already is complete: the response goes out before ours. */
 function abortIfUnanswered(shard: Shard, task: Task, barrier: Barrier): void {
-  if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) shard.engine.abort(task, barrier);
+  if (!isAnswered(task) && task.state !== TASK_FREE) shard.engine.abort(task, barrier);
+}
+
+function isAnswered({ state }: Task): boolean {
+  return state === TASK_RESPONDING || state === TASK_UNACKNOWLEDGED;
+}
+
+function tagOf({ header }: HeldPdu): number {
+  return new DataView(header.buffer, header.byteOffset).getUint32(16);
 }
 
 function* tasksOf(first: Task | null): Generator<Task> {

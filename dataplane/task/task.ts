@@ -214,6 +214,8 @@ export class Task extends Outgoing {
   nextStarved: Task | null = null;
   previousOfSession: Task | null = null;
   nextOfSession: Task | null = null;
+  /** Nothing is done for it any more; it is aborted when all Data-Out that is on its way has come. */
+  isAbortedAfterData = false;
   /** What waits for this task's end (task management, logout). Empty but in an aborted task. */
   readonly aborters: Barrier[] = [];
   /** Free list. */

@@ -73,7 +73,7 @@ export class WriteTransfer {
 
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
-    if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT) return;
+    if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT || task.isAbortedAfterData) return;
     // A WRITE that waits for another buffer still gives back those that are full: others may wait for them.
     const waits = task.parked !== PARK_NOT;
     if (waits && (task.parked !== PARK_TRANSFER || task.transfer !== TRANSFER_WRITE)) return;

@@ -480,7 +480,9 @@ export class InitiatorConnection {
   #nopIn(pdu: ReceivedPdu): void {
     const { initiatorTaskTag, targetTransferTag } = pdu;
     if (initiatorTaskTag === TAG_NONE) {
-      assert.notEqual(targetTransferTag, TAG_NONE, "a NOP-In of the target asks for an answer");
+      assert.equal(pdu.data.length, 0, "a NOP-In of the target has no data");
+      // One that only tells the window.
+      if (targetTransferTag === TAG_NONE) return;
       const cmdSN = this.#takeCmdSN(true);
       const lun = Buffer.from(pdu.lun);
       this.#outbox.request(() => ({
