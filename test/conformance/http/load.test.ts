@@ -9,7 +9,7 @@ import { RunningTarget } from "../../support/target.js";
 const LOAD = fileURLToPath(new URL("../../../bench/load.js", import.meta.url));
 const SECONDS = 2;
 
-function verifiedLoad(url: string): Promise<{ exitCode: number | null; output: string }> {
+function verifiedLoad(url: string): Promise<{ exitCode: number | null; result: string; errors: string }> {
   const args = [
     url,
     "--json",
@@ -24,9 +24,11 @@ function verifiedLoad(url: string): Promise<{ exitCode: number | null; output: s
     "0.1",
   ];
   const child = spawn(process.execPath, [LOAD, ...args]);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  return new Promise((resolve) => child.once("close", (exitCode) => resolve({ exitCode, output })));
+  let result = "";
+  let errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (result += text));
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+  return new Promise((resolve) => child.once("close", (exitCode) => resolve({ exitCode, result, errors })));
 }
 
 test("verified I/O, while the metrics and the status are read as fast as can be", async (context) => {
@@ -38,8 +40,8 @@ test("verified I/O, while the metrics and the status are read as fast as can be"
     verifiedLoad(target.url()),
     autocannon({ url, connections: 4, duration: SECONDS, requests: paths.map((path) => ({ path })) }),
   ]);
-  assert.equal(io.exitCode, 0, io.output);
-  const { ios, refusals } = JSON.parse(io.output);
+  assert.equal(io.exitCode, 0, io.errors);
+  const { ios, refusals } = JSON.parse(io.result);
   assert.ok(ios > 0);
   assert.equal(refusals, 0);
   assert.ok(http.requests.total > 0);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { withoutIoUring } from "../../support/without-io-uring.js";
 import { DISCOVERY_KEYS, Initiator, textOf } from "./support/initiator.js";
 
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
@@ -154,6 +155,21 @@ test("a demo that something is in the way of: exit 1, and one line", async (cont
   assert.equal(await program.ended, 1);
   assert.equal(program.stdout, "");
   assert.match(program.stderr, /^ringlun: demo: the folder .*\/demo cannot be made: EEXIST: [^\n]*\n$/);
+});
+
+test("where io_uring is forbidden: exit 1, and one line with the cause and the remedy", (context) => {
+  const cwd = folder(context);
+  writeFileSync(join(cwd, "ringlun.yaml"), configurationText(1, "one"));
+  const args = [process.execPath, MAIN, "serve", "--config", "ringlun.yaml"];
+  const { status, stdout, stderr } = spawnSync(withoutIoUring(context), args, { cwd, encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.equal(stdout, "");
+  assert.match(
+    stderr,
+    /^ringlun: io_uring is not available \(EPERM\): a seccomp filter .* Allow the system calls [^\n]*\n$/,
+  );
+  // Nothing was made of the configuration yet.
+  assert.deepEqual(readdirSync(cwd), ["ringlun.yaml"]);
 });
 
 describe("serving", () => {
