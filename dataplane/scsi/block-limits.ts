@@ -10,14 +10,20 @@ export const TRANSFER_BYTES_MAX = 32 * 1024 * 1024;
 /** What we recommend: one slice, so that a command is one store operation. */
 export const TRANSFER_BYTES_OPTIMAL = SLICE_BYTES_MAX;
 
-/** Physical block, and the unit in which file systems allocate: aligned transfers and unmapping are cheap. */
-export const PHYSICAL_BLOCK_BYTES = 4096;
+/** What file systems allocate and the page cache moves: whole multiples of it are cheap, and WRITE ATOMIC takes no others. */
+export const ALLOCATION_BYTES = 4096;
 
 /**
  * Longest WRITE SAME. A pattern that is not zero goes through the store, which may be memory and never let go of the thread:
  * this is what one command may keep it busy with.
  */
 export const WRITE_SAME_BYTES_MAX = 64 * 1024 * 1024;
+
+/** COMPARE AND WRITE: what its field in VPD B0 can tell, and what one buffer holds three times. */
+const COMPARE_AND_WRITE_BLOCKS_MAX = 255;
+const COMPARED_BYTES_MAX = 65536;
+/** ORWRITE and WRITE ATOMIC: what one buffer holds twice. */
+export const ATOMIC_BYTES_MAX = SLICE_BYTES_MAX / 2;
 
 /** Buffer that WRITE SAME fills with the pattern. */
 export const PATTERN_BYTES_MAX = SLICE_BYTES_MAX;
@@ -27,3 +33,8 @@ export const UNMAP_DESCRIPTORS_MAX = 256;
 
 /** MAXIMUM UNMAP LBA COUNT that says: no limit. */
 export const UNMAP_BLOCKS_UNLIMITED = 0xffff_ffff;
+
+/** MAXIMUM COMPARE AND WRITE LENGTH of a unit, in blocks. */
+export function compareAndWriteBlocksMax({ blockShift }: { readonly blockShift: number }): number {
+  return Math.min(COMPARE_AND_WRITE_BLOCKS_MAX, COMPARED_BYTES_MAX >>> blockShift);
+}

@@ -1,7 +1,7 @@
 /** READ, WRITE, VERIFY, WRITE AND VERIFY, PRE-FETCH and SYNCHRONIZE CACHE (SBC-4). */
 import { SLICE_BYTES_MAX } from "../limits.js";
 import type { Task } from "../task/task.js";
-import { PHYSICAL_BLOCK_BYTES, TRANSFER_BYTES_MAX } from "./block-limits.js";
+import { ALLOCATION_BYTES, TRANSFER_BYTES_MAX } from "./block-limits.js";
 import type { Services } from "./command.js";
 import { getUint64, takeRange } from "./range.js";
 import {
@@ -158,7 +158,7 @@ function verify(task: Task, services: Services, lba: number, blocks: number, len
 
 /** BYTCHK=3. The buffer: one page for the block that came, the rest for what is read from the medium. */
 const ONE_BLOCK_BUFFER_BYTES = 65536;
-const MEDIUM_OFFSET = PHYSICAL_BLOCK_BYTES;
+const MEDIUM_OFFSET = ALLOCATION_BYTES;
 const MEDIUM_BYTES_MAX = ONE_BLOCK_BUFFER_BYTES - MEDIUM_OFFSET;
 
 function receiveOneBlock(task: Task, services: Services): void {
@@ -203,7 +203,7 @@ export function resumeVerify(task: Task, services: Services, result: number): vo
   services.storeRead(task, MEDIUM_OFFSET, task.lba, Math.min(task.blocks, chunkMax));
 }
 
-function firstDifference(bytes: Uint8Array, left: number, right: number, length: number): number {
+export function firstDifference(bytes: Uint8Array, left: number, right: number, length: number): number {
   for (let i = 0; i < length; i++) if (bytes[left + i] !== bytes[right + i]) return i;
   return -1;
 }

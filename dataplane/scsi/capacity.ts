@@ -1,7 +1,6 @@
 /** READ CAPACITY (SBC-4). */
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
-import { PHYSICAL_BLOCK_BYTES } from "./block-limits.js";
 import type { Services } from "./command.js";
 import { setUint64 } from "./range.js";
 
@@ -41,5 +40,5 @@ export function beginReadCapacity16(task: Task, services: Services): void {
 
 /** log2 of the logical blocks in one physical block. */
 export function physicalBlockExponent(unit: LogicalUnit): number {
-  return 31 - Math.clz32(PHYSICAL_BLOCK_BYTES >>> unit.blockShift);
+  return 31 - Math.clz32(unit.physicalBlockBytes >>> unit.blockShift);
 }

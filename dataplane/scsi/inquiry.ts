@@ -8,7 +8,9 @@ import { createHash } from "node:crypto";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import {
-  PHYSICAL_BLOCK_BYTES,
+  ALLOCATION_BYTES,
+  ATOMIC_BYTES_MAX,
+  compareAndWriteBlocksMax,
   TRANSFER_BYTES_MAX,
   TRANSFER_BYTES_OPTIMAL,
   UNMAP_BLOCKS_UNLIMITED,
@@ -214,8 +216,8 @@ function fillBlockLimits(_task: Task, services: Services, unit: LogicalUnit, at:
   const { view } = services;
   const { blockShift } = unit;
   const page = at - VPD_HEADER_BYTES;
-  const physicalBlocks = PHYSICAL_BLOCK_BYTES >>> blockShift;
-  view.setUint16(page + 6, physicalBlocks); // OPTIMAL TRANSFER LENGTH GRANULARITY
+  const allocationBlocks = ALLOCATION_BYTES >>> blockShift;
+  view.setUint16(page + 6, allocationBlocks); // OPTIMAL TRANSFER LENGTH GRANULARITY
   view.setUint32(page + 8, TRANSFER_BYTES_MAX >>> blockShift); // MAXIMUM TRANSFER LENGTH
   view.setUint32(page + 12, TRANSFER_BYTES_OPTIMAL >>> blockShift); // OPTIMAL TRANSFER LENGTH
   view.setUint32(page + 16, TRANSFER_BYTES_MAX >>> blockShift); // MAXIMUM PREFETCH LENGTH
@@ -224,11 +226,15 @@ function fillBlockLimits(_task: Task, services: Services, unit: LogicalUnit, at:
     view.setUint32(page + 24, UNMAP_DESCRIPTORS_MAX); // MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT
     // A granularity of one block goes without saying (0: not reported). Said of 4096-byte blocks, it makes qemu (7.2)
     // keep an allocation map whose requests are multiples of 512 bytes, and abort at the first large read.
-    if (physicalBlocks > 1) {
-      view.setUint32(page + 28, physicalBlocks); // OPTIMAL UNMAP GRANULARITY
+    if (allocationBlocks > 1) {
+      view.setUint32(page + 28, allocationBlocks); // OPTIMAL UNMAP GRANULARITY
       view.setUint32(page + 32, UGAVALID); // UNMAP GRANULARITY ALIGNMENT: 0
     }
   }
+  view.setUint8(page + 5, compareAndWriteBlocksMax(unit)); // MAXIMUM COMPARE AND WRITE LENGTH
+  view.setUint32(page + 44, ATOMIC_BYTES_MAX >>> blockShift); // MAXIMUM ATOMIC TRANSFER LENGTH
+  view.setUint32(page + 48, allocationBlocks); // ATOMIC ALIGNMENT
+  view.setUint32(page + 52, allocationBlocks); // ATOMIC TRANSFER LENGTH GRANULARITY
   setUint64(view, page + 36, WRITE_SAME_BYTES_MAX / unit.blockLengthBytes); // MAXIMUM WRITE SAME LENGTH
   return B0_BYTES;
 }

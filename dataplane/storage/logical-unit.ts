@@ -8,6 +8,8 @@ export class LogicalUnit {
   readonly name: string;
   readonly uuid: string;
   readonly blockLengthBytes: number;
+  /** What the device below writes at once: shorter or unaligned writes have to read first. */
+  readonly physicalBlockBytes: number;
   /** log2 of `blockLengthBytes`. */
   readonly blockShift: number;
   readonly readOnly: boolean;
@@ -34,6 +36,7 @@ export class LogicalUnit {
     this.name = record.name;
     this.uuid = record.uuid;
     this.blockLengthBytes = record.blockLengthBytes;
+    this.physicalBlockBytes = Math.max(record.blockLengthBytes, record.alignmentBytes);
     this.blockShift = 31 - Math.clz32(record.blockLengthBytes);
     this.readOnly = record.readOnly;
     this.removable = record.removable;

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { assertInvalidFieldInCdb, assertOutOfRange, assertSense, Bench, pattern, u16, u32, u64 } from "./bench.js";
+
+const compareAndWrite = (lba: number, blocks: number, flags = 0) => [0x89, flags, ...u64(lba), 0, 0, 0, blocks, 0, 0];
+const orWrite = (lba: number, blocks: number, flags = 0) => [0x8b, flags, ...u64(lba), ...u32(blocks), 0, 0];
+const writeAtomic = (lba: number, blocks: number, boundary = 0) => [
+  0x9c,
+  0,
+  ...u64(lba),
+  ...u16(boundary),
+  ...u16(blocks),
+  0,
+  0,
+];
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+describe("COMPARE AND WRITE", () => {
+  test("writes where the medium is as expected, and owns the unit for that", () => {
+    const bench = new Bench();
+    const before = pattern(1024, 1);
+    const after = pattern(1024, 2);
+    bench.disk.set(before, 8 * 512);
+    const outcome = bench.run(compareAndWrite(8, 2), { dataOut: concat(before, after) });
+    assert.equal(outcome.status, "good");
+    assert.deepEqual(bench.operations, ["own", "storeRead 8 2", "storeWrite 8 2"]);
+    assert.deepEqual(bench.disk.slice(8 * 512, 10 * 512), after);
+  });
+
+  test("tells where the medium differs, and writes nothing", () => {
+    const bench = new Bench();
+    const before = pattern(1024, 1);
+    bench.disk.set(before, 0);
+    bench.disk[700]! ^= 1;
+    const medium = bench.disk.slice();
+    const outcome = bench.run(compareAndWrite(0, 2), { dataOut: concat(before, pattern(1024, 2)) });
+    assert.equal(assertSense(outcome, 0xe, 0x1d, 0).information, 700);
+    assert.deepEqual(bench.disk, medium);
+  });
+
+  test("with FUA, or without a write cache, is durable", () => {
+    const zero = new Uint8Array(1024);
+    for (const [cache, flags] of [
+      ["writeback", 0x08],
+      ["writethrough", 0],
+    ] as const) {
+      const bench = new Bench({ cache });
+      bench.run(compareAndWrite(0, 1, flags), { dataOut: zero });
+      assert.equal(bench.operations.at(-1), "storeWrite 0 1 durable");
+    }
+  });
+
+  test("of no blocks does nothing; of too many, beyond the end, or with too little data is refused", () => {
+    const bench = new Bench();
+    assert.equal(bench.run(compareAndWrite(0, 0)).status, "good");
+    assertInvalidFieldInCdb(bench.run(compareAndWrite(0, 129), { dataOut: new Uint8Array(258 * 512) }), "13");
+    assertOutOfRange(bench.run(compareAndWrite(4095, 2), { dataOut: new Uint8Array(2048) }), 4096);
+    assertSense(bench.run(compareAndWrite(0, 2), { dataOut: new Uint8Array(1536) }), 5, 0x0e, 3);
+    assert.deepEqual(bench.operations, []);
+  });
+});
+
+describe("ORWRITE", () => {
+  test("ors into the medium what comes", () => {
+    const bench = new Bench();
+    const medium = pattern(512, 1);
+    const data = pattern(512, 2);
+    bench.disk.set(medium, 512);
+    assert.equal(bench.run(orWrite(1, 1), { dataOut: data }).status, "good");
+    assert.deepEqual(bench.operations, ["own", "storeRead 1 1", "storeWrite 1 1"]);
+    assert.deepEqual(
+      bench.disk.slice(512, 1024),
+      medium.map((byte, i) => byte | data[i]!),
+    );
+  });
+
+  test("of no blocks does nothing; of too many is refused", () => {
+    const bench = new Bench();
+    assert.equal(bench.run(orWrite(0, 0)).status, "good");
+    assertInvalidFieldInCdb(bench.run(orWrite(0, 257), { dataOut: new Uint8Array(257 * 512) }), "10");
+  });
+});
+
+describe("WRITE ATOMIC", () => {
+  test("is one operation that owns the unit", () => {
+    const bench = new Bench();
+    const data = pattern(4096, 3);
+    assert.equal(bench.run(writeAtomic(16, 8), { dataOut: data }).status, "good");
+    assert.deepEqual(bench.operations, ["own", "storeWrite 16 8"]);
+    assert.deepEqual(bench.disk.slice(8192, 12288), data);
+  });
+
+  test("with a boundary, or longer than VPD B0 says, is refused", () => {
+    const bench = new Bench();
+    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 8, 8), { dataOut: new Uint8Array(4096) }), "10");
+    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 264), { dataOut: new Uint8Array(264 * 512) }), "12");
+  });
+
+  test("that is not aligned, or no multiple of the granularity, is refused", () => {
+    const bench = new Bench();
+    assertInvalidFieldInCdb(bench.run(writeAtomic(1, 8), { dataOut: new Uint8Array(4096) }), "2");
+    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 7), { dataOut: new Uint8Array(3584) }), "12");
+  });
+});
+
+test("a store that fails ends each of them", () => {
+  for (const cdb of [compareAndWrite(0, 1), orWrite(0, 1), writeAtomic(0, 8)]) {
+    const bench = new Bench();
+    bench.failures.set("storeWrite", -28);
+    const length = cdb[0] === 0x89 ? 1024 : cdb[0] === 0x8b ? 512 : 4096;
+    const outcome = bench.run(cdb, { dataOut: new Uint8Array(length) });
+    assertSense(outcome, 7, 0x27, 7);
+  }
+});
