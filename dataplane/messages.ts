@@ -49,6 +49,8 @@ export interface UnitRecord {
   /** Ranges that are zeroed or deallocated in place must be multiples of this: a device's sector; 1 of a file, which takes any. */
   readonly rangeAlignmentBytes: number;
   readonly blockLengthBytes: 512 | 4096;
+  /** What hosts are told to align to (READ CAPACITY): at least a logical block. */
+  readonly physicalBlockBytes: number;
   readonly cache: CacheMode;
   readonly readOnly: boolean;
   readonly removable: boolean;

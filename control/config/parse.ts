@@ -127,6 +127,7 @@ function completeUnit(name: string, unit: UnitDocument, origin: Origin): UnitCon
     name,
     id: unit.id ?? null,
     blockLengthBytes: unit.blockLength,
+    physicalBlockBytes: Math.max(unit.blockLength, unit.physicalBlockLength) as 512 | 4096,
     cache: unit.cache,
     readOnly: unit.readOnly,
     removable: unit.removable,

@@ -121,6 +121,7 @@ interface UnitCommon {
   /** Identity behind VPD 80 and 83, a lower-case UUID; null: the one kept in stateDir under the unit's name. */
   readonly id: string | null;
   readonly blockLengthBytes: BlockLength;
+  readonly physicalBlockBytes: BlockLength;
   readonly cache: CacheMode;
   readonly readOnly: boolean;
   readonly removable: boolean;
@@ -402,6 +403,11 @@ const unit = value.mapping({
   readOnly: key(value.boolean.default(false), "boolean", "Refuse writes."),
   removable: key(value.boolean.default(false), "boolean", "Report a removable medium."),
   blockLength: key(value.choice(512, 4096).default(512), "`512` or `4096`", "Bytes of a logical block."),
+  physicalBlockLength: key(
+    value.choice(512, 4096).default(4096),
+    "`512` or `4096`",
+    "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
+  ),
   id: key(
     value.uuid.exactOptional(),
     "UUID",

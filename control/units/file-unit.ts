@@ -88,6 +88,7 @@ export function openFileUnit(
       alignmentBytes: direct?.alignmentBytes ?? 1,
       rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
       blockLengthBytes: unit.blockLengthBytes,
+      physicalBlockBytes: unit.physicalBlockBytes,
       cache: effectiveCache(unit.cache, direct !== undefined),
       readOnly: unit.readOnly,
       removable: unit.removable,

@@ -117,6 +117,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
     blockLengthBytes: unit.blockLengthBytes,
+    physicalBlockBytes: unit.physicalBlockBytes,
     cache: unit.cache,
     readOnly: unit.readOnly,
     removable: unit.removable,

@@ -8,7 +8,7 @@ export class LogicalUnit {
   readonly name: string;
   readonly uuid: string;
   readonly blockLengthBytes: number;
-  /** What the device below writes at once: shorter or unaligned writes have to read first. */
+  /** What hosts are told to align to. */
   readonly physicalBlockBytes: number;
   /** log2 of `blockLengthBytes`. */
   readonly blockShift: number;
@@ -36,7 +36,7 @@ export class LogicalUnit {
     this.name = record.name;
     this.uuid = record.uuid;
     this.blockLengthBytes = record.blockLengthBytes;
-    this.physicalBlockBytes = Math.max(record.blockLengthBytes, record.alignmentBytes);
+    this.physicalBlockBytes = record.physicalBlockBytes;
     this.blockShift = 31 - Math.clz32(record.blockLengthBytes);
     this.readOnly = record.readOnly;
     this.removable = record.removable;

@@ -53,6 +53,7 @@ export function randomUnit(
     alignmentBytes: kind === "file" && cache === "direct" ? random.pick([512, 4096]) : 1,
     rangeAlignmentBytes,
     blockLengthBytes,
+    physicalBlockBytes: 4096,
     cache,
     readOnly: false,
     removable: false,

@@ -351,6 +351,7 @@ function fileUnit(path: string): FileUnitConfiguration {
     path: join(path, "disk.img"),
     sizeBytes: null,
     blockLengthBytes: 512,
+    physicalBlockBytes: 4096,
     cache: "writeback",
     readOnly: false,
     removable: false,

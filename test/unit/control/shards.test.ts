@@ -19,6 +19,8 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+
+    physicalBlockBytes: 4096,
     blockLengthBytes: 512,
     cache: "writeback",
     readOnly: false,

@@ -110,6 +110,8 @@ function unit(unitIndex: number): SimulatedUnit {
     kind: "file",
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+
+    physicalBlockBytes: 4096,
     blockLengthBytes: 512,
     cache: "writeback",
     readOnly: false,

@@ -38,6 +38,7 @@ test("the demo is what the outside may depend on", (t) => {
         name: "demo",
         id: null,
         blockLengthBytes: 512,
+        physicalBlockBytes: 4096,
         cache: "direct",
         readOnly: false,
         removable: false,

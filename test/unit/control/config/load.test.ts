@@ -176,7 +176,14 @@ test("every key arrives, normalised", (t) => {
   );
 });
 
-const unitDefaults = { id: null, blockLengthBytes: 512, cache: "direct", readOnly: false, removable: false };
+const unitDefaults = {
+  id: null,
+  blockLengthBytes: 512,
+  physicalBlockBytes: 4096,
+  cache: "direct",
+  readOnly: false,
+  removable: false,
+};
 
 test("what a file leaves out has its default", (t) => {
   const folder = temporaryFolder(t);
@@ -436,6 +443,7 @@ const KEYS = [
     "cache",
     "readOnly",
     "blockLength",
+    "physicalBlockLength",
     "id",
     "listen",
     "level",

@@ -70,6 +70,7 @@ export function nullUnit(name = "disk"): UnitConfiguration {
     name,
     id: null,
     blockLengthBytes: 512,
+    physicalBlockBytes: 4096,
     cache: "writeback",
     readOnly: false,
     removable: false,

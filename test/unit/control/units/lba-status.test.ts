@@ -31,6 +31,8 @@ function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): Un
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+
+    physicalBlockBytes: 4096,
     blockLengthBytes: BLOCK,
     cache: "writeback",
     readOnly: false,

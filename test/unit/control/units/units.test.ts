@@ -47,6 +47,7 @@ function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): F
     path,
     sizeBytes: MIB,
     blockLengthBytes: 512,
+    physicalBlockBytes: 4096,
     cache: "writeback",
     readOnly: false,
     removable: false,

@@ -109,6 +109,8 @@ export class Bench implements Services {
         errorFds: [],
         alignmentBytes: 1,
         rangeAlignmentBytes: 1,
+
+        physicalBlockBytes: 4096,
         blockLengthBytes,
         cache: options.cache ?? "writeback",
         readOnly: false,

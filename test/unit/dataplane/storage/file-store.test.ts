@@ -29,6 +29,8 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     errorFds: [],
     alignmentBytes: 4096,
     rangeAlignmentBytes: 1,
+
+    physicalBlockBytes: 4096,
     blockLengthBytes: 4096,
     cache: "direct",
     readOnly: false,
@@ -177,6 +179,8 @@ describe("ranges", () => {
       kind: "block",
       blockLengthBytes: 512,
       rangeAlignmentBytes: 4096,
+
+      physicalBlockBytes: 4096,
       thin: false,
     });
     assert.equal(store.zero(512, 4096, false, KIND, INDEX), -errno.EOPNOTSUPP);
