@@ -2,6 +2,7 @@
  * Between a login that is negotiated and a session that is served: ends what the login replaces, waits for that, chooses a
  * shard, enters the session into the registry. Logins of one nexus pass one after the other.
  */
+import { CONNECTIONS_MAX } from "../dataplane/limits.js";
 import {
   LOGIN_STATUS_AUTHENTICATION_FAILURE,
   LOGIN_STATUS_SERVICE_UNAVAILABLE,
@@ -116,10 +117,12 @@ export class Admission {
             if (!(await this.#endConnection(awaited, verdict.connection))) return STILL_THERE;
             break;
           case "addConnection":
+            if (!this.#hasRoom(verdict.session.shard)) return REFUSALS.outOfResources;
             return this.#enter(applicant, verdict.session, commit);
           case "newSession": {
             const shard = unitIndexes === undefined ? SHARD_NONE : this.#registry.leastLoaded(this.#shards.serving());
             if (shard === undefined) break;
+            if (!this.#hasRoom(shard)) return REFUSALS.outOfResources;
             const session = this.#registry.open(identity, shard, agreement, unitIndexes ?? []);
             return this.#enter(applicant, session, commit);
           }
@@ -138,6 +141,11 @@ export class Admission {
     const isGivenUp = shard === SHARD_NONE || this.#awaited.get(sessionId) === true;
     this.#awaited.delete(sessionId);
     if (isGivenUp && connections.size === 0) this.#registry.closeSession(sessionId);
+  }
+
+  /** A shard would close the connection without a word, as it does where one of those that are ending still has its place. */
+  #hasRoom(shard: number): boolean {
+    return shard === SHARD_NONE || this.#registry.connectionsOfShard(shard) < CONNECTIONS_MAX;
   }
 
   #enter(

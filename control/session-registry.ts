@@ -202,6 +202,10 @@ export class SessionRegistry {
     return [...this.#byId.values()].filter((session) => session.shard === shard);
   }
 
+  connectionsOfShard(shard: number): number {
+    return this.sessionsOfShard(shard).reduce((sum, { connections }) => sum + connections.size, 0);
+  }
+
   get connectionCount(): number {
     return this.#byConnection.size;
   }

@@ -1,7 +1,7 @@
 /** Every bound of the data plane in one place, with what happens when it is reached. */
 import { assert } from "./assert.js";
 
-/** Connections of one shard. One more is refused at the hand-off: its socket is closed. */
+/** Connections of one shard. One more is refused: by its login (0302h), or at the hand-off, where its socket is closed. */
 export const CONNECTIONS_MAX = 4096;
 
 /** Tasks of one shard. One more command is answered with TASK SET FULL (or BUSY, where the session has no other task). */

@@ -222,6 +222,11 @@ export class RawConnection {
     this.#socket.end();
   }
 
+  /** Sends nothing more; what the target sends is still received. */
+  end(): void {
+    this.#socket.end();
+  }
+
   /** Closes the socket at once (RST where data is unread). */
   destroy(): void {
     this.#socket.destroy();

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { Admission, type Admitted, type Applicant } from "../../../control/admission.js";
 import { REINSTATEMENT_TIMEOUT_MS } from "../../../control/limits.js";
 import { SessionRegistry, SHARD_NONE } from "../../../control/session-registry.js";
+import { CONNECTIONS_MAX } from "../../../dataplane/limits.js";
 import {
   LOGIN_STATUS_AUTHENTICATION_FAILURE,
   LOGIN_STATUS_OUT_OF_RESOURCES,
@@ -49,6 +50,24 @@ test("a new session is entered and spread over the shards", async () => {
     [...registry.sessions()],
     admitted.map(({ session }) => session),
   );
+});
+
+test("a shard gets no more connections than it can take: 0302h", async () => {
+  const { registry, admission, admitted, admit } = setUp();
+  const agreement = { ...AGREEMENT, parameters: { ...AGREEMENT.parameters, maxConnections: 65535 } };
+  await admit({ agreement });
+  const { session } = admitted[0]!;
+  const others = Array.from({ length: CONNECTIONS_MAX - 1 }, (_, index) =>
+    registry.addConnection(session.sessionId, index + 1, DETAILS),
+  );
+  const further = { tsih: session.tsih, cid: CONNECTIONS_MAX };
+  const another = { identity: { ...APPLICANT.identity, isid: "800000000002" } };
+  for (const changes of [further, another]) {
+    assert.equal((await admit(changes))?.status, LOGIN_STATUS_OUT_OF_RESOURCES);
+  }
+  assert.deepEqual([...registry.sessions()], [session]);
+  admission.connectionClosed(others[0]!.connectionId);
+  assert.equal(await admit(further), undefined);
 });
 
 test("what cannot be taken over leaves nothing behind", async () => {
