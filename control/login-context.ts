@@ -27,7 +27,10 @@ export const REFUSALS: Readonly<Record<Refusal, { readonly status: LoginFailureS
     reason: "the session of this TSIH is of the other SessionType",
   },
   tooManyConnections: { status: LOGIN_STATUS_TOO_MANY_CONNECTIONS, reason: "the session has all its connections" },
-  outOfResources: { status: LOGIN_STATUS_OUT_OF_RESOURCES, reason: "there are as many sessions or connections as there can be" },
+  outOfResources: {
+    status: LOGIN_STATUS_OUT_OF_RESOURCES,
+    reason: "there are as many sessions or connections as there can be",
+  },
 };
 
 /** Nothing but text is ever exchanged on a discovery session. */
