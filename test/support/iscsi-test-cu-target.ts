@@ -11,12 +11,14 @@ const CONCURRENCY = 3;
 /** Suites that would skip themselves on a disk that is fixed and can be written. */
 const REMOVABLE = ["SCSI.NoMedia", "SCSI.PreventAllow", "SCSI.StartStopUnit"];
 const READ_ONLY = ["SCSI.ReadOnly"];
+/** Suites that take it for granted that a physical block is one logical block. */
+const BLOCKS_OF_4096 = ["SCSI.GetLBAStatus"];
 
 function config(suites: readonly CuSuite[], { port }: Places, { cache, workers }: Variant): string {
   const luns = suites.map(({ name }, i) => `${i}: { unit: unit${i}, readOnly: ${READ_ONLY.includes(name)} }`);
   const units = suites.map(({ name }, i) => {
-    const removable = REMOVABLE.includes(name);
-    return `  unit${i}: { file: ./unit${i}.img, size: ${UNIT_SIZE}, cache: ${cache}, removable: ${removable} }`;
+    const more = `removable: ${REMOVABLE.includes(name)}, blockLength: ${BLOCKS_OF_4096.includes(name) ? 4096 : 512}`;
+    return `  unit${i}: { file: ./unit${i}.img, size: ${UNIT_SIZE}, cache: ${cache}, ${more} }`;
   });
   return `
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
