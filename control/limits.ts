@@ -66,6 +66,12 @@ export const SHARD_BACKLOG_MAX = 16_384;
 /** Descriptor numbers that a shard may own are below this: a login that ends up with a higher one is answered with 0302h. */
 export const DESCRIPTORS_MAX = 1_048_576;
 
+/** Connections to HTTP: one more is closed as soon as it is accepted. Descriptors are for disks and initiators. */
+export const HTTP_CONNECTIONS_MAX = 128;
+/** From the first byte of a request to its last, and a body's length: then the request is refused. */
+export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
+export const HTTP_BODY_LENGTH_MAX = 4096;
+
 /** Size of a shard's arena where nothing else is configured. */
 export const ARENA_BYTES = 64 * 1024 * 1024;
 

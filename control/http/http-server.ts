@@ -3,14 +3,12 @@ import { hostname } from "node:os";
 import { type FastifyInstance, fastify } from "fastify";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
 import type { HttpConfiguration } from "../config/schema.js";
+import { HTTP_BODY_LENGTH_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_TIMEOUT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
 import type { Server } from "../server.js";
 import type { Metrics } from "./metrics.js";
 import { openApi } from "./openapi.js";
 import { status } from "./status.js";
-
-const REQUEST_TIMEOUT_MS = 10_000;
-const BODY_LENGTH_MAX = 4096;
 
 export interface HttpOptions {
   readonly server: Server;
@@ -45,11 +43,12 @@ export class HttpServer {
 
 function createApp(http: HttpConfiguration, { server, metrics }: HttpOptions): FastifyInstance {
   const app = fastify({
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    bodyLimit: BODY_LENGTH_MAX,
+    requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
+    bodyLimit: HTTP_BODY_LENGTH_MAX,
     // An open keep-alive connection must not hold up the end of the program.
     forceCloseConnections: true,
   });
+  app.server.maxConnections = HTTP_CONNECTIONS_MAX;
   const names = new Set(["localhost", hostname().toLowerCase(), http.listen.host, ...http.hosts]);
   app.addHook("onRequest", async (request, reply) => {
     if (isOurs(request.headers.host, names)) return;

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Secret } from "../../../../control/config/secret.js";
 import { isOurs } from "../../../../control/http/http-server.js";
+import { HTTP_CONNECTIONS_MAX } from "../../../../control/limits.js";
 import { Server } from "../../../../control/server.js";
 import { configuration, INITIATOR, silent, TARGET, target } from "../support/fixtures.js";
 import { Initiator } from "../support/initiator.js";
@@ -125,6 +128,22 @@ describe("the API", () => {
     assert.equal((await request("/")).status, 404);
     assert.equal((await request("/api/v1/sessions")).status, 404);
   });
+});
+
+test("connections are bounded: what is beyond is closed, and there is room again when others have gone", async () => {
+  const { port } = server.httpAddress!;
+  let closed = 0;
+  const sockets = Array.from({ length: HTTP_CONNECTIONS_MAX + 3 }, () =>
+    connect({ host: "127.0.0.1", port })
+      .on("error", () => {})
+      .on("close", () => closed++)
+      .resume(),
+  );
+  // More, where an earlier test has left a connection open.
+  while (closed < 3) await setTimeout(10);
+  for (const socket of sockets) socket.destroy();
+  // The server hears of each end a little later.
+  while ((await request("/healthz").catch(() => undefined))?.status !== 200) await setTimeout(10);
 });
 
 describe("Host", () => {
