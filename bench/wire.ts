@@ -2,11 +2,11 @@
  * What the views of dataplane/wire cost: `node dist/bench/wire.js`.
  *
  * Before anything is timed, every PDU class is used once, as in a real shard: getters of the base classes then have seen
- * all eighteen shapes. Each round runs all variants, in turn; the table gives median and spread over the rounds.
+ * all eighteen shapes. Each round runs all variants, in turn; the table gives median and spread over the rounds, in
+ * CPU time of this thread.
  */
 
-import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
+import { threadCpuUs } from "io-uring-node";
 import { AsyncMessagePdu } from "../dataplane/wire/async-message.js";
 import { BHS_LENGTH, FLAG_FINAL, OPCODE_DATA_IN, type Pdu, RESERVED_TAG } from "../dataplane/wire/bhs.js";
 import { DataInPdu, FLAG_STATUS } from "../dataplane/wire/data-in.js";
@@ -26,10 +26,12 @@ import { TaskManagementRequestPdu } from "../dataplane/wire/task-management-requ
 import { TaskManagementResponsePdu } from "../dataplane/wire/task-management-response.js";
 import { TextRequestPdu } from "../dataplane/wire/text-request.js";
 import { TextResponsePdu } from "../dataplane/wire/text-response.js";
+import { environment, formatEnvironment } from "./environment.js";
+import { formatTable, median, spread } from "./statistics.js";
 
 const ROUNDS = 15;
 const HEADERS = 1024;
-const PASSES = 2000;
+const PASSES = 400;
 
 const arena = new SharedArrayBuffer(HEADERS * BHS_LENGTH);
 const view = new DataView(arena);
@@ -211,17 +213,9 @@ const VARIANTS: readonly (readonly [string, () => void])[] = [
 ];
 
 function nsPerHeader(run: () => void): number {
-  const begin = process.hrtime.bigint();
+  const start = threadCpuUs();
   for (let pass = 0; pass < PASSES; pass++) run();
-  return Number(process.hrtime.bigint() - begin) / (PASSES * HEADERS);
-}
-
-function commit(): string {
-  try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8", stdio: "pipe" }).trim();
-  } catch {
-    return "none";
-  }
+  return ((threadCpuUs() - start) * 1e3) / (PASSES * HEADERS);
 }
 
 useEveryClass();
@@ -235,12 +229,11 @@ for (let round = 0; round <= ROUNDS; round++) {
   });
 }
 
-console.log(
-  `${cpus()[0]?.model ?? "?"}, Node ${process.version}, commit ${commit()}, ${ROUNDS} rounds; ns per header\n`,
-);
-VARIANTS.forEach(([name], index) => {
-  const sorted = samples[index]!.sort((a, b) => a - b);
-  const [min, median, max] = [sorted[0]!, sorted[sorted.length >> 1]!, sorted[sorted.length - 1]!];
-  console.log(`${name.padEnd(46)} ${median.toFixed(1).padStart(6)}   (${min.toFixed(1)} to ${max.toFixed(1)})`);
-});
+const rows = VARIANTS.map(([name], index) => [
+  name,
+  median(samples[index]!).toFixed(1),
+  `${(spread(samples[index]!) * 100).toFixed(0)} %`,
+]);
+process.stdout.write(`${formatEnvironment(environment())}\n\n`);
+process.stdout.write(`${formatTable([["a header", "ns", "spread"], ...rows])}\n`);
 if (sink < 0) throw new Error("unreachable: sink is u32");
