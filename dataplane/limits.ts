@@ -54,6 +54,12 @@ export const BATCH_PDUS_MAX = 128;
 export const BATCHES = 256;
 /** Payload bytes gathered in one sendmsg. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
+/**
+ * From here on a batch is sent without a completion if it is sent whole. Below, two calls of `enter` cost less than one: on a
+ * processor that target and initiator share, the initiator runs when the first one returns, and its next command is there at
+ * the second.
+ */
+export const ATTEMPT_BYTES_MIN = 65536;
 
 /** Text of one request in full feature phase, over all its PDUs. A longer one is rejected. */
 export const TEXT_BYTES_MAX = 65536;
@@ -75,8 +81,6 @@ export const ABANDONED_TAGS_MAX = 1024;
 
 /** Longest wait in one `enter`: a thread can always be stopped, and clocks are looked at this often. Milliseconds. */
 export const ENTER_WAIT_MS_MAX = 1000;
-/** The same where sends are expected to have completed already, and do not count as what is waited for. Milliseconds. */
-export const IMMEDIATE_SENDS_WAIT_MS_MAX = 2;
 
 /** Entries of the ring's queues. A full submission queue is submitted at once; completions that do not fit wait in the kernel. */
 export const SQ_ENTRIES = 4096;

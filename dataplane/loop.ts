@@ -6,7 +6,7 @@
  */
 import { unreachable } from "./assert.js";
 import { COUNTER } from "./counters.js";
-import { ENTER_WAIT_MS_MAX, IMMEDIATE_SENDS_WAIT_MS_MAX } from "./limits.js";
+import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
 import { KIND_IGNORED, KIND_RECEIVE, KIND_SEND, KIND_SLICE, KIND_TASK, KIND_WAKE, type Shard } from "./shard.js";
 import { changeUnit } from "./storage/unit-change.js";
@@ -32,11 +32,9 @@ export class Loop {
   /** One turn. Returns true if control has signalled since the last one: there may be messages for `handle`. */
   turn(): boolean {
     const { ring, counters, transmitter, engine } = this.#shard;
-    const sends = transmitter.takeImmediateSends();
-    const immediate = engine.hasParked ? 0 : sends;
-    const wanted = engine.gates.hasChanged ? 0 : 1;
-    // A send that came back short, since the socket was full, must not wait for the next event.
-    ring.enter(wanted + immediate, immediate > 0 ? IMMEDIATE_SENDS_WAIT_MS_MAX : ENTER_WAIT_MS_MAX);
+    const moreFollows = transmitter.takeMoreFollows() || (engine.hasParked && transmitter.hasAttempts);
+    ring.enter(moreFollows || engine.gates.hasChanged ? 0 : 1, ENTER_WAIT_MS_MAX);
+    const isSubmitted = ring.sqSpace() === ring.sqEntries;
     counters[COUNTER.turns]!++;
     let completions = 0;
     while (ring.next()) {
@@ -44,6 +42,7 @@ export class Loop {
       this.#complete(ring.kind, ring.index, ring.result, ring.completionFlags);
     }
     counters[COUNTER.completions]! += completions;
+    if (isSubmitted) transmitter.settle();
     const awake = this.#awake;
     this.#awake = false;
     return awake;

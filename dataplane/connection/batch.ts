@@ -37,8 +37,6 @@ export class Batch {
   #sentIovecs = 0;
   slices: Slice | null = null;
   closesConnection = false;
-  /** The socket did not take it all at once. */
-  isShort = false;
   nextFree: Batch | null = null;
 
   constructor(arena: Arena, offset: number) {
@@ -56,7 +54,6 @@ export class Batch {
     this.#sentIovecs = 0;
     this.slices = null;
     this.closesConnection = false;
-    this.isShort = false;
   }
 
   /** Arena offset of the cell of the PDU that is added next. */

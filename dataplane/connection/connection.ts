@@ -75,8 +75,8 @@ export class Connection {
   replies = 0;
   batch: Batch | null = null;
   dirty = false;
-  /** The last batch found the socket full. */
-  sendsComeShort = false;
+  /** The batch is with the kernel, which tells of it only if it can't send all at once. */
+  attempting = false;
   /** Most bytes of one slice that R2Ts ask for: as many as one of them may, where that is a page or more. */
   writeSliceBytes = 0;
   /** Read data in buffers: in the store's hands, queued, or being sent. */

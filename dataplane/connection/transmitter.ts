@@ -3,12 +3,12 @@
  * they are made into PDUs and leave with one sendmsg. This is the ONE place that stamps StatSN, ExpCmdSN and MaxCmdSN and
  * that computes digests of what is sent.
  */
-import { errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL } from "io-uring-node";
+import { errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL, SQE_CQE_SKIP_SUCCESS } from "io-uring-node";
 import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
 import { NO_TAG, type Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { BATCH_BYTES_MAX, BATCH_PDUS_MAX, CONNECTION_REPLIES_MAX, RETAINED_MAX } from "../limits.js";
+import { ATTEMPT_BYTES_MIN, BATCH_BYTES_MAX, BATCH_PDUS_MAX, CONNECTION_REPLIES_MAX, RETAINED_MAX } from "../limits.js";
 import { encodeSense } from "../scsi/sense.js";
 import type { Session } from "../session/session.js";
 import { KIND_SEND, type Shard } from "../shard.js";
@@ -31,9 +31,13 @@ import {
 import { type Reply, STAMP_STATUS } from "./reply.js";
 import { type Resend, ResendData, ResendR2t, type ResendStatus } from "./resend.js";
 
-/** The first attempt takes what the socket has room for and completes while it is submitted; the rest waits for room. */
-const SEND_FLAGS_FIRST = MSG_NOSIGNAL | MSG_DONTWAIT;
-const SEND_FLAGS_REST = MSG_NOSIGNAL | MSG_WAITALL;
+/** Waits for room in the socket until all is sent. */
+const SEND_FLAGS = MSG_NOSIGNAL | MSG_WAITALL;
+/**
+ * Sends what the socket has room for, while it is submitted. MSG_WAITALL makes less than all of it a failure, so that with
+ * SQE_CQE_SKIP_SUCCESS nothing is told of an attempt that has sent all.
+ */
+const ATTEMPT_FLAGS = SEND_FLAGS | MSG_DONTWAIT;
 /** Per PDU at most: header digest, data, padding. */
 const JOBS_MAX = BATCH_PDUS_MAX * 2;
 /** Where the CRC of a job is to be stored. */
@@ -51,7 +55,9 @@ export class Transmitter {
   readonly #jobs = new Uint32Array(JOBS_MAX * JOB_WORDS);
   readonly #jobStores = new Uint32Array(JOBS_MAX);
   #jobCount = 0;
-  #immediateSends = 0;
+  /** Connections with an attempt that was queued since the last `settle`. */
+  readonly #attempts: Connection[] = [];
+  #moreFollows = false;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -125,30 +131,46 @@ export class Transmitter {
     dirty.length = 0;
   }
 
+  /** Somebody waits for what the attempts of the next `enter` free: it must not wait for anything else. */
+  takeMoreFollows(): boolean {
+    const more = this.#attempts.length > 0 && (this.#moreFollows || this.#waiting.length > 0);
+    this.#moreFollows = false;
+    return more;
+  }
+
+  get hasAttempts(): boolean {
+    return this.#attempts.length > 0;
+  }
+
   /**
-   * How many of the sends that were queued since the last call complete while they are submitted, and need not wake the
-   * loop: what they free is looked at with the next event. None, if somebody waits for that.
+   * After the completions of an `enter` that submitted everything queued: the attempts of which nothing was told have sent
+   * all.
    */
-  takeImmediateSends(): number {
-    const count = this.#immediateSends;
-    this.#immediateSends = 0;
-    return this.#waiting.length > 0 ? 0 : count;
+  settle(): void {
+    const attempts = this.#attempts;
+    // What was not told may wait for room in the completion queue.
+    if (attempts.length === 0 || this.#shard.ring.overflowed()) return;
+    for (let i = 0; i < attempts.length; i++) {
+      const connection = attempts[i]!;
+      if (connection.attempting) this.sent(connection, connection.batch!.bytes);
+    }
+    attempts.length = 0;
   }
 
   /** A send has ended with `result`: bytes, or a negative errno. */
   sent(connection: Connection, result: number): void {
     const batch = connection.batch!;
+    connection.attempting = false;
     if (result > 0) {
       this.#shard.counters[COUNTER.sent_bytes]! += result;
       batch.advance(result);
     }
     const goesOn = result > 0 || result === -errno.EAGAIN || result === -errno.EINTR;
     if (batch.bytes > 0 && goesOn && connection.state === CONNECTION_OPEN) {
-      batch.isShort = true;
-      return this.#submit(connection, batch, SEND_FLAGS_REST);
+      this.#submit(connection, batch, SEND_FLAGS);
+      return;
     }
     const complete = batch.bytes === 0;
-    connection.sendsComeShort = batch.isShort;
     connection.batch = null;
     for (let slice = batch.slices; slice !== null; ) {
       const next: Slice | null = slice.nextOfBatch;
@@ -209,21 +231,24 @@ export class Transmitter {
     if (this.#jobCount > 0) this.#digest();
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
-    this.#submit(connection, batch, SEND_FLAGS_FIRST);
-    // Not where the socket is likely to be full, nor where something is to follow as soon as it is sent.
-    const isLast = connection.queueHead === null && connection.starvedHead === null && !batch.closesConnection;
-    if (isLast && !connection.sendsComeShort) {
-      this.#immediateSends++;
+    if (batch.bytes < ATTEMPT_BYTES_MIN) {
+      this.#submit(connection, batch, SEND_FLAGS);
+      return;
+    }
+    this.#shard.ring.setSqeFlags(this.#submit(connection, batch, ATTEMPT_FLAGS), SQE_CQE_SKIP_SUCCESS);
+    connection.attempting = true;
+    this.#attempts.push(connection);
+    if (connection.queueHead !== null || connection.starvedHead !== null || batch.closesConnection) {
+      this.#moreFollows = true;
     }
   }
 
-  #submit(connection: Connection, batch: Batch, flags: number): void {
-    const ring = this.#shard.ring;
-    if (batch.single) {
-      ring.send(connection.fd, batch.singleAddress(), batch.bytes, flags, KIND_SEND, connection.index);
-    } else {
-      ring.sendmsg(connection.fd, batch.messageHeader(), flags, KIND_SEND, connection.index);
-    }
+  /** Returns the slot of the SQE. */
+  #submit(connection: Connection, batch: Batch, flags: number): number {
+    const { ring } = this.#shard;
+    return batch.single
+      ? ring.send(connection.fd, batch.singleAddress(), batch.bytes, flags, KIND_SEND, connection.index)
+      : ring.sendmsg(connection.fd, batch.messageHeader(), flags, KIND_SEND, connection.index);
   }
 
   #room(batch: Batch): boolean {

@@ -94,6 +94,9 @@ export abstract class SubmissionCompletionRing {
    * limit), but never longer than a second in one call: a thread has to be stoppable, and the caller loops anyway.
    * Returns how many completions are ready, possibly fewer than asked for (time-out, signal), and refreshes `nowUs`.
    * Completions that did not fit into the CQ are not lost: the kernel keeps them and later calls bring them.
+   *
+   * A time-out shorter than the kernel's tick (4 ms at 250 Hz) has it program a timer for every wait: measured in a virtual
+   * machine, 3 to 9 us of CPU time per call. Longer ones cost nothing.
    */
   abstract enter(minComplete: number, timeoutMs: number): number;
 
@@ -348,7 +351,11 @@ export abstract class SubmissionCompletionRing {
     return this.#queue(word0, fd, 0, 0, 0, msgFlags, kind, index, bufferGroup, 0);
   }
 
-  /** Result: bytes sent, possibly fewer than asked for (MSG_WAITALL makes the kernel go on by itself). */
+  /**
+   * Result: bytes sent, possibly fewer than asked for (MSG_WAITALL makes the kernel go on by itself). With MSG_DONTWAIT it
+   * completes while it is submitted; with both, fewer than asked for count as a failure, which SQE_CQE_SKIP_SUCCESS does not
+   * keep silent.
+   */
   send(fd: number, address: number, length: number, msgFlags: number, kind: number, index: number): number {
     return this.#queue(c.OP_SEND, fd, 0, address, length, msgFlags, kind, index, 0, 0);
   }

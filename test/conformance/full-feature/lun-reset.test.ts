@@ -130,10 +130,10 @@ workers: ${workers}
       });
       gone.destroy();
       for (const initiator of initiators.slice(1)) {
-        // However many resets there were, one attention is pending; another may come with the last of them.
+        // However many resets there were, one attention is pending; another comes with the last of them, nobody knows when.
         const statuses: number[] = [];
-        for (let i = 0; i < 3; i++) statuses.push((await initiator.command({ cdb: testUnitReady() })).status);
-        assert.equal(statuses[2], 0);
+        for (let i = 0; i < 5; i++) statuses.push((await initiator.command({ cdb: testUnitReady() })).status);
+        assert.ok(statuses.filter((status) => status !== 0).length <= 2, statuses.join());
       }
     });
   });

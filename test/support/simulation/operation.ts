@@ -1,5 +1,6 @@
 /** One SQE while the simulated kernel works on it. */
 import assert from "node:assert/strict";
+import { SQE_CQE_SKIP_SUCCESS } from "io-uring-node";
 
 const TWO_TO_32 = 0x1_0000_0000;
 
@@ -47,10 +48,16 @@ export class Operation {
     return this.#sink.isDead;
   }
 
-  end(result: number, flags = 0): void {
+  /** With SQE_CQE_SKIP_SUCCESS only a failure is told. */
+  get skipsSuccess(): boolean {
+    return (this.sqeFlags & SQE_CQE_SKIP_SUCCESS) !== 0;
+  }
+
+  end(result: number, flags = 0, failed = result < 0): void {
     if (this.isDead) return;
     assert(!this.#ended, "an operation completes once");
     this.#ended = true;
+    if (this.skipsSuccess && !failed) return;
     this.#sink.complete(this.userLow, this.userHigh, result, flags);
   }
 }

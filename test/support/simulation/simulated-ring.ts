@@ -1,6 +1,7 @@
 /** An io_uring without Linux: takes the SQEs that a shard queues, has the simulated kernel execute them, posts CQEs. */
 import assert from "node:assert/strict";
 import {
+  CONTROL_FINISHED,
   CQE_WORDS,
   createRingMemory,
   type MemoryRegion,
@@ -95,6 +96,7 @@ export class SimulatedRing extends SubmissionCompletionRing implements Completio
       const at = (positions[sqHeadAt]! & (this.sqEntries - 1)) * SQE_WORDS;
       const operation = new Operation(sqes.subarray(at, at + SQE_WORDS), this);
       positions[sqHeadAt] = positions[sqHeadAt]! + 1;
+      if (operation.skipsSuccess) this.memory.control[CONTROL_FINISHED]!++;
       this.#kernel.start(operation, this);
     }
   }

@@ -147,14 +147,16 @@ export class Socket {
       }
       skip = Math.max(0, skip - length);
     }
-    const goesOn = (sending.operation.operationFlags & MSG_WAITALL) !== 0 && !isShort;
+    const { operationFlags } = sending.operation;
+    const goesOn = (operationFlags & MSG_WAITALL) !== 0 && (operationFlags & MSG_DONTWAIT) === 0 && !isShort;
     if (sending.count === sending.length || !goesOn) this.#endSend(sending.count);
   }
 
+  /** With MSG_WAITALL less than all is a failure. */
   #endSend(result: number): void {
-    const { operation } = this.#sending!;
+    const { operation, length } = this.#sending!;
     this.#sending = null;
-    operation.end(result);
+    operation.end(result, 0, result < 0 || ((operation.operationFlags & MSG_WAITALL) !== 0 && result < length));
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type KeepAlive,
   listen,
   localAddress,
+  MSG_DONTWAIT,
   MSG_NOSIGNAL,
   MSG_WAITALL,
   ProvidedBuffers,
@@ -28,6 +29,7 @@ import {
   SHUT_RDWR,
   SHUT_WR,
   SOCK_CLOEXEC,
+  SQE_CQE_SKIP_SUCCESS,
   SQE_FIXED_FILE,
   SystemError,
   setKeepAlive,
@@ -41,7 +43,7 @@ import {
   shutdownSync,
   socketTcp,
 } from "io-uring-node";
-import { complete, Memory, resultOf } from "./completions.js";
+import { type Completion, complete, Memory, resultOf } from "./completions.js";
 
 const SOL_SOCKET = 1;
 const IPPROTO_TCP = 6;
@@ -272,6 +274,36 @@ test("MSG_WAITALL sends and receives more than fits into the socket, whole", () 
       ],
     );
     assert.ok(into.bytes.equals(out.bytes));
+  });
+});
+
+test("an attempt to send that tells only of what it could not send", () => {
+  withConnection((ring, near, far) => {
+    const length = 16 * 1024 * 1024;
+    const [out, into] = [new Memory(length), new Memory(length)];
+    out.bytes.fill("a");
+    const iovec = Memory.iovec(out);
+    const message = Memory.msghdr(iovec);
+    const attempt = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
+    const sends: ((bytes: number) => number)[] = [
+      (bytes) => ring.send(near, out.address, bytes, attempt, 1, 0),
+      (bytes) => {
+        iovec.view.setBigUint64(8, BigInt(bytes), true);
+        return ring.sendmsg(near, message.address, attempt, 1, 0);
+      },
+    ];
+    for (const send of sends) {
+      ring.setSqeFlags(send(1000), SQE_CQE_SKIP_SUCCESS);
+      assert.equal(ring.enter(0, 0), 0, "sent whole: nothing is told, and nothing is in flight");
+      assert.equal(ring.inFlight(), 0);
+      ring.setSqeFlags(send(length), SQE_CQE_SKIP_SUCCESS);
+      const [{ result }] = complete(ring, 1) as [Completion];
+      assert.ok(result > 0 && result < length, `sent in part: ${result}`);
+      ring.setSqeFlags(send(length), SQE_CQE_SKIP_SUCCESS);
+      assert.equal(resultOf(ring, 1), -errno.EAGAIN);
+      ring.recv(far, into.address, 1000 + result, MSG_WAITALL, 2, 0);
+      assert.equal(resultOf(ring, 2), 1000 + result);
+    }
   });
 });
 
