@@ -253,7 +253,7 @@ const sessionKeys = {
     preferences.maxConnections,
     value.integer(1, 65_535),
     "1 to 65535",
-    "MaxConnections (13.2). More than 1 is not served yet.",
+    "MaxConnections (13.2): connections of one session.",
   ),
   initialR2T: sessionKey(preferences.initialR2T, value.boolean, "boolean", "InitialR2T (13.10)."),
   immediateData: sessionKey(preferences.immediateData, value.boolean, "boolean", "ImmediateData (13.11)."),
@@ -304,7 +304,7 @@ const sessionKeys = {
     preferences.errorRecoveryLevel,
     value.integer(0, 2),
     "0 to 2",
-    "ErrorRecoveryLevel (13.20). More than 0 is not served yet.",
+    "ErrorRecoveryLevel (13.20): 1 sends again what was lost, 2 keeps the tasks of a failed connection. Above 0, what was sent is kept in memory until it is acknowledged.",
   ),
   taskReporting: sessionKey(
     preferences.taskReporting,
