@@ -92,8 +92,15 @@ const ahs = fc.oneof(
 
 type Fields = { readonly [K in keyof HostilePdu]?: fc.Arbitrary<unknown> };
 
+/** What it has received; now and then it acknowledges less, or what was never sent. */
+const expStatSN: fc.Arbitrary<Value> = fc.oneof(
+  { weight: 10, arbitrary: fc.constant<Value>({ of: "statSN" }) },
+  { weight: 3, arbitrary: fc.constantFrom(-1, -2, -5, 1).map((plus): Value => ({ of: "statSN", plus })) },
+  { weight: 1, arbitrary: u32 },
+);
+
 function pdu(opcode: number, fields: Fields): fc.Arbitrary<HostilePdu> {
-  const record = fc.record({ opcode: fc.constant(opcode), initiatorTaskTag, cmdSN, lun, ...fields });
+  const record = fc.record({ opcode: fc.constant(opcode), initiatorTaskTag, cmdSN, expStatSN, lun, ...fields });
   return record as fc.Arbitrary<HostilePdu>;
 }
 
@@ -158,7 +165,7 @@ const dataOut = pdu(OPCODE_DATA_OUT, {
 
 const management = pdu(OPCODE_TASK_MANAGEMENT_REQUEST, {
   immediate: fc.boolean(),
-  flags: fc.oneof(fc.constantFrom(1, 2, 5), fc.nat({ max: 0x7f })).map((code) => FLAG_FINAL | code),
+  flags: fc.oneof(fc.constantFrom(1, 2, 5, 8), fc.nat({ max: 0x7f })).map((code) => FLAG_FINAL | code),
   word20: initiatorTaskTag,
   words: fc.tuple(cmdSN, fc.constant(0)),
 });
@@ -203,6 +210,22 @@ const other = fc
   )
   .map(([fields, opcode]): HostilePdu => ({ ...fields, opcode }));
 
+const snack = pdu(OPCODE_SNACK_REQUEST, {
+  flags: fc.nat({ max: 3 }).map((type) => FLAG_FINAL | type),
+  initiatorTaskTag: fc.oneof(initiatorTaskTag, fc.constant(TAG_NONE)),
+  word20: fc.oneof(fc.constant(TAG_NONE), fc.nat({ max: 3 })),
+  // Reserved, BegRun, RunLength.
+  words: fc.tuple(
+    fc.constant(0),
+    fc.constant(0),
+    fc.oneof(
+      fc.nat({ max: 4 }),
+      fc.constantFrom(-1, -2, 0).map((plus): Value => ({ of: "statSN", plus })),
+    ),
+    fc.nat({ max: 3 }),
+  ),
+});
+
 const anyPdu: fc.Arbitrary<HostilePdu> = fc.oneof(
   { weight: 6, arbitrary: plainCommand },
   { weight: 5, arbitrary: command },
@@ -210,6 +233,7 @@ const anyPdu: fc.Arbitrary<HostilePdu> = fc.oneof(
   { weight: 3, arbitrary: management },
   { weight: 2, arbitrary: nopOut },
   { weight: 2, arbitrary: text },
+  { weight: 2, arbitrary: snack },
   { weight: 1, arbitrary: logout },
   { weight: 1, arbitrary: other },
 );
@@ -225,7 +249,7 @@ const damagedPdu: fc.Arbitrary<HostilePdu> = fc.oneof(
   })),
 );
 
-const action: fc.Arbitrary<Action> = fc.oneof(
+const connectionAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 30, arbitrary: anyPdu.map((pdu): Action => ({ kind: "pdu", pdu })) },
   {
     weight: 12,
@@ -263,6 +287,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
 );
 
+const action: fc.Arbitrary<Action> = fc
+  .tuple(connectionAction, fc.constantFrom(0, 0, 1))
+  .map(([does, on]) => (on === 0 ? does : { ...does, on }));
+
 export const actions: fc.Arbitrary<Action[]> = fc.array(action, { minLength: 1, maxLength: 40, size: "max" });
 
 const digest = fc.constantFrom("None" as const, "None" as const, "CRC32C" as const);
@@ -274,6 +302,8 @@ export const parameters: fc.Arbitrary<Parameters> = fc
     maxBurstLength: fc.constantFrom(512, 1000, 8192, 262144, 1 << 20),
     firstBurstLength: fc.constantFrom(512, 4096, 65536),
     maxOutstandingR2T: fc.constantFrom(1, 2, 8),
+    maxConnections: fc.constantFrom(1, 1, 2),
+    errorRecoveryLevel: fc.constantFrom(0, 0, 1, 2),
     headerDigest: digest,
     dataDigest: digest,
     maxSendDataSegmentLength: fc.constantFrom(512, 515, 8192, 262144),
@@ -282,10 +312,8 @@ export const parameters: fc.Arbitrary<Parameters> = fc
     session: {
       ...session,
       firstBurstLength: Math.min(firstBurstLength, session.maxBurstLength),
-      maxConnections: 1,
-      defaultTime2Wait: 2,
-      defaultTime2Retain: 0,
-      errorRecoveryLevel: 0,
+      defaultTime2Wait: 1,
+      defaultTime2Retain: 1,
     },
     connection: { headerDigest, dataDigest, maxRecvDataSegmentLength: 262144, maxSendDataSegmentLength },
   }));

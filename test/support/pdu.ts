@@ -112,9 +112,12 @@ export function buildHeader(fields: HeaderFields): Buffer {
   header[0] = fields.opcode | (fields.immediate ? 0x40 : 0);
   if (fields.lun !== undefined) header.set(typeof fields.lun === "number" ? lunBytes(fields.lun) : fields.lun, 8);
   if (fields.cdb !== undefined) header.set(fields.cdb.slice(0, 16), 32);
-  for (const [name, [offset, bytes]] of Object.entries(FIELDS)) {
+  for (const name in fields) {
+    const place = FIELDS[name as FieldName];
     const value = fields[name as FieldName];
-    if (value !== undefined) header.writeUIntBE(bytes === 4 ? value >>> 0 : value, offset, bytes);
+    if (place === undefined || value === undefined) continue;
+    const [offset, bytes] = place;
+    header.writeUIntBE(bytes === 4 ? value >>> 0 : value, offset, bytes);
   }
   return header;
 }

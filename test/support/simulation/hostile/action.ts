@@ -35,7 +35,7 @@ export interface HostilePdu {
   readonly badDigest?: "header" | "data";
 }
 
-export type Action =
+export type Action = (
   | { readonly kind: "pdu"; readonly pdu: HostilePdu }
   /** Answers an R2T, counted from the oldest that is not answered in full, as it should be, but perhaps not in full. */
   | { readonly kind: "answer"; readonly r2t: number; readonly length: number; readonly final: boolean }
@@ -45,4 +45,8 @@ export type Action =
   | { readonly kind: "cut"; readonly pdu: HostilePdu; readonly length: number }
   | { readonly kind: "bytes"; readonly bytes: readonly number[] }
   | { readonly kind: "wait"; readonly us: number }
-  | { readonly kind: "leave"; readonly how: "close" | "reset" };
+  | { readonly kind: "leave"; readonly how: "close" | "reset" }
+) & {
+  /** Index of the connection. */
+  readonly on?: number;
+};

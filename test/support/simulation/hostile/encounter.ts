@@ -1,4 +1,7 @@
-/** A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice. */
+/**
+ * A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice, nor must
+ * another that comes afterwards.
+ */
 import assert from "node:assert/strict";
 import { assertNothingLeaked } from "../accounts.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
@@ -14,8 +17,7 @@ import type { Action } from "./action.js";
 import { HostileInitiator } from "./hostile-initiator.js";
 
 const MEBIBYTE = 1024 * 1024;
-const COMMANDS = 12;
-/** Both are logged in by control, which numbers them. */
+const COMMANDS = 20;
 const HOSTILE_UNIT = 0;
 const HONEST_UNIT = 1;
 
@@ -50,25 +52,37 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
     actions,
     nextSessionId,
   });
-  let left = COMMANDS;
+  const meanwhile = honestInitiator(world, machine, random, honestUnit, nextSessionId);
+  machine.turnUntil(() => hostile.isFinished && meanwhile.isFinished);
+  const afterwards = honestInitiator(world, machine, random, honestUnit, nextSessionId);
+  // Tasks whose connection has failed may still wait to be reassigned.
+  machine.turnUntil(() => afterwards.isFinished && machine.shard.sessions.size === 0);
+  assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
+  assertNothingLeaked(machine.shard, machine.ring);
+}
+
+function honestInitiator(
+  world: World,
+  machine: Machine,
+  random: Random,
+  honestUnit: SimulatedUnit,
+  nextSessionId: () => number,
+): Initiator {
   const luns = new Map([[0, honestUnit]]);
   const mix = { weights: WEIGHTS, bytesMax: 65536, unitPart: 0.1 };
-  const honest = new Initiator(world, machine, random.fork(), {
+  let left = COMMANDS;
+  return new Initiator(world, machine, random.fork(), {
     name: "iqn.2026-11.io.ringlun:honest",
     parameters: HONEST_PARAMETERS,
     luns,
     habits: { depth: 8, immediate: 0.1, ping: 0.1, text: 0, abortTask: 0.05, abortTaskSet: 0, resetUnit: 0 },
     pingIntervalMs: 0,
     pipe: { capacity: 65536, delayUsMax: 20 },
-    // It has more to do for as long as the other is there.
-    nextCommand: () => (left-- > 0 || !hostile.isFinished ? randomCommand(random, mix, luns) : null),
+    nextCommand: () => (left-- > 0 ? randomCommand(random, mix, luns) : null),
     nextSessionId,
     resetBegins: () => {},
     resetEnds: () => {},
   });
-  machine.turnUntil(() => hostile.isFinished && honest.isFinished);
-  assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
-  assertNothingLeaked(machine.shard, machine.ring);
 }
 
 const WEIGHTS = {

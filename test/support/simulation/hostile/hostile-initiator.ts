@@ -31,7 +31,6 @@ const ACTION_US = 100;
 /** When it has done everything it stays a while, and then leaves. */
 const LINGER_US = 20_000;
 const RELOGIN_US = 200;
-const DATA_OUT_HEADER_LUN = 0;
 
 interface R2t {
   readonly initiatorTaskTag: number;
@@ -41,7 +40,7 @@ interface R2t {
   dataSN: number;
 }
 
-export interface HostileOptions extends Omit<LoginOptions, "sessionId"> {
+export interface HostileOptions extends Omit<LoginOptions, "sessionId" | "cid"> {
   readonly pipe: PipeOptions;
   readonly actions: readonly Action[];
   nextSessionId(): number;
@@ -49,68 +48,96 @@ export interface HostileOptions extends Omit<LoginOptions, "sessionId"> {
 
 export class HostileInitiator {
   isFinished = false;
+  readonly options: HostileOptions;
+  /** Of the session, whichever connection it was told on. */
+  expCmdSN = serialAdd(0, -3);
+  maxCmdSN = serialAdd(0, -4);
   readonly #world: World;
   readonly #machine: Machine;
-  readonly #options: HostileOptions;
+  readonly #lanes: Lane[] = [];
+  readonly #sessionId: number;
+  #lastCid = 0;
   #next = 0;
-  #socket: PeerSocket | null = null;
-  #reader = new PduReader(0);
-  #isLoggedIn = false;
-  #unsent: Buffer[] = [];
-  #r2ts: R2t[] = [];
-  #expCmdSN = 0;
-  #maxCmdSN = 0;
-  #statSN = 0;
-  #pingTag = TAG_NONE;
-  #textTag = TAG_NONE;
 
   constructor(world: World, machine: Machine, options: HostileOptions) {
     this.#world = world;
     this.#machine = machine;
-    this.#options = options;
-    this.#logIn();
+    this.options = options;
+    this.#sessionId = options.nextSessionId();
+    const { maxConnections } = options.parameters.session;
+    for (let index = 0; index < maxConnections; index++) this.#lanes.push(this.#logIn());
+    this.#act();
   }
 
-  #logIn(): void {
-    const { parameters, pipe } = this.#options;
-    this.#expCmdSN = serialAdd(0, -3);
-    this.#maxCmdSN = serialAdd(this.#expCmdSN, -1);
-    this.#statSN = serialAdd(0, -3);
-    this.#unsent = [];
-    this.#r2ts = [];
-    this.#isLoggedIn = false;
-    this.#reader = new PduReader(parameters.connection.maxSendDataSegmentLength);
-    const sessionId = this.#options.nextSessionId();
-    const record = handoffRecord({ ...this.#options, sessionId }, this.#expCmdSN, this.#statSN);
-    const { peer } = this.#machine.connect(record, pipe, () => this.#closed());
-    this.#socket = peer;
-    peer.onReadable = () => this.#receive();
-    peer.onWritable = () => this.#send();
+  /** A connection was thrown out, or has gone; if there is more to do it comes again. */
+  closed(lane: Lane): void {
+    if (this.#next < this.options.actions.length) {
+      this.#world.timeline.after(RELOGIN_US, () => (this.#lanes[this.#lanes.indexOf(lane)] = this.#logIn()));
+      return;
+    }
+    this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+    if (this.#lanes.length === 0) this.isFinished = true;
   }
 
-  /** It was thrown out, or has gone; if there is more that it wants to do it comes again. */
-  #closed(): void {
-    this.#leave("close");
-    if (this.#next === this.#options.actions.length) this.isFinished = true;
-    else this.#world.timeline.after(RELOGIN_US, () => this.#logIn());
+  /** PDUs of different connections may overtake each other: the latest numbers count. */
+  told({ expCmdSN, maxCmdSN }: ReceivedPdu): void {
+    if (serialLess(this.expCmdSN, expCmdSN)) this.expCmdSN = expCmdSN;
+    if (serialLess(this.maxCmdSN, maxCmdSN)) this.maxCmdSN = maxCmdSN;
   }
 
-  // ---- acting
+  #logIn(): Lane {
+    const { options } = this;
+    const record = handoffRecord(
+      { ...options, sessionId: this.#sessionId, cid: ++this.#lastCid },
+      this.expCmdSN,
+      FIRST_STATSN,
+    );
+    return new Lane(this, (closed) => this.#machine.connect(record, options.pipe, closed).peer);
+  }
 
-  #act(socket: PeerSocket): void {
-    if (this.#socket !== socket) return;
-    const { actions } = this.#options;
+  #act(): void {
     const { timeline } = this.#world;
-    const action = actions[this.#next];
+    const action = this.options.actions[this.#next];
     if (action === undefined) {
       timeline.after(LINGER_US, () => {
-        if (this.#socket === socket) this.#leave("close");
+        for (const lane of this.#lanes) lane.leave("close");
       });
       return;
     }
     this.#next++;
-    const waitUs = action.kind === "wait" ? action.us : ACTION_US;
-    timeline.after(waitUs, () => this.#act(socket));
+    this.#lanes[(action.on ?? 0) % this.#lanes.length]!.act(action);
+    timeline.after(action.kind === "wait" ? action.us : ACTION_US, () => this.#act());
+  }
+}
+
+/** So that it wraps. */
+const FIRST_STATSN = serialAdd(0, -3);
+
+/** One of its connections. */
+class Lane {
+  readonly #hostile: HostileInitiator;
+  readonly #reader: PduReader;
+  #socket: PeerSocket | null;
+  #isLoggedIn = false;
+  #unsent: Buffer[] = [];
+  #r2ts: R2t[] = [];
+  #statSN = FIRST_STATSN;
+  #pingTag = TAG_NONE;
+  #textTag = TAG_NONE;
+
+  constructor(hostile: HostileInitiator, connect: (closed: () => void) => PeerSocket) {
+    this.#hostile = hostile;
+    this.#reader = new PduReader(hostile.options.parameters.connection.maxSendDataSegmentLength);
+    const socket = connect(() => {
+      this.leave("close");
+      hostile.closed(this);
+    });
+    this.#socket = socket;
+    socket.onReadable = () => this.#receive();
+    socket.onWritable = () => this.#send();
+  }
+
+  act(action: Action): void {
     switch (action.kind) {
       case "pdu":
         return this.#write(this.#encode(action.pdu));
@@ -128,11 +155,11 @@ export class HostileInitiator {
       case "wait":
         return;
       case "leave":
-        return this.#leave(action.how);
+        return this.leave(action.how);
     }
   }
 
-  #leave(how: "close" | "reset"): void {
+  leave(how: "close" | "reset"): void {
     const socket = this.#socket;
     this.#socket = null;
     if (how === "close") socket?.close();
@@ -143,14 +170,13 @@ export class HostileInitiator {
     if (this.#r2ts.length === 0) return;
     const at = index % this.#r2ts.length;
     const r2t = this.#r2ts[at]!;
-    const most = this.#options.parameters.connection.maxRecvDataSegmentLength;
+    const most = this.#hostile.options.parameters.connection.maxRecvDataSegmentLength;
     const count = Math.min(length, r2t.end - r2t.offset, most);
     const isLast = final || r2t.offset + count === r2t.end;
     this.#write(
       this.#encode({
         opcode: OPCODE_DATA_OUT,
         flags: isLast ? 0x80 : 0,
-        lun: DATA_OUT_HEADER_LUN,
         initiatorTaskTag: r2t.initiatorTaskTag,
         word20: r2t.targetTransferTag,
         words: [0, r2t.dataSN, r2t.offset, 0],
@@ -169,6 +195,7 @@ export class HostileInitiator {
 
   #send(): void {
     const socket = this.#socket;
+    if (!this.#isLoggedIn) return;
     while (socket !== null && this.#unsent.length > 0 && socket.room > 0) {
       const first = this.#unsent[0]!;
       const count = socket.write(first);
@@ -199,7 +226,7 @@ export class HostileInitiator {
     });
     for (const [index, value] of (pdu.words ?? []).entries())
       header.writeUInt32BE(this.#resolve(value), 32 + index * 4);
-    const { headerDigest, dataDigest } = this.#options.parameters.connection;
+    const { headerDigest, dataDigest } = this.#hostile.options.parameters.connection;
     const parts: Uint8Array[] = [header, ahs.subarray(0, ahsWords * 4)];
     if (headerDigest === "CRC32C") parts.push(digest(parts, pdu.badDigest === "header"));
     if (data.length > 0) {
@@ -219,7 +246,7 @@ export class HostileInitiator {
     const r2t = this.#r2ts[0];
     switch (what) {
       case "expCmdSN":
-        return this.#expCmdSN;
+        return this.#hostile.expCmdSN;
       case "statSN":
         return this.#statSN;
       case "tag":
@@ -242,30 +269,27 @@ export class HostileInitiator {
     if (socket === null) return;
     while (socket.available > 0) {
       this.#reader.fill(socket, socket.available);
-      for (let pdu = this.#reader.next(); pdu !== null; pdu = this.#reader.next()) this.#received(pdu, socket);
+      for (let pdu = this.#reader.next(); pdu !== null; pdu = this.#reader.next()) this.#received(pdu);
     }
-    if (socket.ended) this.#leave("close");
+    if (socket.ended) this.leave("close");
   }
 
-  #received(pdu: ReceivedPdu, socket: PeerSocket): void {
+  #received(pdu: ReceivedPdu): void {
     assert(!holdsStamp(pdu.data), `what another has written: ${describe(pdu)}`);
     if (takesStatSN(pdu)) {
       assert.equal(pdu.statSN, this.#statSN, "StatSN counts on");
       this.#statSN = serialAdd(this.#statSN, 1);
     }
-    assert(!serialLess(pdu.expCmdSN, this.#expCmdSN), "ExpCmdSN does not go back");
-    assert(!serialLess(pdu.maxCmdSN, this.#maxCmdSN), "MaxCmdSN does not go back");
-    this.#expCmdSN = pdu.expCmdSN;
-    this.#maxCmdSN = pdu.maxCmdSN;
+    assert(!serialLess(pdu.maxCmdSN, serialAdd(pdu.expCmdSN, -1)), "MaxCmdSN is at least ExpCmdSN - 1");
+    this.#hostile.told(pdu);
     switch (pdu.opcode) {
       case OPCODE_LOGIN_RESPONSE: {
         assert(!this.#isLoggedIn, "there is one Login Response");
         this.#isLoggedIn = true;
-        const { headerDigest, dataDigest } = this.#options.parameters.connection;
+        const { headerDigest, dataDigest } = this.#hostile.options.parameters.connection;
         this.#reader.headerDigest = headerDigest === "CRC32C";
         this.#reader.dataDigest = dataDigest === "CRC32C";
-        this.#act(socket);
-        return;
+        return this.#send();
       }
       case OPCODE_R2T: {
         const offset = pdu.field("bufferOffset");

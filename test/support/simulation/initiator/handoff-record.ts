@@ -11,6 +11,7 @@ const LOGIN_RESPONSE_FLAGS = 0x87;
 
 export interface LoginOptions {
   readonly sessionId: number;
+  readonly cid: number;
   readonly initiatorName: string;
   readonly parameters: Parameters;
   readonly luns: ReadonlyMap<number, SimulatedUnit>;
@@ -18,7 +19,7 @@ export interface LoginOptions {
 }
 
 export function handoffRecord(
-  { sessionId, initiatorName, parameters, luns, pingIntervalMs }: LoginOptions,
+  { sessionId, cid, initiatorName, parameters, luns, pingIntervalMs }: LoginOptions,
   expCmdSN: number,
   statSN: number,
 ): Omit<HandoffRecord, "connectionId" | "fd"> {
@@ -36,7 +37,7 @@ export function handoffRecord(
     targetPortalGroupTag: 1,
     isid: "400001370000",
     tsih: sessionId & 0xffff,
-    cid: 0,
+    cid,
     session: parameters.session,
     connection: parameters.connection,
     expCmdSN,

@@ -136,7 +136,7 @@ export class Initiator implements ConnectionListener {
     this.#isLoggingOut = false;
     this.#progressUs = this.#world.timeline.nowUs;
     const sessionId = this.#options.nextSessionId();
-    const options = { sessionId, initiatorName: name, parameters, luns, pingIntervalMs, pipe };
+    const options = { sessionId, cid: 0, initiatorName: name, parameters, luns, pingIntervalMs, pipe };
     this.#connection = new InitiatorConnection(this.#world, this.#machine, this.#random, options, this);
     for (const unit of this.#resetting) this.#connection.resetBegan(unit);
     this.#work(this.#connection);
