@@ -274,17 +274,21 @@ class Lane {
     if (socket.ended) this.leave("close");
   }
 
+  #countStatus({ statSN }: ReceivedPdu): void {
+    const { errorRecoveryLevel } = this.#hostile.options.parameters.session;
+    // What was asked for again by SNACK.
+    if (errorRecoveryLevel > 0 && serialLess(statSN, this.#statSN)) return;
+    assert.equal(statSN, this.#statSN, "StatSN counts on");
+    this.#statSN = serialAdd(statSN, 1);
+  }
+
   #received(pdu: ReceivedPdu): void {
     assert(!holdsStamp(pdu.data), `what another has written: ${describe(pdu)}`);
-    if (takesStatSN(pdu)) {
-      assert.equal(pdu.statSN, this.#statSN, "StatSN counts on");
-      this.#statSN = serialAdd(this.#statSN, 1);
-    }
+    if (takesStatSN(pdu)) this.#countStatus(pdu);
     assert(!serialLess(pdu.maxCmdSN, serialAdd(pdu.expCmdSN, -1)), "MaxCmdSN is at least ExpCmdSN - 1");
     this.#hostile.told(pdu);
     switch (pdu.opcode) {
       case OPCODE_LOGIN_RESPONSE: {
-        assert(!this.#isLoggedIn, "there is one Login Response");
         this.#isLoggedIn = true;
         const { headerDigest, dataDigest } = this.#hostile.options.parameters.connection;
         this.#reader.headerDigest = headerDigest === "CRC32C";
