@@ -16,6 +16,8 @@ import {
 } from "./task.js";
 
 const EIO = -5;
+/** No block is named. */
+const LBA_UNKNOWN = -1;
 
 export class Operations {
   readonly #engine: TaskEngine;
@@ -80,8 +82,9 @@ export class Operations {
     }
   }
 
-  /** Where the operation stands. */
+  /** Where the operation stands. If nothing is left to do, it is another's failure that is told: nobody knows where. */
   #lba(task: Task): number {
+    if (task.operationDone === task.operationLength) return LBA_UNKNOWN;
     return Math.floor((task.operationOffset + task.operationDone) / task.unit!.blockLengthBytes);
   }
 

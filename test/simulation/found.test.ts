@@ -62,3 +62,14 @@ test("WRITEs that wait for another buffer give back those that are full", () => 
     });
   }
 });
+
+test("WRITE SAME names no block where another command's flush has lost what it was to make durable", () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    simulate(seed, {
+      faults: { ...NO_ACCIDENTS, mediumError: 0.2, noSpace: 0 },
+      unit: { kind: "file", cache: "writethrough", inMemory: false, alignmentBytes: 1 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 0, writeSame: 1, synchronize: 1 }, bytesMax: 65536 },
+      habits: { depth: 64 },
+    });
+  }
+});

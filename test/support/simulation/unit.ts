@@ -43,7 +43,7 @@ export function randomUnit(
   overrides: Partial<SimulatedUnit["record"]> = {},
 ): SimulatedUnit {
   const kind = random.chance(0.08) ? "null" : "file";
-  const cache = random.pick(["direct", "writeback", "writethrough"] as const);
+  const cache = overrides.cache ?? random.pick(["direct", "writeback", "writethrough"] as const);
   const blockLengthBytes = random.pick([512, 512, 4096] as const);
   const rangeAlignmentBytes = random.pick([1, 1, 512, 4096]);
   return new SimulatedUnit({
