@@ -82,9 +82,22 @@ export const ABANDONED_TAGS_MAX = 1024;
 /** Longest wait in one `enter`: a thread can always be stopped, and clocks are looked at this often. Milliseconds. */
 export const ENTER_WAIT_MS_MAX = 1000;
 
-/** Entries of the ring's queues. A full submission queue is submitted at once; completions that do not fit wait in the kernel. */
-export const SQ_ENTRIES = 4096;
-export const CQ_ENTRIES = 16384;
+/** Entries of the ring's queues, at most. A full submission queue is submitted at once; completions that do not fit wait in the kernel. */
+export const SQ_ENTRIES_MAX = 4096;
+export const CQ_ENTRIES_MAX = 16384;
+const SQ_ENTRIES_MIN = 128;
+/** So many shards may have rings of that size. */
+const LARGE_RINGS_MAX = 8;
+
+/**
+ * Entries of each ring's queues where there are so many shards. An ordinary user's RLIMIT_MEMLOCK, 8 MiB as a rule, counts
+ * the rings of all of them (64 bytes an SQE, 16 a CQE): together they take about half of that, however many cores there are.
+ */
+export function ringEntries(shards: number): { readonly entries: number; readonly cqEntries: number } {
+  let halvings = 0;
+  while (shards > LARGE_RINGS_MAX << halvings && SQ_ENTRIES_MAX >>> halvings > SQ_ENTRIES_MIN) halvings++;
+  return { entries: SQ_ENTRIES_MAX >>> halvings, cqEntries: CQ_ENTRIES_MAX >>> halvings };
+}
 
 /** How long an initiator may owe data without sending any, at ErrorRecoveryLevel 1 and 2: then it is asked for again. Microseconds. */
 export const SEQUENCE_TIMEOUT_US = 5_000_000;

@@ -15,7 +15,7 @@ import {
 } from "io-uring-node";
 import { Consumer, Producer } from "sharedarraybuffer-ring";
 import { COUNTER } from "./counters.js";
-import { CQ_ENTRIES, SQ_ENTRIES } from "./limits.js";
+import { ringEntries } from "./limits.js";
 import { Loop } from "./loop.js";
 import type { ControlMessage, ShardMessage, ShardTask } from "./messages.js";
 import { Shard, type ShardHost } from "./shard.js";
@@ -85,8 +85,7 @@ class ThreadHost implements ShardHost {
 /** Piscina's task. Returns only when control has asked the shard to stop and all of its connections are gone. */
 export default function run(task: ShardTask): void {
   const ring = Ring.open({
-    entries: SQ_ENTRIES,
-    cqEntries: CQ_ENTRIES,
+    ...ringEntries(task.shards),
     drained: new Int32Array(task.drained),
   });
   const host = new ThreadHost(task);
