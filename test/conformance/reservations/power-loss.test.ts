@@ -1,0 +1,126 @@
+/** APTPL: what survives a process that is killed, and what must not. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, it } from "node:test";
+import {
+  APTPL,
+  CLEAR,
+  CONFLICT,
+  EXCLUSIVE_ACCESS,
+  EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
+  GOOD,
+  PREEMPT,
+  REGISTER,
+  RESERVE,
+  startCluster,
+} from "./fixture.js";
+
+/** REPORT CAPABILITIES. */
+const CAPABILITIES = 2;
+
+describe("persistence through power loss", () => {
+  const cluster = startCluster(2);
+  beforeEach(() => cluster.reset());
+
+  async function crash(): Promise<void> {
+    await cluster.target.kill9();
+    await cluster.target.run();
+  }
+
+  /** The state documents of units' reservations. */
+  function documents(): string[] {
+    const folder = `${cluster.target.configPath}.state`;
+    return readdirSync(folder)
+      .filter((name) => name.startsWith("reservations-"))
+      .map((name) => join(folder, name));
+  }
+
+  it("with APTPL=1 registrations and reservation are there again, and in force, from the first command on", async () => {
+    const [holder, registered] = [await cluster.host("holder"), await cluster.host("registered", { portalGroup: 2 })];
+    await holder.register(1, APTPL);
+    await registered.register(2, APTPL);
+    await holder.out(RESERVE, { key: 1, type: EXCLUSIVE_ACCESS });
+    assert.equal((await holder.in(CAPABILITIES))[3]! & 1, 1, "PTPL_A");
+    await crash();
+    const other = await cluster.host("other");
+    assert.equal(await other.read(), CONFLICT);
+    await registered.logIn();
+    assert.equal(await registered.read(), CONFLICT);
+    await holder.logIn();
+    assert.equal(await holder.write(), GOOD);
+    assert.deepEqual(await holder.keys(), [1, 2]);
+    assert.equal(await holder.generation(), 0);
+    assert.equal((await holder.in(CAPABILITIES))[3]! & 1, 1);
+    // The registration is that of the nexus: it goes on where it stood.
+    assert.equal(await registered.out(PREEMPT, { key: 2, actionKey: 1, type: EXCLUSIVE_ACCESS }), GOOD);
+    assert.equal(await registered.write(), GOOD);
+  });
+
+  it("every status that went out is kept, whenever the process is killed", async () => {
+    const holder = await cluster.host("holder");
+    await holder.register(1, APTPL);
+    for (let key = 1; key <= 2; key++) {
+      assert.equal(await holder.out(REGISTER, { key, actionKey: key + 1, flags: APTPL }), GOOD);
+      await crash();
+      await holder.logIn();
+      assert.deepEqual(await holder.keys(), [key + 1]);
+    }
+    await holder.out(RESERVE, { key: 3, type: EXCLUSIVE_ACCESS_ALL_REGISTRANTS });
+    await crash();
+    await holder.logIn();
+    assert.deepEqual(await holder.reservation(), { key: 0, type: EXCLUSIVE_ACCESS_ALL_REGISTRANTS });
+    assert.equal(await holder.out(CLEAR, { key: 3 }), GOOD);
+    await crash();
+    await holder.logIn();
+    assert.deepEqual([await holder.keys(), await holder.reservation()], [[], undefined]);
+  });
+
+  it("with APTPL=0 nothing is left, also of what was registered with APTPL=1 before", async () => {
+    const [holder, other] = [await cluster.host("holder"), await cluster.host("other")];
+    await holder.register(1, APTPL);
+    await holder.out(RESERVE, { key: 1, type: EXCLUSIVE_ACCESS });
+    await other.register(2);
+    assert.equal((await holder.in(CAPABILITIES))[3]! & 1, 0);
+    await crash();
+    await other.logIn();
+    assert.equal(await other.write(), GOOD);
+    assert.deepEqual([await other.keys(), await other.reservation()], [[], undefined]);
+  });
+
+  it("what RESERVE holds is gone", async () => {
+    const [holder, other] = [await cluster.host("holder"), await cluster.host("other")];
+    await holder.reserve();
+    await crash();
+    await other.logIn();
+    assert.equal(await other.write(), GOOD);
+  });
+
+  it("it survives an orderly stop, too", async () => {
+    const holder = await cluster.host("holder");
+    await holder.register(1, APTPL);
+    await holder.out(RESERVE, { key: 1, type: EXCLUSIVE_ACCESS });
+    await holder.logOut();
+    assert.equal((await cluster.target.terminate()).code, 0);
+    await cluster.target.run();
+    assert.equal(await (await cluster.host("other")).read(), CONFLICT);
+  });
+
+  it("a damaged document keeps the target from starting, and says what to do", async () => {
+    const holder = await cluster.host("holder");
+    await holder.register(1, APTPL);
+    await cluster.target.kill9();
+    const [document] = documents();
+    const text = readFileSync(document!, "utf8");
+    writeFileSync(document!, text.replace("0000000000000001", "0000000000000002"));
+    await assert.rejects(cluster.target.run(), (error: Error) => {
+      assert.match(error.message, /reservations-[0-9a-f-]+\.json is damaged: its checksum is wrong.*move it away/);
+      return true;
+    });
+    assert.equal((await cluster.target.exit).code, 1);
+    writeFileSync(document!, text);
+    await cluster.target.run();
+    await holder.logIn();
+    assert.deepEqual(await holder.keys(), [1]);
+  });
+});
