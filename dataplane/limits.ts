@@ -26,6 +26,9 @@ export const SLICE_CLASSES = [
   { dataBytes: SLICE_BYTES_MAX, arenaShare: 0.54 },
 ] as const;
 
+/** Slices of the smallest class that SCSI data does not get, so that logins, pings, text and Rejects find one; at most a quarter of them. */
+export const RESERVED_SLICES = 128;
+
 /**
  * Longest parameter list of a command that control carries out, which gets it in one record, in hexadecimal. A longer one is
  * refused with PARAMETER LIST LENGTH ERROR.
@@ -35,8 +38,22 @@ export const CONTROL_PARAMETERS_BYTES_MAX = 65536;
 /** Slices that one task keeps in flight: enough to have the store and the network busy at once. */
 export const TASK_SLICES_MAX = 4;
 
-/** Read data that a connection may hold in buffers before its tasks wait for sends: a peer that does not read holds no more than this. */
-export const CONNECTION_READ_BYTES_MAX = 8 * 1024 * 1024;
+/**
+ * Buffers that a connection may hold for data that it reads, or that it was asked for: then its tasks wait until it has read or
+ * sent some. The fewer are free, the less it is: no more than as many as are left, so that n peers that never read nor send leave
+ * one part in n + 1 to the others. One buffer is always allowed.
+ */
+export const CONNECTION_CREDIT_BYTES_MAX = 8 * 1024 * 1024;
+
+/**
+ * While buffers, tasks or batches are short for so long, connections are closed that hold some and have kept the target waiting
+ * for as long: they do not read what is sent, do not send what they were asked for or have begun, or leave a gap in CmdSN.
+ * Microseconds.
+ */
+export const SHORTAGE_PATIENCE_US = 4_000_000;
+
+/** How long an initiator may owe data at ErrorRecoveryLevel 0, although nothing is short: then its connection is closed. Microseconds. */
+export const DATA_OUT_TIMEOUT_US = 60_000_000;
 
 /** Receive buffers are shared by all connections and given out by the kernel when data is there. */
 export const RECEIVE_BUFFER_BYTES = 65536;
@@ -67,6 +84,9 @@ export const TEXT_BYTES_MAX = 65536;
 /** Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection. One more closes it: the peer asks and does not read. */
 export const CONNECTION_REPLIES_MAX = 1024;
 
+/** Data segments (ping data, text) of replies that wait on one connection. More closes it, likewise. */
+export const CONNECTION_REPLY_BYTES_MAX = 4 * 1024 * 1024;
+
 /**
  * Status that a session keeps until it is acknowledged, at ErrorRecoveryLevel 1 and 2. Of one more the oldest is given up: it cannot be
  * sent again.
@@ -75,6 +95,8 @@ export const RETAINED_MAX = 192;
 
 /** PDUs that arrived ahead of their turn and are kept, per session. */
 export const HELD_MAX = COMMAND_WINDOW;
+/** Data segments of those that are no SCSI commands. More closes the session. */
+export const HELD_BYTES_MAX = 1024 * 1024;
 
 /** Tags, per session, of commands that ended before all of their Data-Out had come: the rest is dropped. Of one more the oldest is forgotten, and rejected. */
 export const ABANDONED_TAGS_MAX = 1024;

@@ -54,6 +54,7 @@ export class Loop {
     shard.lifecycle.sweep();
     shard.engine.gates.retry();
     shard.engine.retryParked();
+    shard.engine.feed();
     shard.transmitter.flush();
     shard.receiver.publish();
     const { closing } = shard;

@@ -1,7 +1,8 @@
 /** The slices of a shard, in three classes of size, all cut from the arena at the start. */
 import { type Arena, PAGE_BYTES } from "../arena.js";
 import { assert } from "../assert.js";
-import { SLICE_BYTES_MAX, SLICE_CLASSES } from "../limits.js";
+import type { Connection } from "../connection/connection.js";
+import { RESERVED_SLICES, SLICE_BYTES_MAX, SLICE_CLASSES } from "../limits.js";
 import type { Task } from "../task/task.js";
 import { NO_TAG, Slice } from "./slice.js";
 
@@ -14,6 +15,11 @@ export class SlicePool {
   readonly #freeCount: number[] = [];
   /** Something was released since the flag was last cleared: parked tasks may try again. */
   hasReleased = false;
+  /** There was no slice for somebody since the flag was last cleared. */
+  wasEmpty = false;
+  /** Slices of the smallest class that are left to `acquireReserved`. */
+  readonly #reserved: number;
+  #credited: Connection[] = [];
 
   constructor(arena: Arena) {
     const start = arena.take(0, PAGE_BYTES);
@@ -34,6 +40,7 @@ export class SlicePool {
       end = at + stride * count;
     }
     assert(this.slices.length <= 0xffff, "a slice's index is half of a Target Transfer Tag");
+    this.#reserved = Math.min(RESERVED_SLICES, this.#freeCount[0]! >>> 2);
     this.regionOffset = start;
     this.regionLength = end - start;
     this.hasReleased = false;
@@ -41,10 +48,44 @@ export class SlicePool {
 
   /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
   acquire(length: number, task: Task | null): Slice | null {
+    const slice = this.#take(length, task, this.#reserved);
+    if (slice === null) this.wasEmpty = true;
+    return slice;
+  }
+
+  /** One for what is no SCSI data (login, ping, text, Reject): a few of the smallest are kept for that, however short they are. */
+  acquireReserved(length: number): Slice | null {
+    const slice = this.#take(length, null, 0);
+    if (slice === null) this.wasEmpty = true;
+    return slice;
+  }
+
+  /** The same, or where no buffer is so large any more a smaller one: its `length` says how much goes into it. */
+  acquireUpTo(length: number, task: Task | null): Slice | null {
+    for (let c = SLICE_CLASSES.length - 1; c >= 0; c--) {
+      const slice = this.#take(Math.min(length, SLICE_CLASSES[c]!.dataBytes), task, this.#reserved);
+      if (slice !== null) return slice;
+    }
+    this.wasEmpty = true;
+    return null;
+  }
+
+  /** Bytes of the free slices that are as large as `length` bytes need. */
+  freeBytes(length: number): number {
+    let bytes = 0;
+    for (let c = 0; c < SLICE_CLASSES.length; c++) {
+      const { dataBytes } = SLICE_CLASSES[c]!;
+      if (dataBytes >= length) bytes += dataBytes * this.#freeCount[c]!;
+    }
+    return bytes;
+  }
+
+  /** Leaves `reserved` slices of the smallest class. */
+  #take(length: number, task: Task | null, reserved: number): Slice | null {
     assert(length <= SLICE_BYTES_MAX, "a slice is at most SLICE_BYTES_MAX long");
     for (let c = 0; c < SLICE_CLASSES.length; c++) {
       const slice = this.#free[c]!;
-      if (slice === null || slice.capacity < length) continue;
+      if (slice === null || slice.capacity < length || (c === 0 && this.#freeCount[0]! <= reserved)) continue;
       this.#free[c] = slice.nextOfTask;
       this.#freeCount[c]!--;
       slice.nextOfTask = null;
@@ -80,11 +121,24 @@ export class SlicePool {
     }
     slice.released = false;
     if (slice.credit !== null) {
-      slice.credit.readBytes -= slice.capacity;
+      slice.credit.creditBytes -= slice.capacity;
+      if (slice.credit.starvedHead !== null) this.#returnCredit(slice.credit);
       slice.credit = null;
     }
     this.#push(slice);
     this.hasReleased = true;
+  }
+
+  /** Connections with tasks that waited for credit, some of which has come back. */
+  takeCredited(): readonly Connection[] {
+    const credited = this.#credited;
+    if (credited.length === 0) return credited;
+    this.#credited = [];
+    return credited;
+  }
+
+  #returnCredit(connection: Connection): void {
+    if (!this.#credited.includes(connection)) this.#credited.push(connection);
   }
 
   freeCount(classIndex: number): number {

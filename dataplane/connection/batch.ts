@@ -37,6 +37,8 @@ export class Batch {
   #sentIovecs = 0;
   slices: Slice | null = null;
   closesConnection = false;
+  /** Since when the socket has taken nothing more of it. */
+  sinceUs = 0;
   nextFree: Batch | null = null;
 
   constructor(arena: Arena, offset: number) {

@@ -73,14 +73,16 @@ export class Connection {
   queueHead: Outgoing | null = null;
   queueTail: Outgoing | null = null;
   replies = 0;
+  /** Buffers of those that wait. */
+  replyBytes = 0;
   batch: Batch | null = null;
   dirty = false;
   /** The batch is with the kernel, which tells of it only if it can't send all at once. */
   attempting = false;
   /** Most bytes of one slice that R2Ts ask for: as many as one of them may, where that is a page or more. */
   writeSliceBytes = 0;
-  /** Read data in buffers: in the store's hands, queued, or being sent. */
-  readBytes = 0;
+  /** Buffers of read data (in the store's hands, queued, being sent, kept), and of write data that was asked for. */
+  creditBytes = 0;
   starvedHead: Task | null = null;
   starvedTail: Task | null = null;
 

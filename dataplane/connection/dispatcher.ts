@@ -5,7 +5,7 @@
 import { assert } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
+import { HELD_BYTES_MAX, HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
 import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, TASK_UNACKNOWLEDGED, Task } from "../task/task.js";
@@ -91,7 +91,7 @@ export class Dispatcher {
         return;
       case OPCODE_NOP_OUT:
       case OPCODE_TEXT_REQUEST:
-        this.#own(connection, this.#shard.slices.acquire(length, null));
+        this.#own(connection, this.#shard.slices.acquireReserved(length));
         return;
       default:
         return;
@@ -231,7 +231,7 @@ export class Dispatcher {
     if (immediate) session.immediateTasks++;
     if (place === WINDOW_AHEAD) {
       task.state = TASK_HELD;
-      session.held.set(task.cmdSN, task);
+      session.hold(task.cmdSN, task, this.#shard.ring.nowUs);
       return true;
     }
     if (!immediate) session.advance();
@@ -257,6 +257,7 @@ export class Dispatcher {
     task.expectsDataOut = pdu.write;
     task.expectedDataTransferLength = pdu.expectedDataTransferLength;
     task.startedUs = this.#shard.ring.nowUs;
+    task.dataUs = task.startedUs;
     bytes.copyWithin(task.cdb, pdu.cdbOffset, pdu.cdbOffset + CDB_LENGTH);
     task.cdbLength = Math.min(pdu.cdbLength, CDB_BYTES_MAX);
     if (task.cdbLength > CDB_LENGTH) {
@@ -305,11 +306,13 @@ export class Dispatcher {
         if (session.held.size >= HELD_MAX) return;
         const bytes = this.#shard.arena.bytes;
         const sink = connection.sink;
-        session.held.set(pdu.cmdSN, {
-          connection,
-          header: bytes.slice(header, header + BHS_LENGTH),
-          data: sink === null ? new Uint8Array() : bytes.slice(sink.offset, sink.offset + connection.dataLength),
-        });
+        const data = sink === null ? new Uint8Array() : bytes.slice(sink.offset, sink.offset + connection.dataLength);
+        session.heldBytes += data.length;
+        if (session.heldBytes > HELD_BYTES_MAX) {
+          return this.#shard.lifecycle.closeSession(session, `more than ${HELD_BYTES_MAX} bytes ahead of their turn`);
+        }
+        const held = { connection, header: bytes.slice(header, header + BHS_LENGTH), data };
+        session.hold(pdu.cmdSN, held, this.#shard.ring.nowUs);
         return;
       }
       default:
@@ -324,12 +327,14 @@ export class Dispatcher {
       const next = session.held.get(session.expCmdSN);
       if (next === undefined) return;
       session.held.delete(session.expCmdSN);
+      session.heldSinceUs = this.#shard.ring.nowUs;
       session.advance();
       if (next === null) continue;
       if (next instanceof Task) {
         this.#shard.engine.start(next);
       } else {
         session.reopen();
+        session.heldBytes -= next.data.length;
         this.#executeHeld(next);
       }
     }
@@ -344,7 +349,7 @@ export class Dispatcher {
     const bytes = this.#shard.arena.bytes;
     bytes.set(held.header, this.#heldHeader);
     const length = held.data.length;
-    const slice = length > 0 ? this.#shard.slices.acquire(length, null) : null;
+    const slice = length > 0 ? this.#shard.slices.acquireReserved(length) : null;
     assert(slice === null || slice.capacity >= length, "the slice holds the data");
     if (slice !== null) bytes.set(held.data, slice.offset);
     this.#shard.requests.execute(held.connection, this.#heldHeader, length, slice);

@@ -4,8 +4,15 @@
  * no write of a dead connection can land after its initiator has logged in again.
  */
 import { PAGE_BYTES } from "../arena.js";
+import { NO_TAG } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { SEQUENCE_TIMEOUT_US, SLICE_BYTES_MAX, SWEEP_INTERVAL_US } from "../limits.js";
+import {
+  DATA_OUT_TIMEOUT_US,
+  SEQUENCE_TIMEOUT_US,
+  SHORTAGE_PATIENCE_US,
+  SLICE_BYTES_MAX,
+  SWEEP_INTERVAL_US,
+} from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
 import { COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT } from "../scsi/sense.js";
 import { LunMapping } from "../session/lun-mapping.js";
@@ -32,6 +39,7 @@ export class Lifecycle {
   /** connectionId -> connection. */
   readonly #byId = new Map<number, Connection>();
   #nextSweepUs = 0;
+  #shortSinceUs = 0;
   /** When connections that did not log out are closed; 0: the shard is not stopping. */
   #stopAtUs = 0;
 
@@ -51,7 +59,7 @@ export class Lifecycle {
     const connection = shard.connections.acquire();
     const response = Uint8Array.from(Buffer.from(record.loginResponse, "hex"));
     const dataLength = response.length - BHS_LENGTH;
-    const slice = connection === null || dataLength === 0 ? null : shard.slices.acquire(dataLength, null);
+    const slice = connection === null || dataLength === 0 ? null : shard.slices.acquireReserved(dataLength);
     if (connection === null || (dataLength > 0 && slice === null) || this.#stopAtUs > 0) {
       if (slice !== null) shard.slices.release(slice);
       if (connection !== null) shard.connections.release(connection);
@@ -281,6 +289,7 @@ export class Lifecycle {
     const nowUs = this.#shard.ring.nowUs;
     if (nowUs < this.#nextSweepUs) return;
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
+    this.#noteShortage(nowUs);
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     for (const connection of this.#byId.values()) {
       if (connection.state !== CONNECTION_OPEN) continue;
@@ -288,6 +297,9 @@ export class Lifecycle {
         this.close(connection, "the target stops");
         continue;
       }
+      if (this.isShort && this.#endIfStalled(connection, nowUs)) continue;
+      // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
+      if (this.#shortSinceUs > 0) this.#shard.receiver.cancel(connection);
       const session = connection.session!;
       if (serialLess(session.announcedMaxCmdSN, session.maxCmdSN) && connection.queueHead === null) {
         this.#shard.requests.announceWindow(connection);
@@ -299,8 +311,7 @@ export class Lifecycle {
         this.fail(connection, `no answer to a NOP-In for ${connection.pingIntervalUs / 1e6} s`);
         continue;
       }
-      // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
-      if (connection.receiveDirect && connection.receiveBusy) this.#shard.receiver.cancel(connection);
+      this.#shard.receiver.cancel(connection);
       if (connection.pingSentUs === 0) {
         connection.pingSentUs = nowUs;
         this.#shard.requests.ping(connection);
@@ -316,11 +327,51 @@ export class Lifecycle {
       if (connection.taskCount > 0) tellOfClearedTasks(session);
       this.close(connection, "its tasks were not reassigned in time");
     }
-    if (session.parameters.errorRecoveryLevel === 0) return;
-    for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
-      const owesData = task.outstandingR2T > 0 || task.unsolicitedEnd >= 0;
-      if (owesData && nowUs - task.dataUs > SEQUENCE_TIMEOUT_US) this.#shard.engine.dataOut.timeOut(task);
+    const isRecovering = session.parameters.errorRecoveryLevel > 0;
+    const timeoutUs = isRecovering ? SEQUENCE_TIMEOUT_US : DATA_OUT_TIMEOUT_US;
+    for (let task = session.firstTask; task !== null; ) {
+      const next: Task | null = task.nextOfSession;
+      if (owesData(task) && nowUs - task.dataUs > timeoutUs) {
+        if (isRecovering) this.#shard.engine.dataOut.timeOut(task);
+        else this.close(task.connection!, `no data for ${timeoutUs / 1e6} s where some was asked for`);
+      }
+      task = next;
     }
+  }
+
+  /** Buffers, tasks or batches have been short for as long as we are patient: who holds some and does nothing must go. */
+  get isShort(): boolean {
+    return this.#shortSinceUs > 0 && this.#shard.ring.nowUs - this.#shortSinceUs >= SHORTAGE_PATIENCE_US;
+  }
+
+  #noteShortage(nowUs: number): void {
+    const { slices, tasks, engine, transmitter } = this.#shard;
+    const isShort = slices.wasEmpty || tasks.wasFull || engine.hasParked || transmitter.hasWaiting;
+    slices.wasEmpty = false;
+    tasks.wasFull = false;
+    if (!isShort) this.#shortSinceUs = 0;
+    else if (this.#shortSinceUs === 0) this.#shortSinceUs = nowUs;
+  }
+
+  /** True: the connection is closed. One that does not read is found out when its send is cancelled. */
+  #endIfStalled(connection: Connection, nowUs: number): boolean {
+    const { batch, sink } = connection;
+    const session = connection.session!;
+    const isOverdue = (sinceUs: number): boolean => nowUs - sinceUs >= SHORTAGE_PATIENCE_US;
+    if (batch !== null && isOverdue(batch.sinceUs)) this.#shard.transmitter.cancel(connection);
+    if (sink !== null && isOverdue(connection.lastReceiveUs)) {
+      this.close(connection, "the initiator stopped inside a PDU, and others wait for buffers");
+    } else if (session.held.size > 0 && isOverdue(session.heldSinceUs)) {
+      this.closeSession(session, "a gap in CmdSN is not filled, and others wait for buffers");
+    } else {
+      for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+        if (task.connection !== connection || !owesData(task) || !isOverdue(task.dataUs)) continue;
+        this.close(connection, "the initiator does not send what it was asked for, and others wait for buffers");
+        return true;
+      }
+      return false;
+    }
+    return true;
   }
 
   /** Asks all initiators to log out; those that have not done so after `graceMs` are closed. */
@@ -380,4 +431,13 @@ function keepsTasks({ parameters }: Session): boolean {
 function tellOfClearedTasks(session: Session): void {
   const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
   for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
+}
+
+/** The initiator has been asked for data, or has announced some, and it has not all come. */
+function owesData(task: Task): boolean {
+  if (task.unsolicitedEnd >= 0) return true;
+  for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
+    if (slice.tag !== NO_TAG && !slice.queued) return true;
+  }
+  return false;
 }

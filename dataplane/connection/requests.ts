@@ -99,7 +99,7 @@ export class Requests {
     const reply = new Reply(STAMP_STATUS);
     const view = new RejectPdu(reply.header).clear();
     view.reason = reason;
-    reply.slice = this.#shard.slices.acquire(BHS_LENGTH, null);
+    reply.slice = this.#shard.slices.acquireReserved(BHS_LENGTH);
     if (reply.slice !== null) {
       view.dataSegmentLength = BHS_LENGTH;
       this.#shard.arena.bytes.copyWithin(reply.slice.offset, header, header + BHS_LENGTH);
@@ -181,7 +181,7 @@ export class Requests {
     // Ping data beyond what the initiator says that it receives is cut off (section 11.19.4 allows fewer bytes to be returned).
     const length = Math.min(dataLength, connection.maxSend);
     if (length > 0 && data !== null) {
-      reply.slice = this.#shard.slices.acquire(length, null);
+      reply.slice = this.#shard.slices.acquireReserved(length);
       if (reply.slice !== null) {
         this.#shard.arena.bytes.copyWithin(reply.slice.offset, data.offset, data.offset + length);
         nopIn.dataSegmentLength = length;
@@ -263,7 +263,7 @@ export class Requests {
     pdu.final = tag === RESERVED_TAG;
     pdu.continue = more;
     if (text.length > 0) {
-      reply.slice = this.#shard.slices.acquire(text.length, null);
+      reply.slice = this.#shard.slices.acquireReserved(text.length);
       if (reply.slice === null) return this.#shard.lifecycle.close(connection, "no buffer for a text response");
       for (let i = 0; i < text.length; i++) this.#shard.arena.bytes[reply.slice.offset + i] = text.charCodeAt(i);
       pdu.dataSegmentLength = text.length;

@@ -3,15 +3,22 @@
  * they are made into PDUs and leave with one sendmsg. This is the ONE place that stamps StatSN, ExpCmdSN and MaxCmdSN and
  * that computes digests of what is sent.
  */
-import { errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL, SQE_CQE_SKIP_SUCCESS } from "io-uring-node";
+import { ASYNC_CANCEL_ALL, errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL, SQE_CQE_SKIP_SUCCESS } from "io-uring-node";
 import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
 import { NO_TAG, type Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { ATTEMPT_BYTES_MIN, BATCH_BYTES_MAX, BATCH_PDUS_MAX, CONNECTION_REPLIES_MAX, RETAINED_MAX } from "../limits.js";
+import {
+  ATTEMPT_BYTES_MIN,
+  BATCH_BYTES_MAX,
+  BATCH_PDUS_MAX,
+  CONNECTION_REPLIES_MAX,
+  CONNECTION_REPLY_BYTES_MAX,
+  RETAINED_MAX,
+} from "../limits.js";
 import { encodeSense } from "../scsi/sense.js";
 import type { Session } from "../session/session.js";
-import { KIND_SEND, type Shard } from "../shard.js";
+import { KIND_IGNORED, KIND_SEND, type Shard } from "../shard.js";
 import { acknowledgeTag, TASK_UNACKNOWLEDGED, type Task } from "../task/task.js";
 import { BHS_LENGTH, FLAG_FINAL, paddedLength, TargetPdu } from "../wire/bhs.js";
 import { DataInPdu, FLAG_ACKNOWLEDGE, FLAG_STATUS } from "../wire/data-in.js";
@@ -84,12 +91,13 @@ export class Transmitter {
 
   queueReply(connection: Connection, reply: Reply): void {
     connection.replies++;
+    if (reply.slice !== null) connection.replyBytes += reply.slice.capacity;
     this.queue(connection, reply);
     this.#closeIfGreedy(connection);
   }
 
   #closeIfGreedy(connection: Connection): void {
-    if (connection.replies > CONNECTION_REPLIES_MAX) {
+    if (connection.replies > CONNECTION_REPLIES_MAX || connection.replyBytes > CONNECTION_REPLY_BYTES_MAX) {
       this.#shard.lifecycle.close(connection, "the initiator asks and does not read the answers");
     }
   }
@@ -165,8 +173,12 @@ export class Transmitter {
       this.#shard.counters[COUNTER.sent_bytes]! += result;
       batch.advance(result);
     }
-    const goesOn = result > 0 || result === -errno.EAGAIN || result === -errno.EINTR;
+    // Cancelled by us, and nothing was taken meanwhile.
+    const isStalled = result === -errno.ECANCELED && this.#shard.lifecycle.isShort;
+    const isRetried = result === -errno.EAGAIN || result === -errno.EINTR || result === -errno.ECANCELED;
+    const goesOn = result > 0 || (isRetried && !isStalled);
     if (batch.bytes > 0 && goesOn && connection.state === CONNECTION_OPEN) {
+      batch.sinceUs = this.#shard.ring.nowUs;
       this.#submit(connection, batch, SEND_FLAGS);
       return;
     }
@@ -184,6 +196,8 @@ export class Transmitter {
     this.#offerBatch();
     if (connection.state !== CONNECTION_OPEN) {
       this.#shard.lifecycle.drain(connection);
+    } else if (isStalled) {
+      this.#shard.lifecycle.close(connection, "the initiator does not read, and others wait for buffers");
     } else if (!complete) {
       this.#shard.lifecycle.fail(connection, `send failed (errno ${-result})`);
     } else if (closes) {
@@ -191,8 +205,17 @@ export class Transmitter {
       else this.#shard.lifecycle.close(connection, "logout");
     } else {
       if (connection.queueHead !== null) this.#markDirty(connection);
-      if (connection.starvedHead !== null) this.#shard.engine.feed(connection);
     }
+  }
+
+  /** Connections wait for a batch. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Ends a send that takes its time, to see whether it has got on. */
+  cancel(connection: Connection): void {
+    this.#shard.ring.cancel(KIND_SEND, connection.index, ASYNC_CANCEL_ALL, KIND_IGNORED, 0);
   }
 
   /** A batch is free: the longest waiting connection may have it. */
@@ -231,6 +254,7 @@ export class Transmitter {
     if (this.#jobCount > 0) this.#digest();
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
+    batch.sinceUs = this.#shard.ring.nowUs;
     if (batch.bytes < ATTEMPT_BYTES_MIN) {
       this.#submit(connection, batch, SEND_FLAGS);
       return;
@@ -287,6 +311,7 @@ export class Transmitter {
       case OUTGOING_REPLY: {
         const reply = node as Reply;
         connection.replies--;
+        if (reply.slice !== null) connection.replyBytes -= reply.slice.capacity;
         if (reply.closesConnection) batch.closesConnection = true;
         if (reply.maxSend > 0) connection.maxSend = reply.maxSend;
         if (!reply.retained) this.#release(reply);
@@ -325,7 +350,6 @@ export class Transmitter {
       if (node.outgoingKind === OUTGOING_RESPONSE) this.#shard.engine.forget(node as Task);
       else this.#release(node as Reply);
     }
-    if (connection.starvedHead !== null) this.#shard.engine.feed(connection);
   }
 
   /** Replies that were sent and not acknowledged are of no use on another connection. */

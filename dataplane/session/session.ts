@@ -58,6 +58,10 @@ export class Session {
   announcedMaxCmdSN: number;
   /** CmdSN -> what arrived early; null: it was aborted before its turn. */
   readonly held: Map<number, Task | HeldPdu | null> = new Map();
+  /** Data segments of the held PDUs that are no commands. */
+  heldBytes = 0;
+  /** Since when something is held for want of the command at ExpCmdSN. */
+  heldSinceUs = 0;
 
   readonly tags = new TagIndex();
   /** Initiator Task Tags of commands that ended, or never began, while Data-Out PDUs for them were on their way; oldest first. */
@@ -98,6 +102,12 @@ export class Session {
   /** Whether the command at ExpCmdSN lets something else go on. */
   get hasWaiting(): boolean {
     return this.held.size > 0 || this.waitingFunctions.length > 0;
+  }
+
+  /** Keeps what arrived early. */
+  hold(cmdSN: number, early: Task | HeldPdu, nowUs: number): void {
+    if (this.held.size === 0) this.heldSinceUs = nowUs;
+    this.held.set(cmdSN, early);
   }
 
   /** The command at ExpCmdSN is taken. */

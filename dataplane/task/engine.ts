@@ -13,6 +13,7 @@ import type { Connection } from "../connection/connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
 import { ResendData } from "../connection/resend.js";
 import { COUNTER } from "../counters.js";
+import { CONNECTION_CREDIT_BYTES_MAX } from "../limits.js";
 import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
 import { dispatch } from "../scsi/dispatch.js";
@@ -147,8 +148,7 @@ export class TaskEngine implements Services {
     task.transfer = TRANSFER_REPLY;
     const slice = task.parameters!;
     task.parameters = null;
-    slice.credit = task.connection;
-    task.connection!.readBytes += slice.capacity;
+    this.charge(task.connection!, slice);
     task.transferLength = count;
     task.covered = count;
     slice.transferOffset = 0;
@@ -361,12 +361,33 @@ export class TaskEngine implements Services {
     this.#finish(task);
   }
 
-  /** The connection has sent something: tasks that waited for that go on. */
-  feed(connection: Connection): void {
-    while (connection.starvedHead !== null && this.#reads.hasCredit(connection)) {
-      const task = connection.starvedHead;
-      this.#unstarve(connection, task);
-      this.#reads.pump(task);
+  /**
+   * Whether the connection may have one more buffer, for `length` bytes that it reads or will be asked for; data that is kept
+   * for retransmission is given up for it.
+   */
+  hasCredit(connection: Connection, length: number): boolean {
+    return this.#isWithinCredit(connection, length) || this.#dropRetained(connection, length);
+  }
+
+  #isWithinCredit({ creditBytes }: Connection, length: number): boolean {
+    if (creditBytes === 0) return true;
+    return creditBytes + length <= Math.min(CONNECTION_CREDIT_BYTES_MAX, this.#shard.slices.freeBytes(length));
+  }
+
+  charge(connection: Connection, slice: Slice): void {
+    slice.credit = connection;
+    connection.creditBytes += slice.capacity;
+  }
+
+  /** Connections have read or sent something: their tasks that waited for that go on. */
+  feed(): void {
+    for (const connection of this.#shard.slices.takeCredited()) {
+      for (let task = connection.starvedHead; task !== null; task = connection.starvedHead) {
+        this.#unstarve(connection, task);
+        if (task.transfer === TRANSFER_READ) this.#reads.pump(task);
+        else this.#writes.pump(task);
+        if (task.starved) break;
+      }
     }
   }
 
@@ -658,14 +679,14 @@ export class TaskEngine implements Services {
     return true;
   }
 
-  /** Gives up data of ended tasks, oldest first, until the connection may read on. False: it may not. */
-  dropRetained(connection: Connection): boolean {
+  /** Gives up data of ended tasks, oldest first, until the connection may go on. False: it may not. */
+  #dropRetained(connection: Connection, length: number): boolean {
     if (connection.retained === null) return false;
     for (let node = connection.retained.first; node !== null; node = node.nextRetained) {
       if (node.outgoingKind !== OUTGOING_RESPONSE) continue;
       const task = node as Task;
       while (task.firstSlice !== null) this.#dropFirst(task);
-      if (this.#reads.hasCredit(connection)) return true;
+      if (this.#isWithinCredit(connection, length)) return true;
     }
     return false;
   }
@@ -721,8 +742,8 @@ export class TaskEngine implements Services {
     task.snackTag = 0;
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
       if (slice.credit === null) continue;
-      old.readBytes -= slice.capacity;
-      connection.readBytes += slice.capacity;
+      old.creditBytes -= slice.capacity;
+      connection.creditBytes += slice.capacity;
       slice.credit = connection;
     }
     if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) return this.#resumeRead(task, expDataSN);

@@ -1,8 +1,7 @@
 /** READ: blocks go from the store into slices, a few at a time, and from there to the initiator in order. */
 import { isSent, type Slice } from "../buffer/slice.js";
-import type { Connection } from "../connection/connection.js";
 import { COUNTER } from "../counters.js";
-import { CONNECTION_READ_BYTES_MAX, SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
+import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
 import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import type { TaskEngine } from "./engine.js";
@@ -27,11 +26,6 @@ export class ReadTransfer {
     else this.pump(task);
   }
 
-  /** A connection with little unsent read data may have more. */
-  hasCredit(connection: Connection): boolean {
-    return connection.readBytes < CONNECTION_READ_BYTES_MAX;
-  }
-
   /** Starts as many reads as buffers, the task's share and the connection's credit allow. */
   pump(task: Task): void {
     const connection = task.connection!;
@@ -40,14 +34,15 @@ export class ReadTransfer {
     while (task.state === TASK_ACTIVE && task.covered < task.transferLength) {
       if (task.starved || task.parked !== 0) return;
       if (task.sliceCount >= TASK_SLICES_MAX && !this.#engine.dropSent(task)) return;
-      if (!this.hasCredit(connection) && !this.#engine.dropRetained(connection)) return this.#engine.starve(task);
-      const length = Math.min(SLICE_BYTES_MAX, task.transferLength - task.covered);
       // Whole blocks are read, also where the initiator wants only a part of the last one.
-      const storeLength = (length + mask) & ~mask;
-      const slice = this.#shard.slices.acquire(storeLength, task);
+      const left = task.transferLength - task.covered;
+      const wanted = Math.min(SLICE_BYTES_MAX, (left + mask) & ~mask);
+      if (!this.#engine.hasCredit(connection, wanted)) return this.#engine.starve(task);
+      const slice = this.#shard.slices.acquireUpTo(wanted, task);
       if (slice === null) return this.#engine.park(task, PARK_TRANSFER);
-      slice.credit = connection;
-      connection.readBytes += slice.capacity;
+      this.#engine.charge(connection, slice);
+      const storeLength = slice.length;
+      const length = Math.min(storeLength, left);
       slice.transferOffset = task.covered;
       slice.length = length;
       slice.filled = 0;

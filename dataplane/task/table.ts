@@ -21,6 +21,8 @@ const CDB_STRIDE = (CDB_BYTES_MAX + 15) & ~15;
 export class TaskTable {
   readonly tasks: Task[] = [];
   #free: Task | null = null;
+  /** There was no task for somebody since the flag was last cleared. */
+  wasFull = false;
 
   constructor(arena: Arena) {
     const cdbs = arena.take(TASKS_MAX * CDB_STRIDE, 64);
@@ -35,7 +37,10 @@ export class TaskTable {
   /** A task in its initial state, linked into its session; null when all are in use. */
   acquire(session: Session, connection: Connection, initiatorTaskTag: number): Task | null {
     const task = this.#free;
-    if (task === null) return null;
+    if (task === null) {
+      this.wasFull = true;
+      return null;
+    }
     this.#free = task.nextFree;
     task.nextFree = null;
     task.state = TASK_ACTIVE;

@@ -103,6 +103,7 @@ export class WriteTransfer {
     while (
       canAsk &&
       !waits &&
+      !task.starved &&
       task.covered < task.transferLength &&
       task.sliceCount < TASK_SLICES_MAX &&
       task.outstandingR2T < maxOutstandingR2T
@@ -160,12 +161,21 @@ export class WriteTransfer {
     this.#shard.slices.release(slice);
   }
 
-  /** A new slice for the next part of the transfer. Null: the task is parked. */
+  /** A new slice for the next part of the transfer. Null: the task is parked, or waits for its connection's credit. */
   #cover(task: Task): Slice | null {
-    const length = Math.min(task.connection!.writeSliceBytes, task.transferLength - task.covered);
-    const slice = this.#shard.slices.acquire(length, task);
-    if (slice === null) this.#engine.park(task, PARK_TRANSFER);
-    else this.#append(task, slice, length);
+    const connection = task.connection!;
+    const length = Math.min(connection.writeSliceBytes, task.transferLength - task.covered);
+    if (!this.#engine.hasCredit(connection, length)) {
+      this.#engine.starve(task);
+      return null;
+    }
+    const slice = this.#shard.slices.acquireUpTo(length, task);
+    if (slice === null) {
+      this.#engine.park(task, PARK_TRANSFER);
+      return null;
+    }
+    this.#engine.charge(connection, slice);
+    this.#append(task, slice, slice.length);
     return slice;
   }
 

@@ -11,10 +11,10 @@ export function assertAccounts(shard: Shard): void {
   for (const session of shard.sessions.values()) {
     for (const connection of session.connections) {
       if (connection.state !== CONNECTION_OPEN) continue;
-      assert(connection.readBytes >= 0, "read data that was given back twice");
+      assert(connection.creditBytes >= 0, "buffers that were given back twice");
       assert(connection.solicitedBytes >= 0, "more data came than was asked for");
       if (!isIdle(connection)) continue;
-      assert.equal(connection.readBytes, 0, "an idle connection holds no read data");
+      assert.equal(connection.creditBytes, 0, "an idle connection holds no buffers");
       assert.equal(connection.solicitedBytes, 0, "an idle connection waits for no data");
       assert.equal(connection.starvedHead, null, "an idle connection has no starved task");
       assert.equal(connection.replies, 0, "an idle connection has no replies");
