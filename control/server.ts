@@ -22,6 +22,7 @@ import { type Session, type SessionIdentity, SessionRegistry, SHARD_NONE } from 
 import { Shards } from "./shards.js";
 import { UnitResets } from "./unit-resets.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
+import { ModeSelect } from "./units/mode-select.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
 import { UnitChanges } from "./units/unit-changes.js";
@@ -62,6 +63,7 @@ export class Server {
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
+  #modeSelect!: ModeSelect;
   #reservations!: Reservations;
   #shards!: Shards;
   #admission: Admission | undefined;
@@ -103,6 +105,7 @@ export class Server {
     const { units, stateDir, workers, portalGroups, http } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
+    this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
     this.#reservations = new Reservations({
       stateDirectory: this.#stateDirectory,
       registry: this.#registry,
@@ -128,10 +131,9 @@ export class Server {
     );
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
-    this.#reservations.serve({
-      commands: this.#slowCommands,
-      changes: new UnitChanges(this.#units, this.#broadcasts),
-    });
+    const changes = new UnitChanges(this.#units, this.#broadcasts);
+    this.#reservations.serve({ commands: this.#slowCommands, changes });
+    this.#modeSelect.serve(this.#slowCommands, changes);
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
@@ -193,7 +195,10 @@ export class Server {
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
     for (const { name } of units) await this.#reservations.load(identities.get(name)!);
     const records: UnitRecord[] = [];
-    for (const unit of units) records.push(await this.#units.openWhenFree(unit, identities.get(unit.name)!));
+    for (const unit of units) {
+      await this.#modeSelect.load(await this.#units.openWhenFree(unit, identities.get(unit.name)!));
+      records.push(this.#units.find(unit.name)!);
+    }
     return records;
   }
 

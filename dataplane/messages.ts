@@ -10,15 +10,23 @@
 /** How a unit's writes become durable (DESIGN section 2). */
 export type CacheMode = "direct" | "writeback" | "writethrough";
 
-/** What of a unit changes while it is served. Control decides it; every shard keeps a copy. */
-export interface UnitState {
-  readonly sizeBytes: number;
+/** What MODE SELECT can change (SPC-5, SBC-4). */
+export interface ModeValues {
   /** WCE of the Caching mode page: a write may be acknowledged before it is durable. */
   readonly writeCacheEnabled: boolean;
   /** SWP of the Control mode page. */
   readonly softwareWriteProtect: boolean;
   /** D_SENSE of the Control mode page: sense data in descriptor format. */
   readonly descriptorSense: boolean;
+}
+
+/** What of a unit changes while it is served. Control decides it; every shard keeps a copy. */
+export interface UnitState extends ModeValues {
+  readonly sizeBytes: number;
+  /** What the unit starts with: what MODE SELECT has saved, or else the defaults. */
+  readonly savedModes: ModeValues;
+  /** As configured. */
+  readonly defaultModes: ModeValues;
   /** Why the medium cannot be accessed (NOT READY with this ASC and ASCQ); null: it can. */
   readonly notReady: NotReady | null;
 }

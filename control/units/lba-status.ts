@@ -1,7 +1,7 @@
 /** GET LBA STATUS (SBC-4 section 5.5): which blocks are in use, told from the file's real holes. */
 import { errno, seekData, seekHole } from "io-uring-node";
 import type { ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
-import { getUint64, setUint64 } from "../../dataplane/scsi/range.js";
+import { getUint64, setUint64 } from "../../dataplane/scsi/uint64.js";
 import type { SlowCommand } from "./slow-commands.js";
 
 export const OPCODE_SERVICE_ACTION_IN_16 = 0x9e;

@@ -1,13 +1,12 @@
-/** What a unit is like that can change while it is served, as it begins. */
-import type { CacheMode, UnitState } from "../../dataplane/messages.js";
+/** What of a unit can change, as it is when the unit is opened. */
+import type { CacheMode, ModeValues, UnitState } from "../../dataplane/messages.js";
 
-/** As a unit is when it is opened. */
-export function initialState(sizeBytes: number, cache: CacheMode): UnitState {
-  return {
-    sizeBytes,
+export function initialState(sizeBytes: number, cache: CacheMode, saved: ModeValues | null = null): UnitState {
+  const defaultModes: ModeValues = {
     writeCacheEnabled: cache !== "writethrough",
     softwareWriteProtect: false,
     descriptorSense: false,
-    notReady: null,
   };
+  const savedModes = saved ?? defaultModes;
+  return { ...savedModes, sizeBytes, savedModes, defaultModes, notReady: null };
 }

@@ -6,7 +6,7 @@ import type { Task } from "../task/task.js";
 import { ALLOCATION_BYTES, ATOMIC_BYTES_MAX, compareAndWriteBlocksMax } from "./block-limits.js";
 import { firstDifference } from "./blocks.js";
 import type { Services } from "./command.js";
-import { getUint64, takeRange } from "./range.js";
+import { takeRange } from "./range.js";
 import {
   endWithInformation,
   endWithSense,
@@ -15,6 +15,7 @@ import {
   MISCOMPARE_DURING_VERIFY_OPERATION,
   storeError,
 } from "./sense.js";
+import { getUint64 } from "./uint64.js";
 
 const FLAGS_BYTE = 1;
 const FLAG_FUA = 0x08;

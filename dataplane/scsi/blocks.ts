@@ -3,7 +3,7 @@ import { SLICE_BYTES_MAX } from "../limits.js";
 import type { Task } from "../task/task.js";
 import { ALLOCATION_BYTES, TRANSFER_BYTES_MAX } from "./block-limits.js";
 import type { Services } from "./command.js";
-import { getUint64, takeRange } from "./range.js";
+import { takeRange } from "./range.js";
 import {
   endWithInformation,
   endWithSense,
@@ -12,6 +12,7 @@ import {
   MISCOMPARE_DURING_VERIFY_OPERATION,
   storeError,
 } from "./sense.js";
+import { getUint64 } from "./uint64.js";
 
 /** Byte 1 of all but the 6-byte CDBs. */
 const FLAGS_BYTE = 1;

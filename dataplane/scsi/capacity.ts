@@ -2,7 +2,7 @@
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import type { Services } from "./command.js";
-import { setUint64 } from "./range.js";
+import { setUint64 } from "./uint64.js";
 
 const CAPACITY_10_BYTES = 8;
 const CAPACITY_16_BYTES = 32;

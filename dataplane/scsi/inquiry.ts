@@ -18,8 +18,8 @@ import {
   WRITE_SAME_BYTES_MAX,
 } from "./block-limits.js";
 import type { Services } from "./command.js";
-import { setUint64 } from "./range.js";
 import { invalidFieldInCdb } from "./sense.js";
+import { setUint64 } from "./uint64.js";
 
 /** T10 VENDOR IDENTIFICATION, PRODUCT IDENTIFICATION and PRODUCT REVISION LEVEL; padded with spaces to 8, 16 and 4 bytes. */
 export const VENDOR_IDENTIFICATION = "RINGLUN ";

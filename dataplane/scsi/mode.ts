@@ -1,9 +1,10 @@
-/** MODE SENSE (SPC-5; the block descriptors and the Caching page are SBC-4's). Nothing is changeable or saved yet. */
+/** MODE SENSE (SPC-5; the block descriptors and the Caching page are SBC-4's). What MODE SELECT changes, control keeps. */
+import type { ModeValues } from "../messages.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import type { Services } from "./command.js";
-import { setUint64 } from "./range.js";
-import { endWithSense, invalidFieldInCdb, SAVING_PARAMETERS_NOT_SUPPORTED } from "./sense.js";
+import { invalidFieldInCdb } from "./sense.js";
+import { setUint64 } from "./uint64.js";
 
 // CDB
 const FLAGS_BYTE = 1;
@@ -15,8 +16,9 @@ const PAGE_CODE_MASK = 0x3f;
 const SUBPAGE_BYTE = 3;
 const PAGE_CODE_BIT = 5;
 
+const PAGE_CONTROL_CURRENT = 0;
 const PAGE_CONTROL_CHANGEABLE = 1;
-const PAGE_CONTROL_SAVED = 3;
+const PAGE_CONTROL_DEFAULT = 2;
 
 const ALL_PAGES = 0x3f;
 const ALL_SUBPAGES = 0xff;
@@ -33,65 +35,81 @@ const DPOFUA = 0x10;
 const LONGLBA = 0x01;
 
 /** Subpage format: the page header has a subpage code and a 16-bit length. */
-const SPF = 0x40;
+export const SPF = 0x40;
+const PS = 0x80;
 
 const BUFFER_BYTES = 512;
 
-interface ModePage {
+/** A bit of a page that follows what MODE SELECT can change. */
+interface ChangeableBit {
+  readonly byte: number;
+  readonly bit: number;
+  readonly value: keyof ModeValues;
+}
+
+export interface ModePage {
   readonly code: number;
   readonly subpage: number;
   /** With its header. */
   readonly length: number;
-  /** Stores what is not zero, but for the header. */
-  fill(bytes: Uint8Array, offset: number, unit: LogicalUnit): void;
+  /** Bytes that are not zero and never change, but for the header: offset and value. */
+  readonly fixed: readonly (readonly [byte: number, value: number])[];
+  readonly changeable: readonly ChangeableBit[];
 }
 
 /** In ascending order of page and subpage code, which is the order of page 3Fh. */
-const MODE_PAGES: readonly ModePage[] = [
+export const MODE_PAGES: readonly ModePage[] = [
   {
-    // Caching: WCE. Without it, each write is durable before its status.
+    // Caching. Without WCE, each write is durable before its status.
     code: 0x08,
     subpage: 0,
     length: 20,
-    fill(bytes, offset, unit) {
-      bytes[offset + 2] = unit.writeCacheEnabled ? 0x04 : 0;
-    },
+    fixed: [],
+    changeable: [{ byte: 2, bit: 0x04, value: "writeCacheEnabled" }],
   },
   {
-    // Control: TST=0, D_SENSE=0, QERR=0, TAS=0, SWP=0; GLTSD=1 (no log parameter is saved by itself), and QUEUE ALGORITHM
-    // MODIFIER 1: tasks run side by side and end in any order.
+    // Control: TST=001b, every I_T nexus has a task set of its own; QERR=0, TAS=0; GLTSD=1 (no log parameter is saved by
+    // itself), and QUEUE ALGORITHM MODIFIER 1: SIMPLE tasks run side by side and end in any order.
     code: 0x0a,
     subpage: 0,
     length: 12,
-    fill(bytes, offset) {
-      bytes[offset + 2] = 0x02;
-      bytes[offset + 3] = 0x10;
-    },
+    fixed: [
+      [2, 0x22],
+      [3, 0x10],
+    ],
+    changeable: [
+      { byte: 2, bit: 0x04, value: "descriptorSense" },
+      { byte: 4, bit: 0x08, value: "softwareWriteProtect" },
+    ],
   },
-  {
-    // Control Extension: TCMOS=0, SCSIP=0, IALUAE=0.
-    code: 0x0a,
-    subpage: 0x01,
-    length: 32,
-    fill() {},
-  },
-  {
-    // Power Condition: no timer runs.
-    code: 0x1a,
-    subpage: 0,
-    length: 40,
-    fill() {},
-  },
-  {
-    // Informational Exceptions Control: DEXCPT=1, none is reported.
-    code: 0x1c,
-    subpage: 0,
-    length: 12,
-    fill(bytes, offset) {
-      bytes[offset + 2] = 0x08;
-    },
-  },
+  // Control Extension: TCMOS=0, SCSIP=0, IALUAE=0.
+  { code: 0x0a, subpage: 0x01, length: 32, fixed: [], changeable: [] },
+  // Power Condition: no timer runs.
+  { code: 0x1a, subpage: 0, length: 40, fixed: [], changeable: [] },
+  // Informational Exceptions Control: DEXCPT=1, none is reported.
+  { code: 0x1c, subpage: 0, length: 12, fixed: [[2, 0x08]], changeable: [] },
 ];
+
+/** Bytes in front of a page's parameters. */
+export function modePageHeaderBytes({ subpage }: ModePage): number {
+  return subpage === 0 ? 2 : 4;
+}
+
+/** Writes a page with its header. `modes` null: the mask of what can be changed. The memory is zero already. */
+export function putModePage(bytes: Uint8Array, at: number, page: ModePage, modes: ModeValues | null): void {
+  const length = page.length - modePageHeaderBytes(page);
+  // PS: the page can be saved.
+  bytes[at] = PS | page.code | (page.subpage === 0 ? 0 : SPF);
+  if (page.subpage === 0) {
+    bytes[at + 1] = length;
+  } else {
+    bytes[at + 1] = page.subpage;
+    bytes[at + 2] = length >>> 8;
+    bytes[at + 3] = length & 0xff;
+  }
+  if (modes !== null) for (const [byte, value] of page.fixed) bytes[at + byte] = value;
+  for (const { byte, bit, value } of page.changeable) if (modes === null || modes[value]) bytes[at + byte]! |= bit;
+}
 
 /*
  *   header (6):    0 MODE DATA LENGTH    1 medium type    2 device-specific    3 BLOCK DESCRIPTOR LENGTH
@@ -123,7 +141,7 @@ export function beginModeSense10(task: Task, services: Services): void {
 }
 
 function deviceSpecific(task: Task): number {
-  return (task.readOnly ? WP : 0) | DPOFUA;
+  return (task.readOnly || task.unit!.softwareWriteProtect ? WP : 0) | DPOFUA;
 }
 
 function blockDescriptorBytes(task: Task, services: Services, longLba: boolean): number {
@@ -141,10 +159,6 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
   const control = bytes[task.cdb + PAGE_BYTE]! >>> PAGE_CONTROL_SHIFT;
   const code = bytes[task.cdb + PAGE_BYTE]! & PAGE_CODE_MASK;
   const subpage = bytes[task.cdb + SUBPAGE_BYTE]!;
-  if (control === PAGE_CONTROL_SAVED) {
-    endWithSense(task, services, SAVING_PARAMETERS_NOT_SUPPORTED);
-    return -1;
-  }
   if (!MODE_PAGES.some((page) => code === ALL_PAGES || page.code === code)) {
     invalidFieldInCdb(task, services, PAGE_BYTE, PAGE_CODE_BIT);
     return -1;
@@ -168,20 +182,24 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
   at += descriptorBytes;
   for (const page of MODE_PAGES) {
     if (!isAsked(page, code, subpage)) continue;
-    if (page.subpage === 0) {
-      bytes[at] = page.code;
-      bytes[at + 1] = page.length - 2;
-    } else {
-      bytes[at] = page.code | SPF;
-      bytes[at + 1] = page.subpage;
-      view.setUint16(at + 2, page.length - 4);
-    }
-    // Current and default values are the same; the mask of changeable bits is all zero.
-    if (control !== PAGE_CONTROL_CHANGEABLE) page.fill(bytes, at, unit);
+    putModePage(bytes, at, page, valuesOf(unit, control));
     at += page.length;
   }
   task.parameterLength = at - start;
   return start;
+}
+
+function valuesOf(unit: LogicalUnit, control: number): ModeValues | null {
+  switch (control) {
+    case PAGE_CONTROL_CURRENT:
+      return unit;
+    case PAGE_CONTROL_CHANGEABLE:
+      return null;
+    case PAGE_CONTROL_DEFAULT:
+      return unit.defaultModes;
+    default:
+      return unit.savedModes;
+  }
 }
 
 function isAsked(page: ModePage, code: number, subpage: number): boolean {

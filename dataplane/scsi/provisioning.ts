@@ -3,7 +3,7 @@ import type { Task } from "../task/task.js";
 import { PATTERN_BYTES_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "./block-limits.js";
 import { flush, resumeFlush } from "./blocks.js";
 import type { Services } from "./command.js";
-import { firstBeyond, getUint64, takeRange } from "./range.js";
+import { firstBeyond, takeRange } from "./range.js";
 import {
   endWithSense,
   INVALID_COMMAND_OPERATION_CODE,
@@ -14,6 +14,7 @@ import {
   PARAMETER_LIST_LENGTH_ERROR,
   storeError,
 } from "./sense.js";
+import { getUint64 } from "./uint64.js";
 
 /** The store cannot do it this way (Linux, all architectures). */
 const EOPNOTSUPP = -95;

@@ -9,8 +9,9 @@ import {
   LOGICAL_UNIT_NOT_SUPPORTED,
   NO_ADDITIONAL_SENSE,
   REPORTED_LUNS_DATA_HAS_CHANGED,
-  SENSE_BYTES,
+  SENSE_BYTES_MAX,
   SENSE_KEY_NOT_READY,
+  SENSE_KEY_SPECIFIC_VALID,
   SENSE_KEY_UNIT_ATTENTION,
 } from "./sense.js";
 
@@ -27,11 +28,12 @@ const REQUEST_SENSE_ALLOCATION_LENGTH = 4;
 
 /** The sense is data here, and the status is GOOD: a pending unit attention first, which is not reported again. */
 export function beginRequestSense(task: Task, services: Services): void {
-  const at = services.parameterBuffer(task, SENSE_BYTES);
+  const at = services.parameterBuffer(task, SENSE_BYTES_MAX);
   if (at < 0) return;
   const { bytes, view } = services;
   const attention = task.session!.attentions.take(task.lun);
   let { senseKey, asc, ascq } = NO_ADDITIONAL_SENSE;
+  let progress = -1;
   if (task.unit === null) {
     ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
   } else if (attention >= 0) {
@@ -41,11 +43,11 @@ export function beginRequestSense(task: Task, services: Services): void {
   } else if (task.unit.notReady !== null) {
     senseKey = SENSE_KEY_NOT_READY;
     ({ asc, ascq } = task.unit.notReady);
+    if (task.unit.notReady.progress >= 0) progress = SENSE_KEY_SPECIFIC_VALID | task.unit.notReady.progress;
   }
-  const length =
-    (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0
-      ? encodeDescriptorSense(bytes, at, senseKey, asc, ascq)
-      : encodeFixedSense(bytes, view, at, senseKey, asc, ascq, -1, -1);
+  const isDescriptor = (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0;
+  const encode = isDescriptor ? encodeDescriptorSense : encodeFixedSense;
+  const length = encode(bytes, view, at, senseKey, asc, ascq, -1, progress);
   services.reply(task, length, bytes[task.cdb + REQUEST_SENSE_ALLOCATION_LENGTH]!);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Task } from "../task/task.js";
 import { COMMAND_WRITES_MEDIUM, type Services } from "./command.js";
+import { setUint64 } from "./uint64.js";
 
 export const SENSE_KEY_NO_SENSE = 0x0;
 export const SENSE_KEY_NOT_READY = 0x2;
@@ -44,7 +45,6 @@ export const INVALID_FIELD_IN_CDB = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x24, 0x00)
 export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25, 0x00);
 export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
 export const INVALID_RELEASE_OF_PERSISTENT_RESERVATION = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x04);
-export const SAVING_PARAMETERS_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x39, 0x00);
 
 /** The iSCSI condition "SNACK rejected" (RFC 7143 section 11.4.7.2). */
 export const SNACK_REJECTED = sense(SENSE_KEY_ABORTED_COMMAND, 0x11, 0x13);
@@ -62,6 +62,7 @@ export const I_T_NEXUS_LOSS_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x0
 export const RESERVATIONS_PREEMPTED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x03);
 export const RESERVATIONS_RELEASED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x04);
 export const REGISTRATIONS_PREEMPTED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x05);
+export const MODE_PARAMETERS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x01);
 export const CAPACITY_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x09);
 export const COMMANDS_CLEARED_BY_ANOTHER_INITIATOR = sense(SENSE_KEY_UNIT_ATTENTION, 0x2f, 0x00);
 export const REPORTED_LUNS_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x3f, 0x0e);
@@ -71,7 +72,7 @@ export const SPACE_ALLOCATION_FAILED_WRITE_PROTECT = sense(SENSE_KEY_DATA_PROTEC
 
 export const MISCOMPARE_DURING_VERIFY_OPERATION = sense(SENSE_KEY_MISCOMPARE, 0x1d, 0x00);
 
-/** Bytes of the fixed format, which is all that we return (D_SENSE is 0 in the Control mode page). */
+/** Bytes of the fixed format. */
 export const SENSE_BYTES = 18;
 
 /** Response code of fixed format, current information. */
@@ -79,7 +80,7 @@ const RESPONSE_CODE_FIXED_CURRENT = 0x70;
 const SENSE_VALID = 0x80;
 
 /** Sense-key-specific bytes for ILLEGAL REQUEST: a 24-bit value. */
-const SENSE_KEY_SPECIFIC_VALID = 0x80_0000;
+export const SENSE_KEY_SPECIFIC_VALID = 0x80_0000;
 const FIELD_IS_IN_CDB = 0x40_0000;
 const BIT_POINTER_VALID = 0x08_0000;
 const BIT_POINTER_SHIFT = 16;
@@ -190,20 +191,13 @@ export function storeError(
 }
 
 /**
- * Writes the task's sense data at `offset` and returns its length. Fixed format: with D_SENSE=0 nothing else is legal, so
- * an INFORMATION of more than 32 bits cannot be told and goes out as not valid.
+ * Writes the task's sense data at `offset` and returns its length, in the format that D_SENSE asks for. In fixed format an
+ * INFORMATION of more than 32 bits cannot be told, and goes out as not valid.
  */
 export function encodeSense(bytes: Uint8Array, view: DataView, offset: number, task: Task): number {
-  return encodeFixedSense(
-    bytes,
-    view,
-    offset,
-    task.senseKey,
-    task.asc,
-    task.ascq,
-    task.senseInformation,
-    task.senseKeySpecific,
-  );
+  const encode = task.unit?.descriptorSense === true ? encodeDescriptorSense : encodeFixedSense;
+  const { senseKey, asc, ascq, senseInformation, senseKeySpecific } = task;
+  return encode(bytes, view, offset, senseKey, asc, ascq, senseInformation, senseKeySpecific);
 }
 
 /** The same from its parts. `information` and `senseKeySpecific`: -1 where there is none. */
@@ -232,21 +226,45 @@ export function encodeFixedSense(
   return SENSE_BYTES;
 }
 
-/** Descriptor format without descriptors: REQUEST SENSE with DESC=1 (SPC-5 on descriptor format sense data). */
-export const DESCRIPTOR_SENSE_HEADER_BYTES = 8;
+const DESCRIPTOR_SENSE_HEADER_BYTES = 8;
 const RESPONSE_CODE_DESCRIPTOR_CURRENT = 0x72;
+const INFORMATION_DESCRIPTOR_BYTES = 12;
+const SENSE_KEY_SPECIFIC_DESCRIPTOR = 0x02;
+const SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES = 8;
+/** Of both formats. */
+export const SENSE_BYTES_MAX =
+  DESCRIPTOR_SENSE_HEADER_BYTES + INFORMATION_DESCRIPTOR_BYTES + SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
 
+/** Descriptor format, with a descriptor for each part that there is. Arguments as of `encodeFixedSense`. */
 export function encodeDescriptorSense(
   bytes: Uint8Array,
+  view: DataView,
   offset: number,
   senseKey: number,
   asc: number,
   ascq: number,
+  information: number,
+  senseKeySpecific: number,
 ): number {
-  bytes.fill(0, offset, offset + DESCRIPTOR_SENSE_HEADER_BYTES);
+  bytes.fill(0, offset, offset + SENSE_BYTES_MAX);
   bytes[offset] = RESPONSE_CODE_DESCRIPTOR_CURRENT;
   bytes[offset + 1] = senseKey;
   bytes[offset + 2] = asc;
   bytes[offset + 3] = ascq;
-  return DESCRIPTOR_SENSE_HEADER_BYTES;
+  let at = offset + DESCRIPTOR_SENSE_HEADER_BYTES;
+  if (information >= 0) {
+    bytes[at + 1] = INFORMATION_DESCRIPTOR_BYTES - 2;
+    bytes[at + 2] = SENSE_VALID;
+    setUint64(view, at + 4, information);
+    at += INFORMATION_DESCRIPTOR_BYTES;
+  }
+  if (senseKeySpecific >= 0) {
+    bytes[at] = SENSE_KEY_SPECIFIC_DESCRIPTOR;
+    bytes[at + 1] = SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES - 2;
+    bytes[at + 4] = senseKeySpecific >>> 16;
+    view.setUint16(at + 5, senseKeySpecific & 0xffff);
+    at += SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
+  }
+  bytes[offset + 7] = at - offset - DESCRIPTOR_SENSE_HEADER_BYTES;
+  return at - offset;
 }

@@ -80,6 +80,8 @@ const WRITES = COMMAND_NEEDS_MEDIUM | COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
 const SYNCHRONIZES = COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE;
 
 const OPCODE_UNMAP = 0x42;
+export const OPCODE_MODE_SELECT_6 = 0x15;
+export const OPCODE_MODE_SELECT_10 = 0x55;
 export const OPCODE_RESERVE_6 = 0x16;
 export const OPCODE_RELEASE_6 = 0x17;
 export const OPCODE_RESERVE_10 = 0x56;
@@ -134,6 +136,7 @@ export const COMMANDS: readonly Command[] = [
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
   row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry),
+  row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6),
@@ -149,6 +152,7 @@ export const COMMANDS: readonly Command[] = [
   row("READ DEFECT DATA(10)", [0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0], READS, beginReadDefectData10),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
+  row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10),

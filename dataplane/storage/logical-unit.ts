@@ -1,5 +1,5 @@
 /** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
-import type { CacheMode, NotReady, UnitRecord, UnitState } from "../messages.js";
+import type { CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
 import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
@@ -30,6 +30,8 @@ export class LogicalUnit {
   softwareWriteProtect = false;
   descriptorSense = false;
   notReady: NotReady | null = null;
+  savedModes: ModeValues;
+  defaultModes: ModeValues;
 
   constructor(record: UnitRecord, store: Store, gate: Gate) {
     this.unitIndex = record.unitIndex;
@@ -44,6 +46,8 @@ export class LogicalUnit {
     this.cache = record.cache;
     this.store = store;
     this.gate = gate;
+    this.savedModes = record.state.savedModes;
+    this.defaultModes = record.state.defaultModes;
     this.apply(record.state);
   }
 
@@ -69,5 +73,7 @@ export class LogicalUnit {
     this.softwareWriteProtect = state.softwareWriteProtect;
     this.descriptorSense = state.descriptorSense;
     this.notReady = state.notReady;
+    this.savedModes = state.savedModes;
+    this.defaultModes = state.defaultModes;
   }
 }

@@ -1,4 +1,5 @@
 /** A logical unit of a simulation: what control tells the shard of it, its disk, and what initiators may find on it. */
+import { initialState } from "../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../dataplane/messages.js";
 import { BlockHistory } from "./block-history.js";
 import { Disk, SECTOR_BYTES } from "./disk.js";
@@ -59,13 +60,7 @@ export function randomUnit(
     removable: false,
     thin: rangeAlignmentBytes <= blockLengthBytes && random.chance(0.7),
     inMemory: kind === "file" && random.chance(0.15),
-    state: {
-      sizeBytes: random.between(1, 4) * MEBIBYTE,
-      writeCacheEnabled: cache !== "writethrough",
-      softwareWriteProtect: false,
-      descriptorSense: random.chance(0.3),
-      notReady: null,
-    },
+    state: { ...initialState(random.between(1, 4) * MEBIBYTE, cache), descriptorSense: random.chance(0.3) },
     uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
     ...overrides,
   });

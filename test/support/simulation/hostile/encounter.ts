@@ -3,6 +3,7 @@
  * another that comes afterwards.
  */
 import assert from "node:assert/strict";
+import { initialState } from "../../../../control/units/unit-state.js";
 import { assertNothingLeaked } from "../accounts.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
 import { Initiator } from "../initiator/initiator.js";
@@ -133,12 +134,6 @@ function unit(unitIndex: number): SimulatedUnit {
     thin: true,
     inMemory: false,
     uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
-    state: {
-      sizeBytes: MEBIBYTE,
-      writeCacheEnabled: true,
-      softwareWriteProtect: false,
-      descriptorSense: false,
-      notReady: null,
-    },
+    state: initialState(MEBIBYTE, "writeback"),
   });
 }

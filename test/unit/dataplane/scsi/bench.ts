@@ -2,7 +2,9 @@
  * A fake of what the task engine does for commands: one task, an arena with a guard around each buffer, a disk in memory.
  * Operations complete one after the other from a queue, never within the call that asked for them.
  */
+
 import assert from "node:assert/strict";
+import { initialState } from "../../../../control/units/unit-state.js";
 import type { CacheMode, NotReady } from "../../../../dataplane/messages.js";
 import type { Services } from "../../../../dataplane/scsi/command.js";
 import { dispatch } from "../../../../dataplane/scsi/dispatch.js";
@@ -119,10 +121,7 @@ export class Bench implements Services {
         inMemory: true,
         uuid: options.uuid ?? UUID,
         state: {
-          sizeBytes: blocks * blockLengthBytes,
-          writeCacheEnabled: options.cache !== "writethrough",
-          softwareWriteProtect: false,
-          descriptorSense: false,
+          ...initialState(blocks * blockLengthBytes, options.cache ?? "writeback"),
           notReady: options.notReady ?? null,
         },
       },

@@ -17,6 +17,8 @@ const TABLE: Readonly<Record<string, string>> = {
   "TEST UNIT READY": "R",
   "REQUEST SENSE": "",
   INQUIRY: "",
+  "MODE SELECT(6)": "WER",
+  "MODE SELECT(10)": "WER",
   "MODE SENSE(6)": "ER",
   "MODE SENSE(10)": "ER",
   "START STOP UNIT": "WER",

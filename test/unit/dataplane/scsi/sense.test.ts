@@ -76,10 +76,17 @@ test("fixed format: INFORMATION is valid only if it fits into 32 bits", () => {
   assert.equal(at(-1), "700005000000000a00000000210000000000");
 });
 
-test("descriptor format without descriptors", () => {
-  const bytes = new Uint8Array(10).fill(0xff);
-  assert.equal(encodeDescriptorSense(bytes, 1, 6, 0x29, 0x07), 8);
-  assert.equal(hex(bytes), "ff7206290700000000ff");
+test("descriptor format: a descriptor for each part that there is", () => {
+  const encodedAs = (information: number, specific: number) => {
+    const bytes = new Uint8Array(40);
+    const view = new DataView(bytes.buffer);
+    const length = encodeDescriptorSense(bytes, view, 0, 5, 0x24, 0x01, information, specific);
+    return hex(bytes.subarray(0, length));
+  };
+  assert.equal(encodedAs(-1, -1), "7205240100000000");
+  assert.equal(encodedAs(0x1_0000_0002, -1), "720524010000000c000a80000000000100000002");
+  assert.equal(encodedAs(-1, 0xcf0007), "720524010000000802060000cf000700");
+  assert.equal(encodedAs(0, 0x800001), "7205240100000014000a800000000000000000000206000080000100");
 });
 
 const READ_10 = COMMANDS.find((command) => command.name === "READ(10)")!;

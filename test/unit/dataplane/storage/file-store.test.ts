@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errno } from "io-uring-node";
+import { initialState } from "../../../../control/units/unit-state.js";
 import { Arena } from "../../../../dataplane/arena.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { FileStore } from "../../../../dataplane/storage/file-store.js";
@@ -38,13 +39,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     thin: true,
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000000",
-    state: {
-      sizeBytes: 2 ** 53 - 4096,
-      writeCacheEnabled: true,
-      softwareWriteProtect: false,
-      descriptorSense: false,
-      notReady: null,
-    },
+    state: initialState(2 ** 53 - 4096, "writeback"),
     ...changes,
   };
   return { store: new FileStore(ring.ring, arena, ring.files, record, 1, fixed), operations: ring.operations, ring };

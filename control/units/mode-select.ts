@@ -1,0 +1,170 @@
+/**
+ * MODE SELECT (SPC-5): judges the whole parameter list before any of it counts, keeps what is to be saved, and has every shard
+ * go by the new values. The pages themselves stand in dataplane/scsi/mode.ts, where MODE SENSE reads them.
+ */
+import * as z from "zod";
+import type { ModeValues, ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
+import { MODE_PAGES, type ModePage, modePageHeaderBytes, putModePage, SPF } from "../../dataplane/scsi/mode.js";
+import {
+  INVALID_FIELD_IN_CDB,
+  INVALID_FIELD_IN_PARAMETER_LIST,
+  MODE_PARAMETERS_CHANGED,
+  PARAMETER_LIST_LENGTH_ERROR,
+} from "../../dataplane/scsi/sense.js";
+import { OPCODE_MODE_SELECT_6, OPCODE_MODE_SELECT_10 } from "../../dataplane/scsi/table.js";
+import type { StateDirectory } from "../config/state-directory.js";
+import { GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import type { UnitChanges } from "./unit-changes.js";
+import type { Units } from "./units.js";
+
+const FLAGS_BYTE = 1;
+const FLAG_PF = 0x10;
+const FLAG_SP = 0x01;
+
+const HEADER_6_BYTES = 4;
+const HEADER_10_BYTES = 8;
+const SHORT_DESCRIPTOR_BYTES = 8;
+const LONG_DESCRIPTOR_BYTES = 16;
+const LONGLBA = 0x01;
+const PAGE_CODE_MASK = 0x3f;
+
+/** Sense-key-specific bytes that point to a byte of the CDB, or of the parameter list. */
+const IN_CDB = 0xc0_0000;
+const IN_LIST = 0x80_0000;
+
+const savedValues = z.strictObject({
+  writeCacheEnabled: z.boolean(),
+  softwareWriteProtect: z.boolean(),
+  descriptorSense: z.boolean(),
+});
+
+/** A parameter list that is refused. */
+class Refusal extends Error {
+  readonly answer: ScsiAnswer;
+
+  constructor(answer: ScsiAnswer) {
+    super("the parameter list is refused");
+    this.answer = answer;
+  }
+}
+
+function refuseField(byte: number): never {
+  throw new Refusal(senseAnswer(INVALID_FIELD_IN_PARAMETER_LIST, IN_LIST | byte));
+}
+
+function refuseLength(): never {
+  throw new Refusal(senseAnswer(PARAMETER_LIST_LENGTH_ERROR));
+}
+
+export class ModeSelect {
+  readonly #stateDirectory: StateDirectory;
+  readonly #units: Units;
+  #changes: UnitChanges | undefined;
+
+  constructor(stateDirectory: StateDirectory, units: Units) {
+    this.#stateDirectory = stateDirectory;
+    this.#units = units;
+  }
+
+  /** The unit starts with what was saved for it. Rejects with a StateError where that cannot be trusted. */
+  async load({ unitIndex, uuid, state }: UnitRecord): Promise<void> {
+    const saved = await this.#stateDirectory.read(documentName(uuid), savedValues);
+    if (saved !== null) this.#units.setState(unitIndex, { ...state, ...saved, savedModes: saved });
+  }
+
+  serve(commands: SlowCommands, changes: UnitChanges): void {
+    this.#changes = changes;
+    commands.register(OPCODE_MODE_SELECT_6, (command) => this.#select(command, HEADER_6_BYTES));
+    commands.register(OPCODE_MODE_SELECT_10, (command) => this.#select(command, HEADER_10_BYTES));
+  }
+
+  async #select(command: SlowCommand, headerBytes: number): Promise<ScsiAnswer> {
+    const { cdb, parameters, session, unit } = command;
+    const flags = cdb[FLAGS_BYTE]!;
+    if ((flags & FLAG_PF) === 0) return senseAnswer(INVALID_FIELD_IN_CDB, IN_CDB | FLAGS_BYTE);
+    const asked = headerBytes === HEADER_6_BYTES ? cdb[4]! : (cdb[7]! << 8) | cdb[8]!;
+    if (asked === 0) return GOOD;
+    if (parameters.length < asked) return senseAnswer(PARAMETER_LIST_LENGTH_ERROR);
+    let values: ModeValues;
+    try {
+      values = judge(unit, parameters, headerBytes);
+    } catch (error) {
+      if (error instanceof Refusal) return error.answer;
+      throw error;
+    }
+    let { savedModes } = unit.state;
+    if ((flags & FLAG_SP) !== 0) {
+      await this.#stateDirectory.write(documentName(unit.uuid), values);
+      savedModes = values;
+    }
+    const attention = { asc: MODE_PARAMETERS_CHANGED.asc, ascq: MODE_PARAMETERS_CHANGED.ascq };
+    await this.#changes!.make(unit.unitIndex, {
+      state: { ...unit.state, ...values, savedModes },
+      ...(isSame(values, unit.state) ? {} : { attentions: [{ ...attention, exceptSessions: [session.sessionId] }] }),
+    });
+    return GOOD;
+  }
+}
+
+function documentName(uuid: string): string {
+  return `modes-${uuid}`;
+}
+
+function isSame(a: ModeValues, b: ModeValues): boolean {
+  return (Object.keys(savedValues.shape) as (keyof ModeValues)[]).every((key) => a[key] === b[key]);
+}
+
+/** The values that the list asks for. @throws Refusal */
+function judge(unit: UnitRecord, list: Uint8Array, headerBytes: number): ModeValues {
+  if (list.length < headerBytes) refuseLength();
+  const { writeCacheEnabled, softwareWriteProtect, descriptorSense } = unit.state;
+  const values = { writeCacheEnabled, softwareWriteProtect, descriptorSense };
+  let at = headerBytes + judgeDescriptor(unit, list, headerBytes);
+  while (at < list.length) at += judgePage(list, at, values);
+  return values;
+}
+
+/** Returns the length of the block descriptor. It may repeat what is, and change nothing. */
+function judgeDescriptor({ state, blockLengthBytes }: UnitRecord, list: Uint8Array, headerBytes: number): number {
+  const view = new DataView(list.buffer, list.byteOffset, list.byteLength);
+  const isLong = headerBytes === HEADER_10_BYTES && (list[4]! & LONGLBA) !== 0;
+  const length = headerBytes === HEADER_6_BYTES ? list[3]! : view.getUint16(6);
+  if (length === 0) return 0;
+  const expected = isLong ? LONG_DESCRIPTOR_BYTES : SHORT_DESCRIPTOR_BYTES;
+  if (length !== expected) refuseField(headerBytes === HEADER_6_BYTES ? 3 : 6);
+  if (list.length < headerBytes + length) refuseLength();
+  const blocks = state.sizeBytes / blockLengthBytes;
+  const told = isLong ? Number(view.getBigUint64(headerBytes)) : view.getUint32(headerBytes);
+  const isKept = told === 0 || told === blocks || (!isLong && told === 0xffff_ffff && blocks > told);
+  if (!isKept) refuseField(headerBytes);
+  const lengthAt = headerBytes + (isLong ? 12 : 4);
+  const blockLength = isLong ? view.getUint32(lengthAt) : view.getUint32(lengthAt) & 0xff_ffff;
+  if (blockLength !== blockLengthBytes) refuseField(lengthAt);
+  return length;
+}
+
+/** Takes the changes of the page at `at` over into `values`, and returns its length. */
+function judgePage(list: Uint8Array, at: number, values: Record<keyof ModeValues, boolean>): number {
+  const code = list[at]! & PAGE_CODE_MASK;
+  const isSubpage = (list[at]! & SPF) !== 0;
+  if (at + (isSubpage ? 4 : 2) > list.length) refuseLength();
+  const subpage = isSubpage ? list[at + 1]! : 0;
+  const page = MODE_PAGES.find((candidate) => candidate.code === code && candidate.subpage === subpage);
+  if (page === undefined) refuseField(at);
+  const headerBytes = modePageHeaderBytes(page);
+  const told = isSubpage ? (list[at + 2]! << 8) | list[at + 3]! : list[at + 1]!;
+  if (told !== page.length - headerBytes) refuseField(at + (isSubpage ? 2 : 1));
+  if (at + page.length > list.length) refuseLength();
+  const [current, mask] = [bytesOf(page, values), bytesOf(page, null)];
+  for (let i = headerBytes; i < page.length; i++) {
+    if (((list[at + i]! ^ current[i]!) & ~mask[i]! & 0xff) !== 0) refuseField(at + i);
+  }
+  for (const { byte, bit, value } of page.changeable) values[value] = (list[at + byte]! & bit) !== 0;
+  return page.length;
+}
+
+function bytesOf(page: ModePage, values: ModeValues | null): Uint8Array {
+  const bytes = new Uint8Array(page.length);
+  putModePage(bytes, 0, page, values);
+  return bytes;
+}
