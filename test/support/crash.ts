@@ -30,7 +30,8 @@ export interface Crash {
   readonly isClean?: boolean;
 }
 
-export async function crashUnderLoad(undo: Undo, target: RunningTarget, options: Crash): Promise<void> {
+/** Returns what the loads had to say at the end. */
+export async function crashUnderLoad(undo: Undo, target: RunningTarget, options: Crash): Promise<string[]> {
   const loads = LOADS.map((load, index) =>
     VerifiedLoad.start(target.url(), join(options.directory, `load-${index}.state`), load),
   );
@@ -38,7 +39,7 @@ export async function crashUnderLoad(undo: Undo, target: RunningTarget, options:
   await Promise.all(loads.map((load) => load.filled));
   await sleep(options.loadMs);
   await options.crash();
-  for (const load of loads) await load.lost();
+  const outputs = await Promise.all(loads.map((load) => load.lost()));
   await options.restart();
   assert.ok(
     loads.some((load) => load.durableSlots > 0),
@@ -48,4 +49,5 @@ export async function crashUnderLoad(undo: Undo, target: RunningTarget, options:
     if (options.isClean === true) load.demandAcknowledged();
     await load.check(target.url());
   }
+  return outputs;
 }
