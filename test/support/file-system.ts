@@ -2,10 +2,10 @@
  * Real file systems and block devices for tests: small images, mounted or attached through loop devices. It takes root and the
  * programs of each file system; without them the tests are skipped, and say why.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findProgram } from "./peers.js";
 
@@ -55,6 +55,18 @@ function loopRefused(): string | false {
   return refusal;
 }
 
+/** Tests that were killed leave mounts behind, which nobody else would ever end. The folders say whose they are. */
+function sweep(): void {
+  for (const line of readFileSync("/proc/self/mounts", "utf8").split("\n")) {
+    const [, directory = ""] = line.split(" ");
+    const match = /\/ringlun-mount-(\d+)-[^/]*\/mount$/.exec(directory);
+    if (match === null || existsSync(`/proc/${match[1]}`)) continue;
+    // Somebody else may be at it, too.
+    spawnSync(findProgram("umount") ?? "umount", [directory]);
+    rmSync(dirname(directory), { recursive: true, force: true });
+  }
+}
+
 export class MountedFileSystem {
   readonly type: FileSystemType;
   /** Where it is mounted. */
@@ -62,9 +74,10 @@ export class MountedFileSystem {
   readonly #image: string;
   #mounted = false;
 
-  /** Makes and mounts one; it is gone after the test, and so must be what uses it: see `release`. */
+  /** Makes and mounts one. */
   constructor(type: FileSystemType, sizeBytes = IMAGE_BYTES) {
-    const base = mkdtempSync(join(tmpdir(), `ringlun-${type}-`));
+    sweep();
+    const base = mkdtempSync(join(tmpdir(), `ringlun-mount-${process.pid}-`));
     this.type = type;
     this.directory = join(base, "mount");
     this.#image = join(base, "image");
@@ -110,7 +123,7 @@ export class MountedFileSystem {
   /** Unmounts and removes it. Nobody may have a file open. */
   async release(): Promise<void> {
     await this.unmount();
-    rmSync(join(this.directory, ".."), { recursive: true });
+    rmSync(dirname(this.directory), { recursive: true });
   }
 }
 
