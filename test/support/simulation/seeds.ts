@@ -1,13 +1,12 @@
-/** Runs simulations seed by seed. SEED=n in the environment repeats one. */
+/** Runs simulations seed by seed. SEED=n in the environment repeats one, SEED=random looks for new ones. */
 import assert from "node:assert/strict";
+import { FIRST_SEED, GIVEN_SEED } from "../seed.js";
 import { type Overrides, Simulation } from "./simulation.js";
 
-/** The seeds of a run: as many as are asked for, from an arbitrary one on, or the one that is to be repeated. */
+/** The seeds of a run: as many as are asked for, or the one that is to be repeated. */
 export function seeds(count: number): readonly number[] {
-  const { SEED } = process.env;
-  if (SEED !== undefined) return [Number(SEED)];
-  const first = Date.now();
-  return Array.from({ length: count }, (_, index) => first + index);
+  if (GIVEN_SEED !== undefined) return [GIVEN_SEED];
+  return Array.from({ length: count }, (_, index) => FIRST_SEED + index);
 }
 
 export function simulate(seed: number, overrides: Overrides = {}): void {
