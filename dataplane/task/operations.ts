@@ -36,6 +36,7 @@ export class Operations {
     task.operationOffset = lba * blockLength;
     task.operationLength = blocks * blockLength;
     task.operationDone = 0;
+    if (operation === OPERATION_FLUSH) task.lossesBefore = task.mapping!.lossesHeard;
     this.submit(task);
   }
 
@@ -105,9 +106,8 @@ export class Operations {
     const unit = task.unit!;
     if (task.operation === OPERATION_FLUSH) {
       if (result < 0) unit.noteLoss(result);
-      const mapping = task.mapping!;
-      const loss = unit.lossSince(mapping.lossesHeard);
-      mapping.lossesHeard = unit.losses;
+      const loss = unit.lossSince(task.lossesBefore);
+      task.mapping!.lossesHeard = unit.losses;
       return result < 0 ? result : loss;
     }
     if (task.operation !== OPERATION_WRITE || !task.durable || result < 0) return result;

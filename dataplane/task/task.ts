@@ -143,7 +143,7 @@ export class Task extends Outgoing {
   /** First byte in the store. */
   storeStart = 0;
   durable = false;
-  /** Its unit's count of losses when it began to write durably. */
+  /** Its unit's count of losses when it began to write durably; of a flush, that of which the initiator knew then. */
   lossesBefore = 0;
   /** Bytes of the transfer for which slices were made, from its start. */
   covered = 0;

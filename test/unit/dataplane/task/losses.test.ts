@@ -1,0 +1,180 @@
+/** Writes that were acknowledged and lost: who hears of it. The kernel tells each loss once, to whoever asks first. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { errno } from "io-uring-node";
+import { initialState } from "../../../../control/units/unit-state.js";
+import type { UnitRecord } from "../../../../dataplane/messages.js";
+import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
+import type { Gate } from "../../../../dataplane/storage/gate.js";
+import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
+import { PENDING, type Store } from "../../../../dataplane/storage/store.js";
+import type { TaskEngine } from "../../../../dataplane/task/engine.js";
+import type { Gates } from "../../../../dataplane/task/gates.js";
+import { Operations } from "../../../../dataplane/task/operations.js";
+import { OPERATION_FLUSH, OPERATION_WRITE, Task } from "../../../../dataplane/task/task.js";
+
+const RECORD: UnitRecord = {
+  unitIndex: 0,
+  name: "disk",
+  kind: "file",
+  fd: 7,
+  bufferedFd: 7,
+  errorFds: [8],
+  alignmentBytes: 1,
+  rangeAlignmentBytes: 1,
+  physicalBlockBytes: 4096,
+  blockLengthBytes: 512,
+  cache: "writeback",
+  readOnly: false,
+  removable: false,
+  thin: true,
+  inMemory: false,
+  uuid: "00000000-0000-4000-8000-000000000000",
+  state: initialState(2 ** 20, "writeback"),
+};
+
+class Scene {
+  /** What the kernel has to tell, and nobody has asked for yet. */
+  loss = 0;
+  readonly unit: LogicalUnit;
+  readonly #operations: Operations;
+  readonly #results = new Map<Task, number>();
+
+  constructor() {
+    const store = {
+      flush: () => PENDING,
+      write: () => PENDING,
+      takeLoss: () => {
+        const { loss } = this;
+        this.loss = 0;
+        return loss;
+      },
+    };
+    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate);
+    const engine = { operated: (task: Task, result: number) => this.#results.set(task, result) };
+    const gates = { enterOperation: () => true, leaveOperation: () => {} };
+    this.#operations = new Operations(engine as unknown as TaskEngine, gates as unknown as Gates);
+  }
+
+  session(): LunMapping {
+    return new LunMapping(0, this.unit, false, 0);
+  }
+
+  begin(mapping: LunMapping, operation: number, durable = false): Task {
+    const task = new Task(0, 0);
+    task.unit = this.unit;
+    task.mapping = mapping;
+    task.durable = durable;
+    task.lossesBefore = this.unit.losses;
+    this.#operations.start(task, operation, 0, 0, operation === OPERATION_WRITE ? 1 : 0);
+    return task;
+  }
+
+  /** The kernel has completed it; what the command is told. */
+  complete(task: Task, result: number): number {
+    this.#operations.completed(task, result);
+    return this.#results.get(task)!;
+  }
+
+  flush(mapping: LunMapping, result = 0): number {
+    return this.complete(this.begin(mapping, OPERATION_FLUSH), result);
+  }
+}
+
+describe("a flush", () => {
+  test("that succeeds while nothing was lost is good", () => {
+    const scene = new Scene();
+    assert.equal(scene.flush(scene.session()), 0);
+  });
+
+  test("fails once for every session, although the kernel tells only the first", () => {
+    const scene = new Scene();
+    const sessions = [scene.session(), scene.session(), scene.session()];
+    scene.loss = -errno.ENOSPC;
+    assert.deepEqual(
+      sessions.map((session) => scene.flush(session)),
+      [-errno.ENOSPC, -errno.ENOSPC, -errno.ENOSPC],
+    );
+    assert.deepEqual(
+      sessions.map((session) => scene.flush(session)),
+      [0, 0, 0],
+    );
+  });
+
+  test("that fails by itself fails those of the others too", () => {
+    const scene = new Scene();
+    const [first, second] = [scene.session(), scene.session()];
+    assert.equal(scene.flush(first, -errno.EIO), -errno.EIO);
+    assert.equal(scene.flush(second), -errno.EIO);
+    assert.equal(scene.flush(first), 0);
+  });
+
+  test("that succeeded while another one in flight took the error is not good", () => {
+    const scene = new Scene();
+    const [first, second] = [scene.session(), scene.session()];
+    const taker = scene.begin(first, OPERATION_FLUSH);
+    const other = scene.begin(second, OPERATION_FLUSH);
+    // The kernel has told `taker`; `other` comes back first.
+    scene.loss = -errno.EIO;
+    assert.equal(scene.complete(other, 0), -errno.EIO);
+    assert.equal(scene.complete(taker, -errno.EIO), -errno.EIO);
+  });
+
+  test("that was in flight while the session heard of a loss fails too: they may be of different applications", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    const flushes = [0, 1].map(() => scene.begin(session, OPERATION_FLUSH));
+    scene.loss = -errno.EIO;
+    assert.deepEqual(
+      flushes.map((flush) => scene.complete(flush, 0)),
+      [-errno.EIO, -errno.EIO],
+    );
+    assert.equal(scene.flush(session), 0);
+  });
+
+  test("of a session that began after the loss was told is good: it had written nothing before", () => {
+    const scene = new Scene();
+    scene.loss = -errno.EIO;
+    scene.flush(scene.session());
+    assert.equal(scene.flush(scene.session()), 0);
+  });
+});
+
+describe("a durable write", () => {
+  test("fails if anything was lost while it was in flight", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    const writes = [0, 1, 2].map(() => scene.begin(session, OPERATION_WRITE, true));
+    scene.loss = -errno.EIO;
+    assert.deepEqual(
+      writes.map((write) => scene.complete(write, 512)),
+      [-errno.EIO, -errno.EIO, -errno.EIO],
+    );
+  });
+
+  test("that began after the loss was told is good", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    scene.loss = -errno.EIO;
+    scene.flush(session);
+    assert.equal(scene.complete(scene.begin(session, OPERATION_WRITE, true), 512), 512);
+  });
+
+  test("does not keep from the other sessions what it was told", () => {
+    const scene = new Scene();
+    const [first, second] = [scene.session(), scene.session()];
+    const write = scene.begin(first, OPERATION_WRITE, true);
+    scene.loss = -errno.EIO;
+    assert.equal(scene.complete(write, 512), -errno.EIO);
+    assert.equal(scene.flush(second), -errno.EIO);
+  });
+});
+
+test("a write that need not be durable is good whatever was lost: its flush will tell", () => {
+  const scene = new Scene();
+  const session = scene.session();
+  const write = scene.begin(session, OPERATION_WRITE);
+  scene.loss = -errno.EIO;
+  assert.equal(scene.complete(write, 512), 512);
+  assert.equal(scene.flush(session), -errno.EIO);
+});
