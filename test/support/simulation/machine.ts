@@ -6,7 +6,7 @@ import { Loop } from "../../../dataplane/loop.js";
 import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
 import { allocateGates } from "../../../dataplane/storage/gate.js";
-import { assertAccounts } from "./accounts.js";
+import { assertAccounts, assertNothingLeaked } from "./accounts.js";
 import type { Doorbell } from "./doorbell.js";
 import { Kernel } from "./kernel.js";
 import type { PipeOptions } from "./pipe.js";
@@ -89,6 +89,12 @@ export class Machine {
       this.turn();
       assert(timeline.nowUs < endUs, "the simulation comes to an end");
     }
+  }
+
+  /** When no session is left. */
+  assertNothingLeft(): void {
+    assert.equal(this.kernel.openSockets, 0, "all sockets are closed");
+    assertNothingLeaked(this.shard, this.ring);
   }
 
   /** Hands a connection to the shard. `closed` is called when the shard has reported its end. */

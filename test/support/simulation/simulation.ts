@@ -2,8 +2,6 @@
  * One simulation: a shard, a few units, a few initiators, everything else as the seed has it. It ends when all initiators
  * have done their work and everything on the units was read once more, without faults.
  */
-import assert from "node:assert/strict";
-import { assertNothingLeaked } from "./accounts.js";
 import { type Faults, NO_FAULTS, randomFaults } from "./faults.js";
 import { ReadCommand } from "./initiator/block-commands.js";
 import type { Command } from "./initiator/command.js";
@@ -22,6 +20,9 @@ const MEBIBYTE = 1024 * 1024;
 const ANSWER = `X-io.ringlun.answer=${"y".repeat(3000)}\0`;
 const CRASH = 0.2;
 const CRASH_US_MAX = 10_000_000;
+const STOP = 0.15;
+const ADMINISTRATION = 0.2;
+const ADMINISTRATION_US_MAX = 2_000_000;
 /** Everything is read again in pieces of so many bytes. */
 const REREAD_BYTES = 256 * 1024;
 
@@ -79,6 +80,7 @@ export class Simulation {
 
   run(): void {
     if (this.#random.chance(this.#overrides.crash ?? CRASH)) this.#workUntilCrash();
+    if (this.#random.chance(STOP)) this.#workUntilStop();
     this.#work();
     this.#turnUntilFinished();
     this.#world.faults = NO_FAULTS;
@@ -91,6 +93,30 @@ export class Simulation {
   #work(): void {
     const count = this.#random.between(1, 4);
     for (let index = 0; index < count; index++) this.#initiators.push(this.#randomInitiator(index));
+    if (this.#random.chance(ADMINISTRATION)) this.#administer();
+  }
+
+  /** Now and then control ends a connection or a session. */
+  #administer(): void {
+    this.#world.timeline.after(this.#random.spread(1000, ADMINISTRATION_US_MAX), () => {
+      if (this.#areFinished) return;
+      this.#random.pick(this.#initiators).closeByControl();
+      this.#administer();
+    });
+  }
+
+  /** The shard stops in order, and another one goes on. */
+  #workUntilStop(): void {
+    this.#work();
+    const { timeline } = this.#world;
+    const stopUs = timeline.nowUs + this.#random.spread(1000, CRASH_US_MAX);
+    this.#machine.turnUntil(() => timeline.nowUs >= stopUs || this.#areFinished);
+    for (const initiator of this.#initiators) initiator.stopping();
+    this.#machine.send({ type: "stop", graceMs: this.#random.between(0, 5000) });
+    this.#machine.turnUntil(() => this.#machine.stopped && this.#areFinished);
+    this.#initiators = [];
+    this.#machine.assertNothingLeft();
+    this.#machine = this.#start();
   }
 
   #workUntilCrash(): void {
@@ -123,14 +149,23 @@ export class Simulation {
   #randomInitiator(index: number): Initiator {
     const random = this.#random.fork();
     const luns = randomLuns(random, this.#units);
+    const parameters = this.#randomParameters(random);
+    const habits = { ...randomHabits(random), ...this.#overrides.habits };
     const mix = { ...randomMix(random), ...this.#overrides.mix };
+    let capacity = random.spread(4096, MEBIBYTE);
+    if (parameters.session.errorRecoveryLevel > 0) {
+      // Data that takes too long is asked for again: no more is outstanding than can be sent in time.
+      habits.depth = Math.min(habits.depth, 8);
+      mix.bytesMax = Math.min(mix.bytesMax, 65536);
+      capacity = Math.max(capacity, 65536);
+    }
     let left = random.spread(5, 120);
     return this.#initiator(random, `iqn.2026-11.io.ringlun:initiator${index}`, {
       luns,
-      parameters: this.#randomParameters(random),
-      habits: { ...randomHabits(random), ...this.#overrides.habits },
+      parameters,
+      habits,
       pingIntervalMs: random.chance(0.3) ? random.between(5000, 20_000) : 0,
-      pipe: { capacity: random.spread(4096, MEBIBYTE), delayUsMax: this.#world.faults.networkDelayUsMax },
+      pipe: { capacity, delayUsMax: this.#world.faults.networkDelayUsMax },
       nextCommand: () => (left-- > 0 ? randomCommand(random, mix, luns) : null),
     });
   }
@@ -155,8 +190,8 @@ export class Simulation {
 
   #stop(): void {
     const machine = this.#machine;
-    assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
-    assertNothingLeaked(machine.shard, machine.ring);
+    machine.turnUntil(() => machine.shard.sessions.size === 0);
+    machine.assertNothingLeft();
     machine.send({ type: "stop", graceMs: 1000 });
     machine.turnUntil(() => machine.stopped);
   }

@@ -2,9 +2,7 @@
  * A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice, nor must
  * another that comes afterwards.
  */
-import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
-import { assertNothingLeaked } from "../accounts.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
 import { Initiator } from "../initiator/initiator.js";
 import type { Parameters } from "../initiator/parameters.js";
@@ -58,8 +56,7 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   const afterwards = honestInitiator(world, machine, random, honestUnit, nextSessionId);
   // Tasks whose connection has failed may still wait to be reassigned.
   machine.turnUntil(() => afterwards.isFinished && machine.shard.sessions.size === 0);
-  assert.equal(machine.kernel.openSockets, 0, "all sockets are closed");
-  assertNothingLeaked(machine.shard, machine.ring);
+  machine.assertNothingLeft();
 }
 
 function honestInitiator(

@@ -9,6 +9,7 @@ import {
   FLAG_FINAL,
   FLAG_READ,
   FLAG_WRITE,
+  OPCODE_ASYNC_MESSAGE,
   OPCODE_DATA_IN,
   OPCODE_LOGIN_RESPONSE,
   OPCODE_LOGOUT_REQUEST,
@@ -47,7 +48,9 @@ import { describe, SequenceNumbers } from "./sequence-numbers.js";
 import { SessionTask } from "./session-task.js";
 import { TextExchange } from "./text-exchange.js";
 
-const ATTRIBUTE_SIMPLE = 1;
+/** Mostly SIMPLE; also untagged, ORDERED and HEAD OF QUEUE (RFC 7143 section 11.3.1). */
+const ATTRIBUTES = [1, 1, 1, 1, 1, 1, 0, 2, 3];
+const ASYNC_EVENT_LOGOUT_REQUEST = 1;
 /** Of the tags that were used before, some come again soon. */
 const TAG_REUSE = 0.3;
 
@@ -61,6 +64,8 @@ export interface ConnectionListener {
   /** A LOGICAL UNIT RESET of ours is under way, or over. */
   resetBegins(unit: SimulatedUnit): void;
   resetEnds(unit: SimulatedUnit): void;
+  /** The target wants to be left (RFC 7143 section 11.9.1). */
+  logoutRequested(): void;
   /** Control knows that the connection is gone. */
   closed(reason: string): void;
 }
@@ -125,6 +130,10 @@ export class InitiatorConnection {
     return this.#connectionId;
   }
 
+  get sessionId(): number {
+    return this.#options.sessionId;
+  }
+
   /** Nothing that was sent waits for an answer. */
   get isIdle(): boolean {
     return (
@@ -181,6 +190,7 @@ export class InitiatorConnection {
       this.#options.parameters.session,
     );
     this.tasks.set(tag, task);
+    const attribute = this.#random.pick(ATTRIBUTES);
     command.begin();
     const unit = this.#options.luns.get(command.lun);
     task.mayVanish = unit !== undefined && this.#resetting.includes(unit);
@@ -192,10 +202,7 @@ export class InitiatorConnection {
         this.#outbox.unsolicited({ task, targetTransferTag: TAG_NONE, offset, end, dataSN: 0 });
       }
       const flags =
-        (isFinal ? FLAG_FINAL : 0) |
-        (command.reads ? FLAG_READ : 0) |
-        (command.writes ? FLAG_WRITE : 0) |
-        ATTRIBUTE_SIMPLE;
+        (isFinal ? FLAG_FINAL : 0) | (command.reads ? FLAG_READ : 0) | (command.writes ? FLAG_WRITE : 0) | attribute;
       return {
         fields: {
           opcode: OPCODE_SCSI_COMMAND,
@@ -444,6 +451,9 @@ export class InitiatorConnection {
         return this.#textResponse(pdu);
       case OPCODE_TASK_MANAGEMENT_RESPONSE:
         return this.#managed(pdu);
+      case OPCODE_ASYNC_MESSAGE:
+        assert.equal(pdu.field("asyncEvent"), ASYNC_EVENT_LOGOUT_REQUEST, "the target asks for nothing but a logout");
+        return this.#listener.logoutRequested();
       case OPCODE_LOGOUT_RESPONSE:
         assert.equal(pdu.initiatorTaskTag, this.#logoutTag, "a Logout Response answers a Logout Request");
         assert.equal(pdu.response, 0, "the session is closed");

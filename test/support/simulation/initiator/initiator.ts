@@ -11,6 +11,8 @@ import type { Parameters } from "./parameters.js";
 
 const THINK_US_MAX = 2000;
 const STALL_US_MAX = 20_000_000;
+/** Where data that does not come is asked for again, it always comes before. */
+const STALL_US_MAX_WITH_RECOVERY = 500_000;
 const TICK_US = 500_000;
 /** A task that a reset may have ended without a word is asked for after so long. */
 const PATIENCE_US = 1_000_000;
@@ -20,7 +22,7 @@ const IMMEDIATE_TASKS_MAX = 8;
 
 export interface Habits {
   /** Commands that it has outstanding at most. */
-  readonly depth: number;
+  depth: number;
   readonly immediate: number;
   readonly ping: number;
   readonly text: number;
@@ -67,6 +69,8 @@ export class Initiator implements ConnectionListener {
   /** Units that others are resetting, as often as there are resets. */
   readonly #resetting: SimulatedUnit[] = [];
   #isDone = false;
+  /** It does not come again. */
+  #isLast = false;
   /** It pings a last time before it logs out. */
   #hasPinged = false;
   #isLoggingOut = false;
@@ -103,6 +107,23 @@ export class Initiator implements ConnectionListener {
     this.isFinished = true;
   }
 
+  /** Control ends its connection, or all of its session. */
+  closeByControl(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    this.#mayBeClosed = true;
+    const { connectionId, sessionId } = connection;
+    const reason = "administration";
+    if (this.#random.chance(0.5)) this.#machine.send({ type: "endConnection", connectionId, reason });
+    else this.#machine.send({ type: "endSession", sessionId, reason });
+  }
+
+  /** The target stops: who is not gone in time is closed, and nobody can come again. */
+  stopping(): void {
+    this.#isLast = true;
+    this.#mayBeClosed = true;
+  }
+
   // ---- what the connection says
 
   progressed(): void {
@@ -118,11 +139,16 @@ export class Initiator implements ConnectionListener {
     this.#options.resetEnds(unit, this);
   }
 
+  logoutRequested(): void {
+    assert(this.#isLast, "the target stops");
+    this.#isDone = true;
+  }
+
   closed(reason: string): void {
     const wasLoggingOut = this.#isLoggingOut;
     if (!this.#mayBeClosed) assert(wasLoggingOut && reason === "logout", `${this.name} was closed: ${reason}`);
     this.#connection = null;
-    if (wasLoggingOut || this.#random.chance(0.2)) this.isFinished = true;
+    if (wasLoggingOut || this.#isLast || this.#random.chance(0.2)) this.isFinished = true;
     else this.#world.timeline.after(this.#random.spread(1, 1_000_000), () => this.#logIn());
   }
 
@@ -131,7 +157,7 @@ export class Initiator implements ConnectionListener {
   #logIn(): void {
     if (this.isFinished) return;
     const { luns, parameters, pingIntervalMs, pipe, name } = this.#options;
-    this.#mayBeClosed = false;
+    this.#mayBeClosed = this.#isLast;
     this.#hasPinged = false;
     this.#isLoggingOut = false;
     this.#progressUs = this.#world.timeline.nowUs;
@@ -188,7 +214,8 @@ export class Initiator implements ConnectionListener {
   #stall(connection: InitiatorConnection): void {
     const { nowUs } = this.#world.timeline;
     if (nowUs < this.#progressUs) return;
-    const us = this.#random.spread(1000, STALL_US_MAX);
+    const recovers = this.#options.parameters.session.errorRecoveryLevel > 0;
+    const us = this.#random.spread(1000, recovers ? STALL_US_MAX_WITH_RECOVERY : STALL_US_MAX);
     this.#progressUs = nowUs + us;
     if (this.#options.pingIntervalMs > 0) this.#mayBeClosed = true;
     connection.stall(us);

@@ -22,9 +22,9 @@ export function randomParameters(random: Random): Parameters {
       maxBurstLength,
       firstBurstLength: Math.min(maxBurstLength, random.spread(LENGTH_MIN, 1 << 18)),
       maxOutstandingR2T: random.chance(0.5) ? 1 : random.between(2, 8),
-      defaultTime2Wait: 2,
-      defaultTime2Retain: 0,
-      errorRecoveryLevel: 0,
+      defaultTime2Wait: random.below(3),
+      defaultTime2Retain: random.below(3),
+      errorRecoveryLevel: random.pick([0, 0, 0, 1, 2]),
     },
     connection: {
       headerDigest: digest(),

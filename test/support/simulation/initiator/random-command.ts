@@ -27,7 +27,7 @@ export type CommandKind =
 export interface Mix {
   readonly weights: Readonly<Record<CommandKind, number>>;
   /** Of reads and writes. */
-  readonly bytesMax: number;
+  bytesMax: number;
   /** Blocks beyond this part of each unit are left alone: the smaller, the more overlap there is. */
   readonly unitPart: number;
 }
