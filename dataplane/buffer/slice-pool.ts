@@ -122,14 +122,14 @@ export class SlicePool {
     slice.released = false;
     if (slice.credit !== null) {
       slice.credit.creditBytes -= slice.capacity;
-      if (slice.credit.starvedHead !== null) this.#returnCredit(slice.credit);
+      this.returnCredit(slice.credit);
       slice.credit = null;
     }
     this.#push(slice);
     this.hasReleased = true;
   }
 
-  /** Connections with tasks that waited for credit, some of which has come back. */
+  /** Connections with tasks that wait for credit, some of which has come back. */
   takeCredited(): readonly Connection[] {
     const credited = this.#credited;
     if (credited.length === 0) return credited;
@@ -137,8 +137,9 @@ export class SlicePool {
     return credited;
   }
 
-  #returnCredit(connection: Connection): void {
-    if (!this.#credited.includes(connection)) this.#credited.push(connection);
+  /** The connection has credit again, or might have: its tasks that wait for it are looked at. */
+  returnCredit(connection: Connection): void {
+    if (connection.starvedHead !== null && !this.#credited.includes(connection)) this.#credited.push(connection);
   }
 
   freeCount(classIndex: number): number {

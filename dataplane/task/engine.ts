@@ -639,6 +639,8 @@ export class TaskEngine implements Services {
   #retain(task: Task): void {
     const { mapping } = task;
     task.state = TASK_UNACKNOWLEDGED;
+    // What it keeps can be given up for others.
+    this.#shard.slices.returnCredit(task.connection!);
     if (task.immediate) {
       task.immediate = false;
       task.session!.immediateTasks--;

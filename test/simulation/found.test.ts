@@ -73,3 +73,25 @@ test("WRITE SAME names no block where another command's flush has lost what it w
     });
   }
 });
+
+test("READs that wait for credit go on when data that is kept for retransmission can be given up", () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    simulate(seed, {
+      faults: NO_ACCIDENTS,
+      arenaBytes: 20 * 1024 * 1024,
+      session: { errorRecoveryLevel: 1 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 0 } },
+    });
+  }
+});
+
+test("nothing follows a Logout Response, be it the request to log out", () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    simulate(seed, {
+      stop: 1,
+      crash: 0,
+      faults: { ...NO_ACCIDENTS, networkDelayUsMax: 5000, turnUsMax: 5000 },
+      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 0, ready: 1 } },
+    });
+  }
+});

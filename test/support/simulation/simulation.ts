@@ -47,6 +47,8 @@ export interface Overrides {
   readonly arenaBytes?: number;
   /** Probability of a power cut, after which everything starts again with what storage has kept. */
   readonly crash?: number;
+  /** Probability of an orderly stop, after which another shard goes on. */
+  readonly stop?: number;
 }
 
 export class Simulation {
@@ -80,7 +82,7 @@ export class Simulation {
 
   run(): void {
     if (this.#random.chance(this.#overrides.crash ?? CRASH)) this.#workUntilCrash();
-    if (this.#random.chance(STOP)) this.#workUntilStop();
+    if (this.#random.chance(this.#overrides.stop ?? STOP)) this.#workUntilStop();
     this.#work();
     this.#turnUntilFinished();
     this.#world.faults = NO_FAULTS;
