@@ -116,6 +116,8 @@ export class Connection {
   expiresUs = 0;
   /** A Logout was accepted: nothing that comes after it is looked at. */
   loggedOut = false;
+  /** The Logout Response that ends it is queued: nothing follows it (section 11.14). */
+  isAnsweredLast = false;
 
   constructor(index: number, headerArea: number) {
     this.index = index;

@@ -90,6 +90,11 @@ export class Transmitter {
   }
 
   queueReply(connection: Connection, reply: Reply): void {
+    if (connection.isAnsweredLast) {
+      if (reply.slice !== null) this.#shard.slices.release(reply.slice);
+      return;
+    }
+    connection.isAnsweredLast = reply.closesConnection;
     connection.replies++;
     if (reply.slice !== null) connection.replyBytes += reply.slice.capacity;
     this.queue(connection, reply);
