@@ -18,6 +18,7 @@ import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
+  COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT,
   checkCondition,
   endWithSense,
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
@@ -573,10 +574,15 @@ export class TaskEngine implements Services {
   /** Aborts all tasks of a connection; with a barrier, those whose response is queued keep it. */
   abortConnection(connection: Connection, barrier: Barrier | null): void {
     const session = connection.session!;
+    const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
     for (let task = session.firstTask; task !== null; ) {
       const next: Task | null = task.nextOfSession;
       const isAnswered = barrier !== null && task.state === TASK_RESPONDING;
-      if (task.connection === connection && !isAnswered) this.abort(task, barrier);
+      if (task.connection === connection && !isAnswered) {
+        // Told on what other connections the session has (section 11.14.5).
+        if (task.mapping !== null && task.state !== TASK_UNACKNOWLEDGED) session.attentions.add(task.lun, asc, ascq);
+        this.abort(task, barrier);
+      }
       task = next;
     }
   }

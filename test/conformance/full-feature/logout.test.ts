@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
-import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_LOGOUT_RESPONSE, OPCODE_R2T } from "../../support/pdu.js";
+import {
+  FLAG_FINAL,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_LOGOUT_RESPONSE,
+  OPCODE_R2T,
+  parseSense,
+} from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
 import { BLOCK_BYTES, pattern, startTarget } from "./fixture.js";
@@ -16,7 +22,7 @@ const CID_NOT_FOUND = 1;
 const RECOVERY_NOT_SUPPORTED = 2;
 
 describe("Logout (RFC 7143 section 11.14)", () => {
-  const target = startTarget();
+  const target = startTarget({ session: "maxConnections: 2" });
 
   for (const [what, reason] of [
     ["the session", CLOSE_SESSION],
@@ -113,6 +119,34 @@ describe("Logout (RFC 7143 section 11.14)", () => {
       await initiator.good({ cdb: testUnitReady() });
     }
     await initiator.logout();
+  });
+
+  it("of one connection of two, with commands outstanding: the session is told on the other one (section 11.14.5)", async () => {
+    const first = await target.login({ MaxConnections: "2", ImmediateData: "No" });
+    const second = await RawInitiator.connect(target.running.port, { session: first.session });
+    await second.login({ targetName: TARGET_NAME, cid: 1 });
+    await second.good({ cdb: testUnitReady() });
+    const options = { cdb: write10(0, 8), write: pattern(4096), immediateLength: 0, unsolicitedLength: 0 };
+    await second.start({ ...options, leaveR2Ts: true });
+    await second.expect(OPCODE_R2T);
+    assert.equal((await second.logout(CLOSE_CONNECTION)).response, CLOSED);
+    assert.deepEqual(await second.receiveUntilClosed(), []);
+    const { status, sense } = await first.command({ cdb: testUnitReady() });
+    assert.equal(status, 2);
+    // SOME COMMANDS CLEARED BY ISCSI PROTOCOL EVENT
+    const { key, asc, ascq } = parseSense(sense);
+    assert.deepEqual({ key, asc, ascq }, { key: 6, asc: 0x47, ascq: 0x7f });
+    await first.good({ cdb: testUnitReady() });
+  });
+
+  it("of the other connection: it is closed, this one goes on (section 11.14)", async () => {
+    const first = await target.login({ MaxConnections: "2" });
+    const second = await RawInitiator.connect(target.running.port, { session: first.session });
+    await second.login({ targetName: TARGET_NAME, cid: 1 });
+    await first.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 1 });
+    assert.equal((await first.expect(OPCODE_LOGOUT_RESPONSE)).response, CLOSED);
+    await second.receiveUntilClosed();
+    await first.good({ cdb: testUnitReady() });
   });
 
   for (const [what, fields, data] of [
