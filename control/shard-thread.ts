@@ -24,11 +24,15 @@ import type { Logger } from "./logger.js";
 /**
  * Piscina tries `require` before `import`, and Node 20.20 aborts the process ("Assertion failed:
  * facade->InstantiateModule") if a thread is terminated while it requires an ES module: so ours may only import it. A
- * Node that does not know the flag refuses to require ES modules anyway.
+ * Node that does not know the flag refuses to require ES modules anyway. Of the process's own flags a thread is not given
+ * those that concern the whole process, V8's for instance: it refuses to start with them.
  */
-const EXEC_ARGV = process.allowedNodeEnvironmentFlags.has("--experimental-require-module")
-  ? [...process.execArgv, "--no-experimental-require-module"]
-  : process.execArgv;
+const EXEC_ARGV = [
+  ...process.execArgv.filter((flag) => flag === "--enable-source-maps"),
+  ...(process.allowedNodeEnvironmentFlags.has("--experimental-require-module")
+    ? ["--no-experimental-require-module"]
+    : []),
+];
 
 /** What all shards have in common: see ShardTask. */
 export type Common = Pick<ShardTask, "shards" | "gates" | "wakeFds">;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { openSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { Shards, type ShardsOptions } from "../../../control/shards.js";
@@ -108,6 +109,31 @@ describe("start", () => {
     const { shards } = await start(context);
     assert.equal(shards.count, 2);
     assert.deepEqual(shards.serving(), [0, 1]);
+  });
+
+  test("goes well with flags of Node.js that no thread may be given", () => {
+    const attempt = `
+      const { Shards } = await import(${JSON.stringify(new URL("../../../control/shards.js", import.meta.url))});
+      const { pino } = await import("pino");
+      const shards = await Shards.start({
+        count: 1,
+        units: () => [],
+        arenaBytes: 4096,
+        logger: pino({ level: "silent" }),
+        onMessage() {},
+        onDeath() {},
+        onFatal: console.error,
+        worker: new URL(${JSON.stringify(WORKER)}),
+      });
+      console.log("serving", shards.serving());
+      await shards.stop(0);`;
+    const flags = ["--max-old-space-size=256", "--expose-gc", "--enable-source-maps"];
+    const cwd = new URL("../../../..", import.meta.url);
+    const said = execFileSync(process.execPath, [...flags, "--input-type=module", "-e", attempt], {
+      cwd,
+      encoding: "utf8",
+    });
+    assert.equal(said, "serving [ 0 ]\n");
   });
 
   test("fails with what the shard says, and leaves nothing running", async (context) => {
