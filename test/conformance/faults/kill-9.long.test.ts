@@ -1,4 +1,4 @@
-/** kill -9 under verified loads, again and again, on every file system: what was durable reads back each time. */
+/** kill -9 under verified loads, again and again, on every file system: what was acknowledged reads back each time. */
 import { test } from "node:test";
 import { CRASH_UNIT_BYTES, crashUnderLoad } from "../../support/crash.js";
 import { type FileSystemType, MountedFileSystem, skipWithoutLoop } from "../../support/file-system.js";
@@ -21,6 +21,7 @@ for (const type of ["ext4", "xfs", "btrfs"] satisfies FileSystemType[]) {
           await crashUnderLoad(undo, target, {
             directory: target.places.directory,
             loadMs: 500 + Math.random() * LOAD_MS_MAX,
+            isClean: true,
             crash: async () => void (await target.kill9()),
             restart: () => target.run(),
           });
