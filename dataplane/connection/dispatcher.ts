@@ -218,13 +218,18 @@ export class Dispatcher {
     }
     const task = this.#shard.tasks.acquire(session, connection, tag);
     if (task === null) {
-      if (place === WINDOW_AHEAD) return false;
+      if (place === WINDOW_AHEAD) {
+        // Refused in its turn.
+        const copy = this.#shard.arena.bytes.slice(header, header + BHS_LENGTH);
+        session.hold(pdu.cmdSN, { connection, header: copy, data: new Uint8Array() }, this.#shard.ring.nowUs);
+        return false;
+      }
       if (!immediate) {
         session.advance();
         session.reopen();
       }
-      const status = session.taskCount > 0 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
-      this.#shard.requests.statusOnly(connection, tag, status, pdu.expectedDataTransferLength);
+      this.#refuse(connection, header);
+      if (session.hasWaiting) this.releaseHeld(session);
       return false;
     }
     this.#fillTask(task, pdu, connection);
@@ -345,9 +350,19 @@ export class Dispatcher {
     while (waiting.length > 0 && serialLessOrEqual(waiting[0]!.cmdSN, session.expCmdSN)) waiting.shift()!.run();
   }
 
+  /** There is no task for a command. */
+  #refuse(connection: Connection, header: number): void {
+    const pdu = this.#command.at(header);
+    const status = connection.session!.taskCount > 0 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
+    this.#shard.requests.statusOnly(connection, pdu.initiatorTaskTag, status, pdu.expectedDataTransferLength);
+  }
+
   #executeHeld(held: HeldPdu): void {
     const bytes = this.#shard.arena.bytes;
     bytes.set(held.header, this.#heldHeader);
+    if (this.#any.at(this.#heldHeader).opcode === OPCODE_SCSI_COMMAND) {
+      return this.#refuse(held.connection, this.#heldHeader);
+    }
     const length = held.data.length;
     const slice = length > 0 ? this.#shard.slices.acquireReserved(length) : null;
     assert(slice === null || slice.capacity >= length, "the slice holds the data");

@@ -192,6 +192,8 @@ export class Lifecycle {
       if (held instanceof Task) {
         held.isAnswered = true;
         this.#shard.engine.abort(held, null);
+      } else {
+        session.heldBytes -= held.data.length;
       }
       session.held.delete(cmdSN);
     }

@@ -99,10 +99,12 @@ export class Requests {
     const reply = new Reply(STAMP_STATUS);
     const view = new RejectPdu(reply.header).clear();
     view.reason = reason;
-    reply.slice = this.#shard.slices.acquireReserved(BHS_LENGTH);
+    // With its additional segments (section 11.17.4), as far as the initiator receives so much.
+    const length = Math.min(pdu.headerLength, connection.maxSend);
+    reply.slice = this.#shard.slices.acquireReserved(length);
     if (reply.slice !== null) {
-      view.dataSegmentLength = BHS_LENGTH;
-      this.#shard.arena.bytes.copyWithin(reply.slice.offset, header, header + BHS_LENGTH);
+      view.dataSegmentLength = length;
+      this.#shard.arena.bytes.copyWithin(reply.slice.offset, header, header + length);
     }
     this.#shard.transmitter.queueReply(connection, reply);
   }

@@ -141,6 +141,7 @@ function abortTask(
     held === undefined || (held !== null && !(held instanceof Task) && tagOf(held) === pdu.referencedTaskTag);
   const isInWindow = serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && serialLess(refCmdSN, pdu.cmdSN);
   if (isReferenced && isInWindow) {
+    if (held !== undefined) session.heldBytes -= held.data.length;
     session.held.set(refCmdSN, null);
     shard.dispatcher.releaseHeld(session);
     session.reopen();

@@ -54,6 +54,17 @@ describe("Reject (RFC 7143 section 11.17)", () => {
     }
   });
 
+  it("the header is returned with its additional segments (section 11.17.4)", async () => {
+    const initiator = await target.login({ MaxRecvDataSegmentLength: "512" });
+    for (const words of [2, 100, 255]) {
+      const ahs = pattern(words * 4, words);
+      const header = await initiator.send({ opcode: 0x1c, immediate: true }, undefined, { ahs });
+      const reject = await initiator.expect(OPCODE_REJECT);
+      // As much of it as the initiator receives.
+      assert.ok(reject.data.equals(Buffer.concat([header, ahs]).subarray(0, 512)));
+    }
+  });
+
   it("with digests on", async () => {
     const initiator = await target.login({ HeaderDigest: "CRC32C", DataDigest: "CRC32C" });
     const header = await initiator.send({ opcode: 0x1c, immediate: true }, pattern(333));
