@@ -161,3 +161,18 @@ test("every module says at its head what it is for", () => {
     [],
   );
 });
+
+test("what the documentation points to is there", () => {
+  const documents = [
+    "README.md",
+    ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+    ...SHIMS.map((name) => `native-shims/${name}/README.md`),
+  ];
+  const broken = documents.flatMap((path) => {
+    const targets = [...readFileSync(join(ROOT, path), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
+      ([, target]) => posix.join(posix.dirname(path), target!),
+    );
+    return targets.filter((target) => !existsSync(join(ROOT, target))).map((target) => `${path}: ${target}`);
+  });
+  assert.deepEqual(broken, []);
+});
