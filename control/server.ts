@@ -265,6 +265,9 @@ export class Server {
       case "unitReset":
         void this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
         break;
+      case "targetColdReset":
+        this.#endSessionsOfTarget(message.targetName);
+        break;
       case "done":
         this.#broadcasts?.done(shard, message.exchange);
         break;
@@ -278,6 +281,13 @@ export class Server {
         break;
       default:
         message satisfies never;
+    }
+  }
+
+  /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */
+  #endSessionsOfTarget(targetName: string): void {
+    for (const session of this.sessions) {
+      if (session.identity.targetName === targetName) void this.#admission?.endSession(session, "TARGET COLD RESET");
     }
   }
 

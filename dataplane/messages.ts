@@ -227,6 +227,8 @@ export type ShardMessage =
     }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
+  /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
+  | { readonly type: "targetColdReset"; readonly targetName: string }
   | { readonly type: "done"; readonly exchange: number }
   /** A command that control carries out; it answers with `scsiAnswer`. `unitIndex` is -1 where the LUN has no unit. */
   | {

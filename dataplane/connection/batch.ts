@@ -39,6 +39,8 @@ export class Batch {
   closesConnection = false;
   /** Since when the socket has taken nothing more of it. */
   sinceUs = 0;
+  /** Of a reply in it. */
+  onGone: (() => void) | null = null;
   nextFree: Batch | null = null;
 
   constructor(arena: Arena, offset: number) {
@@ -56,6 +58,7 @@ export class Batch {
     this.#sentIovecs = 0;
     this.slices = null;
     this.closesConnection = false;
+    this.onGone = null;
   }
 
   /** Arena offset of the cell of the PDU that is added next. */

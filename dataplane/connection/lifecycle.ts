@@ -406,6 +406,7 @@ export class Lifecycle {
       const reply = node as Reply;
       if (reply.slice !== null) this.#shard.slices.release(reply.slice);
       reply.slice = null;
+      if (reply.onGone !== null) reply.onGone();
     }
     return true;
   }

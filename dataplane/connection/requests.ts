@@ -144,12 +144,22 @@ export class Requests {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  managementResponse(connection: Connection, initiatorTaskTag: number, response: number): void {
-    if (connection.state !== CONNECTION_OPEN) return;
+  /** `onGone`: as Reply.onGone. */
+  managementResponse(
+    connection: Connection,
+    initiatorTaskTag: number,
+    response: number,
+    onGone: (() => void) | null = null,
+  ): void {
+    if (connection.state !== CONNECTION_OPEN) {
+      if (onGone !== null) onGone();
+      return;
+    }
     const reply = new Reply(STAMP_STATUS);
     const pdu = new TaskManagementResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = initiatorTaskTag;
     pdu.response = response;
+    reply.onGone = onGone;
     this.#shard.transmitter.queueReply(connection, reply);
   }
 

@@ -196,9 +196,10 @@ export class Transmitter {
       if (slice.released) this.#shard.slices.release(slice);
       slice = next;
     }
-    const closes = batch.closesConnection;
+    const { closesConnection: closes, onGone } = batch;
     this.#shard.batches.release(batch);
     this.#offerBatch();
+    if (onGone !== null) onGone();
     if (connection.state !== CONNECTION_OPEN) {
       this.#shard.lifecycle.drain(connection);
     } else if (isStalled) {
@@ -267,9 +268,8 @@ export class Transmitter {
     this.#shard.ring.setSqeFlags(this.#submit(connection, batch, ATTEMPT_FLAGS), SQE_CQE_SKIP_SUCCESS);
     connection.attempting = true;
     this.#attempts.push(connection);
-    if (connection.queueHead !== null || connection.starvedHead !== null || batch.closesConnection) {
-      this.#moreFollows = true;
-    }
+    const isAwaited = batch.closesConnection || batch.onGone !== null;
+    if (connection.queueHead !== null || connection.starvedHead !== null || isAwaited) this.#moreFollows = true;
   }
 
   /** Returns the slot of the SQE. */
@@ -318,6 +318,7 @@ export class Transmitter {
         connection.replies--;
         if (reply.slice !== null) connection.replyBytes -= reply.slice.capacity;
         if (reply.closesConnection) batch.closesConnection = true;
+        if (reply.onGone !== null) batch.onGone = reply.onGone;
         if (reply.maxSend > 0) connection.maxSend = reply.maxSend;
         if (!reply.retained) this.#release(reply);
         break;

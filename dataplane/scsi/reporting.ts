@@ -200,8 +200,10 @@ function reportOne(task: Task, services: Services, command: Command | undefined,
 const FLAG_REPD = 0x80;
 const FUNCTIONS_BYTES = 4;
 const FUNCTIONS_EXTENDED_BYTES = 16;
-/** ABORT TASK and LOGICAL UNIT RESET. */
+/** ABORT TASK, ABORT TASK SET, CLEAR TASK SET and LOGICAL UNIT RESET. */
 const ATS = 0x80;
+const ATSS = 0x40;
+const CTSS = 0x10;
 const LURS = 0x08;
 
 export function beginReportSupportedTaskManagementFunctions(task: Task, services: Services): void {
@@ -210,7 +212,7 @@ export function beginReportSupportedTaskManagementFunctions(task: Task, services
   const { bytes, view } = services;
   const extended = (bytes[task.cdb + REPORTING_BYTE]! & FLAG_REPD) !== 0;
   const length = extended ? FUNCTIONS_EXTENDED_BYTES : FUNCTIONS_BYTES;
-  bytes[at] = ATS | LURS;
+  bytes[at] = ATS | ATSS | CTSS | LURS;
   bytes[at + 3] = length - FUNCTIONS_BYTES;
   services.reply(task, length, view.getUint32(task.cdb + REPORT_ALLOCATION_LENGTH));
 }

@@ -11,6 +11,8 @@ import {
   FUNCTION_ABORT_TASK_SET,
   FUNCTION_CLEAR_TASK_SET,
   FUNCTION_LOGICAL_UNIT_RESET,
+  FUNCTION_TARGET_COLD_RESET,
+  FUNCTION_TARGET_WARM_RESET,
   FUNCTION_TASK_REASSIGN,
   type TaskManagementRequestPdu,
 } from "../wire/task-management-request.js";
@@ -33,15 +35,18 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
     return shard.requests.managementResponse(connection, tag, FUNCTION_RESPONSE_REJECTED);
   }
   session.functionTags.add(tag);
-  const respond = (response: number): void => {
+  const respond = (response: number, onGone: (() => void) | null = null): void => {
     session.functionTags.delete(tag);
-    shard.requests.managementResponse(connection, tag, response);
+    shard.requests.managementResponse(connection, tag, response, onGone);
   };
   switch (pdu.function) {
     case FUNCTION_ABORT_TASK:
       return abortTask(shard, connection, pdu, respond);
     case FUNCTION_TASK_REASSIGN:
       return reassignTask(shard, connection, pdu, respond);
+    case FUNCTION_TARGET_WARM_RESET:
+    case FUNCTION_TARGET_COLD_RESET:
+      return resetTarget(shard, connection, pdu.function === FUNCTION_TARGET_COLD_RESET, respond);
     case FUNCTION_ABORT_TASK_SET:
     case FUNCTION_CLEAR_TASK_SET:
     case FUNCTION_LOGICAL_UNIT_RESET:
@@ -55,8 +60,7 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   // What was answered before goes to the SCSI layer of the initiator first, whatever its connection (section 4.2.3.3, d).
   if (pdu.function === FUNCTION_LOGICAL_UNIT_RESET) {
     shard.fences.raise(connection, barrier);
-    resetUnit(shard, mapping.unit, session.sessionId, barrier);
-    shard.resets.begin(mapping.unit.unitIndex, session.sessionId, barrier);
+    resetUnitEverywhere(shard, mapping.unit, session, barrier);
     barrier.leave();
   } else {
     abortTaskSet(shard, connection, pdu, barrier);
@@ -86,6 +90,33 @@ function abortTaskSet(shard: Shard, connection: Connection, pdu: TaskManagementR
   } else {
     run();
   }
+}
+
+/**
+ * TARGET WARM RESET and TARGET COLD RESET: "the target cancels all pending operations on all LUs known by the issuing
+ * initiator"; after a cold one, when the response has left, all sessions of the target end (RFC 7143 section 11.5.1).
+ */
+function resetTarget(
+  shard: Shard,
+  connection: Connection,
+  isCold: boolean,
+  respond: (response: number, onGone: (() => void) | null) => void,
+): void {
+  const session = connection.session!;
+  const { targetName } = session;
+  const endSessions = () => shard.host.post({ type: "targetColdReset", targetName });
+  const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE, isCold ? endSessions : null));
+  shard.fences.raise(connection, barrier);
+  const units = new Set<LogicalUnit>();
+  for (const { unit } of session.luns.values()) units.add(unit);
+  for (const unit of units) resetUnitEverywhere(shard, unit, session, barrier);
+  barrier.leave();
+}
+
+/** On all shards, of which this one has been asked. */
+function resetUnitEverywhere(shard: Shard, unit: LogicalUnit, by: Session, barrier: Barrier): void {
+  resetUnit(shard, unit, by.sessionId, barrier);
+  shard.resets.begin(unit.unitIndex, by.sessionId, barrier);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** libiscsi's test suite: reads, writes, capacity, INQUIRY, and iSCSI itself. No result may get worse than its list. */
+/** libiscsi's test suite: reads, writes, capacity, INQUIRY, reservations, and iSCSI itself. No result may get worse than its list. */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { type CuSuite, listSuites } from "../support/iscsi-test-cu.js";
@@ -7,7 +7,7 @@ import { skipWithout } from "../support/peers.js";
 import { VARIANTS } from "../support/variants.js";
 import { addResults, type CuList, compare, formatTable, readList, writeList } from "./iscsi-test-cu-list.js";
 
-const SUITES = /^(SCSI\.(Read|Write|TestUnitReady|Inquiry|ReportLUNs)|iSCSI\.)/;
+const SUITES = /^(SCSI\.(Read|Write|TestUnitReady|Inquiry|ReportLUNs|Prin|Prout|Reserve6)|iSCSI\.)/;
 const skip = skipWithout("iscsi-test-cu");
 
 describe("iscsi-test-cu", { skip }, async () => {

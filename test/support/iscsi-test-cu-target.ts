@@ -14,15 +14,24 @@ const READ_ONLY = ["SCSI.ReadOnly"];
 /** Suites that take it for granted that a physical block is one logical block. */
 const BLOCKS_OF_4096 = ["SCSI.GetLBAStatus"];
 
+/** A target for each suite: some reset theirs, which ends the sessions of it. */
+function targetName(suite: number): string {
+  return `${TARGET_NAME}:${suite}`;
+}
+
 function config(suites: readonly CuSuite[], { port }: Places, { cache, workers }: Variant): string {
-  const luns = suites.map(({ name }, i) => `${i}: { unit: unit${i}, readOnly: ${READ_ONLY.includes(name)} }`);
+  const targets = suites.map(({ name }, i) => {
+    const luns = `{ 0: { unit: unit${i}, readOnly: ${READ_ONLY.includes(name)} } }`;
+    return `  - { name: "${targetName(i)}", portalGroups: [1], luns: ${luns} }`;
+  });
   const units = suites.map(({ name }, i) => {
     const more = `removable: ${REMOVABLE.includes(name)}, blockLength: ${BLOCKS_OF_4096.includes(name) ? 4096 : 512}`;
     return `  unit${i}: { file: ./unit${i}.img, size: ${UNIT_SIZE}, cache: ${cache}, ${more} }`;
   });
   return `
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
-targets: [{ name: ${TARGET_NAME}, portalGroups: [1], luns: { ${luns.join(", ")} } }]
+targets:
+${targets.join("\n")}
 units:
 ${units.join("\n")}
 workers: ${workers}
@@ -36,8 +45,8 @@ export async function runSuites(variant: Variant, suites: readonly CuSuite[]): P
   const queue = [...suites.entries()];
   const runQueue = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const [lun, suite] = next;
-      const url = target.url(lun);
+      const [i, suite] = next;
+      const url = target.url(0, targetName(i));
       // Two sessions, of two initiators: with several shards they are on two of them.
       results.set(suite.name, await runSuite(suite, { url, secondUrl: url, dataloss: true, sanitize: true }));
     }

@@ -5,6 +5,7 @@ import { testUnitReady } from "../../support/cdb.js";
 import { FLAG_FINAL, OPCODE_TASK_MANAGEMENT_REQUEST, TAG_NONE } from "../../support/pdu.js";
 import { startTarget } from "./fixture.js";
 
+const CLEAR_ACA = 3;
 const LUN_DOES_NOT_EXIST = 2;
 const REASSIGNMENT_NOT_SUPPORTED = 4;
 const NOT_SUPPORTED = 5;
@@ -13,9 +14,7 @@ describe("task management (RFC 7143 section 11.5)", () => {
   const target = startTarget();
 
   for (const [name, taskFunction, response] of [
-    ["CLEAR ACA", 3, NOT_SUPPORTED],
-    ["TARGET WARM RESET", 6, NOT_SUPPORTED],
-    ["TARGET COLD RESET", 7, NOT_SUPPORTED],
+    ["CLEAR ACA", CLEAR_ACA, NOT_SUPPORTED],
     // "the target does not support it as indicated by the operational ErrorRecoveryLevel".
     ["TASK REASSIGN", 8, REASSIGNMENT_NOT_SUPPORTED],
     ["QUERY TASK (RFC 7144)", 9, NOT_SUPPORTED],
@@ -50,9 +49,9 @@ describe("task management (RFC 7143 section 11.5)", () => {
   it("takes a StatSN, and a CmdSN unless it is immediate", async () => {
     const initiator = await target.login();
     const { cmdSN } = initiator.session;
-    const first = await initiator.taskManagement(6);
+    const first = await initiator.taskManagement(CLEAR_ACA);
     assert.equal(first.expCmdSN, cmdSN);
-    const second = await initiator.taskManagement(6, { immediate: false });
+    const second = await initiator.taskManagement(CLEAR_ACA, { immediate: false });
     assert.deepEqual([second.expCmdSN, second.statSN], [cmdSN + 1, first.statSN + 1]);
     assert.equal(second.maxCmdSN, first.maxCmdSN + 1);
   });

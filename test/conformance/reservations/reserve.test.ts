@@ -15,6 +15,8 @@ import {
 } from "./fixture.js";
 
 const LOGICAL_UNIT_RESET = 5;
+const TARGET_WARM_RESET = 6;
+const TARGET_COLD_RESET = 7;
 
 for (const workers of WORKERS) {
   describe(`RESERVE and RELEASE, ${workers} shard(s)`, () => {
@@ -106,6 +108,17 @@ for (const workers of WORKERS) {
         holder.drop();
         other.drop();
       }
+    });
+
+    it("ends with a TARGET WARM RESET, before that is answered, and with a TARGET COLD RESET", async () => {
+      const [holder, other] = await reservedBy("holder");
+      assert.equal((await other.initiator.taskManagement(TARGET_WARM_RESET)).response, 0);
+      await holder.attentions();
+      assert.equal(await other.reserve(), GOOD);
+      assert.equal((await holder.initiator.taskManagement(TARGET_COLD_RESET)).response, 0);
+      await holder.initiator.receiveUntilClosed();
+      await holder.logIn();
+      assert.equal(await holder.write(), GOOD);
     });
 
     it("a LOGICAL UNIT RESET does not end a persistent reservation", async () => {

@@ -173,13 +173,13 @@ test("every allocation length is legal", () => {
 
 // -- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS
 
-test("task management functions: ABORT TASK and LOGICAL UNIT RESET", () => {
+test("task management functions: ABORT TASK, ABORT TASK SET, CLEAR TASK SET and LOGICAL UNIT RESET", () => {
   const bench = new Bench();
   const report = (flags: number, length: number) =>
     hex(bench.run([0xa3, 0x0d, flags, 0, 0, 0, ...u32(length), 0, 0]).data);
-  assert.equal(report(0, 255), "88000000");
-  assert.equal(report(0x80, 255), `8800000c${"00".repeat(12)}`);
-  assert.equal(report(0, 1), "88");
+  assert.equal(report(0, 255), "d8000000");
+  assert.equal(report(0x80, 255), `d800000c${"00".repeat(12)}`);
+  assert.equal(report(0, 1), "d8");
   assert.equal(report(0, 0), "");
 });
 
