@@ -83,7 +83,7 @@ export class Units {
     const record = this.#byName.get(name);
     if (record === undefined) return true;
     this.#byName.delete(name);
-    const flushed = await this.#flush(record);
+    const flushed = await this.flush(record);
     closeRecord(record);
     return flushed;
   }
@@ -94,7 +94,8 @@ export class Units {
     return flushed.every(Boolean);
   }
 
-  async #flush(record: UnitRecord): Promise<boolean> {
+  /** Makes durable what was written to the unit. @returns false if that is not possible. */
+  async flush(record: UnitRecord): Promise<boolean> {
     if (record.bufferedFd < 0 || record.readOnly) return true;
     try {
       await promisify(fdatasync)(record.bufferedFd);

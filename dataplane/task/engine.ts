@@ -331,6 +331,7 @@ export class TaskEngine implements Services {
     if (task.transfer === TRANSFER_VERIFY || task.transfer === TRANSFER_COMPARE) {
       return this.comparison.operated(task, result);
     }
+    if (task.transfer === TRANSFER_WRITE) return this.#writes.flushed(task, result);
     task.command!.resume!(task, this, result);
   }
 

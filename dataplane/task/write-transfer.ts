@@ -135,9 +135,17 @@ export class WriteTransfer {
 
   /** All is written; what was to be durable may have failed in the page cache without its writes having been told. */
   #end(task: Task): void {
+    // The write cache has been switched off since the command began: nobody will flush what is still in it.
+    if (!task.durable && !task.unit!.writeCacheEnabled) return this.#engine.flush(task);
     const loss = task.durable ? task.unit!.lossSince(task.lossesBefore) : 0;
     if (loss === 0) this.#engine.good(task);
     else this.#engine.fail(task, loss, LBA_UNKNOWN, 0);
+  }
+
+  /** What was written has been flushed, or a negative errno says why not. */
+  flushed(task: Task, result: number): void {
+    if (result < 0) this.#engine.fail(task, result, LBA_UNKNOWN, 0);
+    else this.#engine.good(task);
   }
 
   /**
