@@ -284,7 +284,7 @@ export class Server {
     }
   }
 
-  /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.5.1). */
+  /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */
   #endSessionsOfTarget(targetName: string): void {
     for (const session of this.sessions) {
       if (session.identity.targetName === targetName) void this.#admission?.endSession(session, "TARGET COLD RESET");
