@@ -3,12 +3,13 @@
  * durable, and whatever is acknowledged from then on is. Nobody sends SYNCHRONIZE CACHE any more. The power fails afterwards.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { modeSense6, read16, write16, writeSame16 } from "../../support/cdb.js";
 import { MountedFileSystem, skipWithoutPowerCut } from "../../support/file-system.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
+import type { RunningTarget } from "../../support/target.js";
 import { Undo } from "../../support/undo.js";
 
 const MIB = 2 ** 20;
@@ -26,39 +27,61 @@ async function switchCacheOff(initiator: RawInitiator): Promise<void> {
   await initiator.good({ cdb: Buffer.from([0x15, 0x10, 0, 0, list.length, 0]), write: list });
 }
 
-for (const cache of ["direct", "writeback"] as const) {
-  test(`cache ${cache}`, { skip: skipWithoutPowerCut() }, async (context) => {
-    const undo = new Undo(context);
-    const fileSystem = new MountedFileSystem("ext4");
-    undo.add(() => fileSystem.release());
-    const unit = { path: fileSystem.path("disk.img"), cache, sizeBytes: 32 * MIB } as const;
-    const target = await serveUnits(undo, [unit], 2);
-    const initiator = await logIn(undo, target);
-    const chunk = (number: number) => Buffer.alloc(MIB, number + 1);
-    const write = (session: RawInitiator, number: number): Promise<RawTask> =>
-      session.start({ cdb: write16(number * CHUNK_BLOCKS, CHUNK_BLOCKS), write: chunk(number) });
+const chunk = (number: number): Buffer => Buffer.alloc(MIB, number + 1);
 
-    for (const number of [0, 1]) assert.equal((await initiator.finish(await write(initiator, number))).status, 0);
-    // Some are under way meanwhile, on the other shard.
-    const other = await logIn(undo, target, 1, "iqn.2026-11.io.ringlun:other");
-    const underWay = [await write(other, 2), await write(other, 3), await write(other, 4)];
-    const finishAll = async () => {
-      for (const task of underWay) assert.equal((await other.finish(task)).status, 0);
-    };
-    await Promise.all([switchCacheOff(initiator), finishAll()]);
-    assert.equal((await initiator.finish(await write(initiator, 5))).status, 0);
-    const pattern = Buffer.alloc(512, 7);
-    await initiator.good({ cdb: writeSame16(6 * CHUNK_BLOCKS, CHUNK_BLOCKS), write: pattern });
+function write(session: RawInitiator, number: number): Promise<RawTask> {
+  return session.start({ cdb: write16(number * CHUNK_BLOCKS, CHUNK_BLOCKS), write: chunk(number) });
+}
 
+async function finish(session: RawInitiator, tasks: readonly RawTask[]): Promise<void> {
+  for (const task of tasks) assert.equal((await session.finish(task)).status, 0);
+}
+
+interface Scene {
+  readonly undo: Undo;
+  readonly target: RunningTarget;
+  readonly initiator: RawInitiator;
+  /** The power fails; afterwards these chunks must be there. */
+  readonly assertSurvive: (numbers: readonly number[]) => Promise<void>;
+}
+
+async function setScene(context: TestContext, cache: "direct" | "writeback"): Promise<Scene> {
+  const undo = new Undo(context);
+  const fileSystem = new MountedFileSystem("ext4");
+  undo.add(() => fileSystem.release());
+  const unit = { path: fileSystem.path("disk.img"), cache, sizeBytes: 32 * MIB } as const;
+  const target = await serveUnits(undo, [unit], 2);
+  const assertSurvive = async (numbers: readonly number[]) => {
     fileSystem.cutPower();
     await target.kill9();
     await fileSystem.unmount();
     fileSystem.mount();
     await target.run();
     const again = await logIn(undo, target);
-    for (let number = 0; number <= 6; number++) {
+    for (const number of numbers) {
       const data = await again.good({ cdb: read16(number * CHUNK_BLOCKS, CHUNK_BLOCKS), read: MIB });
       assert.ok(data.equals(chunk(number)), `chunk ${number} is lost`);
     }
+  };
+  return { undo, target, initiator: await logIn(undo, target), assertSurvive };
+}
+
+for (const cache of ["direct", "writeback"] as const) {
+  test(`what was acknowledged before (${cache})`, { skip: skipWithoutPowerCut() }, async (context) => {
+    const { initiator, assertSurvive } = await setScene(context, cache);
+    await finish(initiator, [await write(initiator, 0), await write(initiator, 1)]);
+    await switchCacheOff(initiator);
+    await assertSurvive([0, 1]);
+  });
+
+  test(`what was under way, and what came after it (${cache})`, { skip: skipWithoutPowerCut() }, async (context) => {
+    const { undo, target, initiator, assertSurvive } = await setScene(context, cache);
+    const other = await logIn(undo, target, 1, "iqn.2026-11.io.ringlun:other");
+    const underWay = [await write(other, 2), await write(other, 3), await write(other, 4)];
+    await Promise.all([switchCacheOff(initiator), finish(other, underWay)]);
+    await finish(initiator, [await write(initiator, 5)]);
+    const pattern = chunk(6).subarray(0, 512);
+    await initiator.good({ cdb: writeSame16(6 * CHUNK_BLOCKS, CHUNK_BLOCKS), write: pattern });
+    await assertSurvive([2, 3, 4, 5, 6]);
   });
 }
