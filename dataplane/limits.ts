@@ -81,8 +81,11 @@ export const ATTEMPT_BYTES_MIN = 65536;
 /** Text of one request in full feature phase, over all its PDUs. A longer one is rejected. */
 export const TEXT_BYTES_MAX = 65536;
 
-/** Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection. One more closes it: the peer asks and does not read. */
-export const CONNECTION_REPLIES_MAX = 1024;
+/**
+ * Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection: far more than one receive can ask for. One
+ * more closes it: the peer asks and does not read.
+ */
+export const CONNECTION_REPLIES_MAX = 4096;
 
 /** Data segments (ping data, text) of replies that wait on one connection. More closes it, likewise. */
 export const CONNECTION_REPLY_BYTES_MAX = 4 * 1024 * 1024;
@@ -130,5 +133,9 @@ export const SWEEP_INTERVAL_US = 1_000_000;
 assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
 assert(CONTROL_PARAMETERS_BYTES_MAX <= SLICE_BYTES_MAX, "a parameter list fits into a slice");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
+assert(
+  CONNECTION_REPLIES_MAX > 2 * (RECEIVE_BUFFER_BYTES / 48),
+  "a peer that asks much at once is not taken for one that does not read",
+);
 assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
 assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");

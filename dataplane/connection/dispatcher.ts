@@ -105,7 +105,11 @@ export class Dispatcher {
     const opcode = pdu.opcode;
     if (connection.loggedOut) return this.#drop(connection);
     this.#acknowledge(connection, pdu.expStatSN);
-    if (!digestValid) this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
+    if (!digestValid) {
+      this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
+      // One Reject too many has closed it.
+      if (connection.state !== CONNECTION_OPEN) return this.#drop(connection);
+    }
     switch (opcode) {
       case OPCODE_SCSI_COMMAND:
         if (!digestValid || !this.#scsiCommand(connection, header)) this.#abandon(connection, header);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { testUnitReady } from "../../support/cdb.js";
-import { OPCODE_NOP_IN, OPCODE_NOP_OUT, OPCODE_SCSI_RESPONSE, TAG_NONE } from "../../support/pdu.js";
+import { buildHeader, OPCODE_NOP_IN, OPCODE_NOP_OUT, OPCODE_SCSI_RESPONSE, TAG_NONE } from "../../support/pdu.js";
 import { pattern, startTarget } from "./fixture.js";
 
 describe("NOP (RFC 7143 sections 11.18 and 11.19)", () => {
@@ -30,6 +30,19 @@ describe("NOP (RFC 7143 sections 11.18 and 11.19)", () => {
     const data = pattern(8192, 4);
     await initiator.send({ opcode: OPCODE_NOP_OUT, immediate: true, targetTransferTag: TAG_NONE }, data);
     assert.ok((await initiator.expect(OPCODE_NOP_IN)).data.equals(data.subarray(0, 512)));
+  });
+
+  it("thousands at once are echoed, each", async () => {
+    const initiator = await target.login();
+    const header = buildHeader({
+      opcode: OPCODE_NOP_OUT,
+      immediate: true,
+      flags: 0x80,
+      initiatorTaskTag: 7,
+      targetTransferTag: TAG_NONE,
+    });
+    await initiator.sendBytes(Buffer.concat(new Array<Buffer>(3000).fill(header)));
+    for (let i = 0; i < 3000; i++) assert.equal((await initiator.expect(OPCODE_NOP_IN)).initiatorTaskTag, 7);
   });
 
   it("an echo takes a StatSN (section 11.19.2)", async () => {
