@@ -131,7 +131,7 @@ export class Server {
     );
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
-    const changes = new UnitChanges(this.#units, this.#broadcasts);
+    const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards);
     this.#reservations.serve({ commands: this.#slowCommands, changes });
     this.#modeSelect.serve(this.#slowCommands, changes);
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);

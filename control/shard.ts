@@ -160,7 +160,8 @@ export class Shard {
     if (wasStarting && this.restarts === 0) return;
     this.#logger.error({ err: error }, "shard died");
     this.#shortLives = Date.now() - thread.bornAtMs < SHARD_SHORT_LIFE_MS ? this.#shortLives + 1 : 0;
-    this.#settled = this.#bury(thread);
+    // Set before anybody hears of the death: who then asks whether units are settled has to wait.
+    this.#settled = Promise.resolve().then(() => this.#bury(thread));
     this.#restarted = this.#settled.then(() => this.#restart());
   }
 

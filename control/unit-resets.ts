@@ -20,6 +20,8 @@ export class UnitResets {
   /** `unitReset` of a shard; `askersExchange` is its number for it. A shard that has died meanwhile asks for nothing. */
   async begin(asker: number, askersExchange: number, unitIndex: number): Promise<void> {
     await this.#broadcasts.send((exchange) => ({ type: "resetUnit", exchange, unitIndex }), asker);
+    // What a shard that has died had begun on the unit is over only then.
+    await this.#shards.unitsSettled([unitIndex]);
     await this.#onReset(unitIndex);
     this.#shards.send(asker, { type: "unitResetDone", exchange: askersExchange });
   }

@@ -93,12 +93,17 @@ export class Reservations {
 
   /** Its nexus is lost: what it holds by RESERVE ends. Its registrations stay. */
   sessionClosed(session: Session): void {
-    if (sessionTypeOf(session) === "Discovery") return;
-    for (const unitIndex of session.unitIndexes) {
+    // There is no command that would wait for it.
+    if (sessionTypeOf(session) === "Normal") void this.#nexusLost(session);
+  }
+
+  async #nexusLost({ identity, unitIndexes }: Session): Promise<void> {
+    // If it was its shard that died, the writes that RESERVE was for may still be under way.
+    await this.#service?.changes.settled(unitIndexes);
+    for (const unitIndex of unitIndexes) {
       const unit = this.#options.unit(unitIndex);
-      const outcome = unit && withoutReserve(this.#state(unit.uuid), nexusOf(session.identity));
-      // There is no command that would wait for it.
-      if (unit !== undefined && outcome?.kind === "changed") void this.#enforce(unit, outcome);
+      const outcome = unit && withoutReserve(this.#state(unit.uuid), nexusOf(identity));
+      if (unit !== undefined && outcome?.kind === "changed") await this.#enforce(unit, outcome);
     }
   }
 

@@ -230,6 +230,21 @@ describe("a shard that dies", () => {
     assert.deepEqual(order, ["settled", "restarted"]);
   });
 
+  test("holds them back from the moment on in which anybody hears of it", async (context) => {
+    const order: string[] = [];
+    const { shards, seen } = await start(context, {
+      onDeath: () => {
+        void shards.unitsSettled([7]).then(() => order.push("settled"));
+        setImmediate(() => order.push("later"));
+      },
+    });
+    const luns = [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }];
+    shards.handOff(0, { type: "connection", record: record(1, { luns }) });
+    await seen.message((text) => text.startsWith("handoff"));
+    await shards.kill(0);
+    assert.deepEqual(order, ["later", "settled"]);
+  });
+
   test("and whose ring is not drained makes everything end: nothing waits for it any more", async (context) => {
     const { shards, fatalReason } = await start(context, { count: 1, units: () => [unit(UNIT_DOES_NOT_DRAIN)] });
     shards.handOff(0, { type: "connection", record: record(1) });

@@ -57,6 +57,21 @@ test("a shard that dies has nothing left to abort", async () => {
   assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
 });
 
+test("a reset is over only when nothing that a dead shard had begun is under way", async () => {
+  const { shards, broadcasts, resets } = start(2);
+  let settle = () => {};
+  shards.settled = new Promise((resolve) => {
+    settle = resolve;
+  });
+  const ended = resets.begin(0, 5, 4);
+  broadcasts.shardDied(1);
+  await setImmediate();
+  assert.equal(shards.sent.length, 1);
+  settle();
+  await ended;
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+});
+
 test("what else a reset does comes when the tasks are gone, and before the shard that asks is told", async () => {
   const seen: number[] = [];
   let finish = () => {};

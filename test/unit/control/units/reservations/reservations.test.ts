@@ -71,7 +71,7 @@ class Setup {
   static async start(path: string): Promise<Setup> {
     const setup = new Setup(await StateDirectory.open(path));
     await setup.reservations.load(UUID);
-    const changes = new UnitChanges(setup.units, setup.broadcasts);
+    const changes = new UnitChanges(setup.units, setup.broadcasts, setup.shards);
     setup.reservations.serve({ commands: setup.commands, changes });
     return setup;
   }
@@ -189,11 +189,41 @@ test("what RESERVE holds ends with the session, and all shards are told", async 
     "PERSISTENT RESERVE IN, also by the holder",
   );
   setup.registry.closeSession(a.sessionId);
+  await setImmediate();
   assert.equal(setup.blocked(B), 0);
   assert.deepEqual(setup.changes()[0]?.access, { blocked: 0, exemptSessions: [] });
   assert.deepEqual(await setup.execute(b, "56000000000000000000"), GOOD);
   assert.deepEqual(await setup.execute(b, "57000000000000000000"), GOOD);
   assert.equal(setup.blocked(A), 0);
+});
+
+test("where its shard has died, RESERVE holds and a status waits until nothing of it is under way", async (context) => {
+  const setup = await Setup.start(folder(context));
+  const [a, b] = [setup.logIn(A), setup.logIn(B, 1)];
+  await setup.execute(a, "160000000000");
+  let settle = () => {};
+  setup.shards.settled = new Promise((resolve) => {
+    settle = resolve;
+  });
+  setup.shards.alive = [1];
+  setup.registry.closeSession(a.sessionId);
+  await setImmediate();
+  assert.equal(setup.blocked(B), COMMAND_CONFLICTS_RESERVE);
+  settle();
+  await setImmediate();
+  assert.equal(setup.blocked(B), 0);
+
+  setup.shards.settled = new Promise((resolve) => {
+    settle = resolve;
+  });
+  let isAnswered = false;
+  const answered = setup.execute(b, "160000000000").then(() => {
+    isAnswered = true;
+  });
+  await setImmediate();
+  assert.deepEqual([isAnswered, setup.blocked(A)], [false, COMMAND_CONFLICTS_RESERVE]);
+  settle();
+  await answered;
 });
 
 test("what RESERVE holds ends with a reset, behind the commands that came before", async (context) => {
