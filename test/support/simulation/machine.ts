@@ -5,7 +5,6 @@ import { allocateCounters } from "../../../dataplane/counters.js";
 import { Loop } from "../../../dataplane/loop.js";
 import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
-import { allocateGates } from "../../../dataplane/storage/gate.js";
 import { assertAccounts, assertNothingLeaked } from "./accounts.js";
 import type { Doorbell } from "./doorbell.js";
 import { Kernel } from "./kernel.js";
@@ -16,8 +15,6 @@ import type { SimulatedUnit } from "./unit.js";
 import type { World } from "./world.js";
 
 const CONTROL_DELAY_US_MAX = 2000;
-/** Whatever is waited for has come to pass after so long. */
-const SIMULATED_US_MAX = 3600 * 1_000_000;
 
 export interface MachineOptions {
   readonly units: readonly SimulatedUnit[];
@@ -27,33 +24,47 @@ export interface MachineOptions {
   readonly fixedBuffers: boolean;
 }
 
-export type TextResponder = (text: string) => string;
+/** What a machine is among others, and what it asks of them. */
+export interface Neighbourhood {
+  readonly shard: number;
+  readonly shards: number;
+  readonly gates: SharedArrayBuffer;
+  /** Answers Text Requests. */
+  respondToText(text: string): string;
+  wakeOthers(by: Machine): void;
+  /** Has all others reset the unit, then calls `done`. */
+  resetUnit(by: Machine, unitIndex: number, done: () => void): void;
+  nextConnectionId(): number;
+}
 
 export class Machine {
   readonly shard: Shard;
   readonly ring: SimulatedRing;
   readonly kernel: Kernel;
-  /** Answers Text Requests. */
-  respondToText: TextResponder = () => "";
   stopped = false;
   readonly #world: World;
+  readonly #neighbourhood: Neighbourhood;
   readonly #loop: Loop;
   readonly #doorbell: Doorbell;
   /** The ring of messages to the shard. */
   readonly #inbox: ControlMessage[] = [];
   readonly #closeListeners = new Map<number, (reason: string) => void>();
-  #lastConnectionId = 0;
+  /** Exchange -> what follows when the shard has confirmed it. */
+  readonly #confirmations = new Map<number, () => void>();
+  #lastExchange = 0;
 
-  constructor(world: World, options: MachineOptions) {
+  constructor(world: World, options: MachineOptions, neighbourhood: Neighbourhood) {
+    const { shard, shards, gates } = neighbourhood;
     this.#world = world;
+    this.#neighbourhood = neighbourhood;
     this.kernel = new Kernel(world);
-    this.ring = new SimulatedRing(world, this.kernel, options.sqEntries, options.cqEntries);
+    this.ring = new SimulatedRing(world, this.kernel, options.sqEntries, options.cqEntries, shards === 1);
     const host = new Host(this);
     this.shard = new Shard(this.ring, host, {
-      shard: 0,
-      shards: 1,
+      shard,
+      shards,
       life: 0,
-      gates: allocateGates(1),
+      gates,
       counters: allocateCounters(),
       arenaBytes: options.arenaBytes,
     });
@@ -81,14 +92,9 @@ export class Machine {
     if (this.shard.lifecycle.stopped) this.stopped = true;
   }
 
-  /** Turns until something has come to pass. */
-  turnUntil(isDone: () => boolean): void {
-    const { timeline } = this.#world;
-    const endUs = timeline.nowUs + SIMULATED_US_MAX;
-    while (!isDone()) {
-      this.turn();
-      assert(timeline.nowUs < endUs, "the simulation comes to an end");
-    }
+  /** Without a thread of its own: another turn would do something. */
+  get isRunnable(): boolean {
+    return this.ring.hasWork || this.shard.engine.gates.hasChanged;
   }
 
   /** When no session is left. */
@@ -104,7 +110,7 @@ export class Machine {
     closed: (reason: string) => void,
   ): { readonly connectionId: number; readonly peer: PeerSocket } {
     const { fd, peer } = this.kernel.connect(options);
-    const connectionId = ++this.#lastConnectionId;
+    const connectionId = this.#neighbourhood.nextConnectionId();
     this.#closeListeners.set(connectionId, closed);
     this.send({ type: "connection", record: { ...record, connectionId, fd } });
     return { connectionId, peer };
@@ -114,7 +120,22 @@ export class Machine {
   send(message: ControlMessage): void {
     // Messages are documents: nothing is shared through them.
     this.#inbox.push(JSON.parse(JSON.stringify(message)) as ControlMessage);
+    this.wake();
+  }
+
+  wake(): void {
     this.#doorbell.ring();
+  }
+
+  /** Another shard was asked for it; `done` is called when this one has confirmed it. */
+  resetUnit(unitIndex: number, done: () => void): void {
+    const exchange = ++this.#lastExchange;
+    this.#confirmations.set(exchange, done);
+    this.send({ type: "resetUnit", exchange, unitIndex });
+  }
+
+  wakeOthers(): void {
+    this.#neighbourhood.wakeOthers(this);
   }
 
   /** A message of the shard to control. */
@@ -140,11 +161,15 @@ export class Machine {
       }
       case "text": {
         const { connectionId, exchange } = message;
-        const text = this.respondToText(message.text);
+        const text = this.#neighbourhood.respondToText(message.text);
         return this.send({ type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength: null });
       }
-      case "unitReset":
-        return this.send({ type: "unitResetDone", exchange: message.exchange });
+      case "unitReset": {
+        const { exchange, unitIndex } = message;
+        return this.#neighbourhood.resetUnit(this, unitIndex, () => this.send({ type: "unitResetDone", exchange }));
+      }
+      case "done":
+        return this.#confirmations.get(message.exchange)!();
       default:
         return;
     }
@@ -187,7 +212,9 @@ class Host implements ShardHost {
     this.#machine.kernel.closeSocket(fd);
   }
 
-  wakeOthers(): void {}
+  wakeOthers(): void {
+    this.#machine.wakeOthers();
+  }
 
   crc32c(jobs: Uint32Array, count: number): void {
     crc32cBatch(this.#machine.shard.arena.bytes, jobs, count);

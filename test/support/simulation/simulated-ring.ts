@@ -27,13 +27,16 @@ export class SimulatedRing extends SubmissionCompletionRing implements Completio
   readonly groups = new Map<number, ProvidedGroup>();
   readonly #world: World;
   readonly #kernel: Kernel;
+  /** `enter` waits, as it does for a thread of its own; otherwise its user turns only when there is something to do. */
+  readonly #waits: boolean;
   /** For which the CQ had no room. */
   readonly #overflow: Completion[] = [];
 
-  constructor(world: World, kernel: Kernel, sqEntries: number, cqEntries: number) {
+  constructor(world: World, kernel: Kernel, sqEntries: number, cqEntries: number, waits: boolean) {
     super(createRingMemory(sqEntries, cqEntries));
     this.#world = world;
     this.#kernel = kernel;
+    this.#waits = waits;
     this.nowUs = world.timeline.nowUs;
   }
 
@@ -46,11 +49,16 @@ export class SimulatedRing extends SubmissionCompletionRing implements Completio
     timeline.runUntil(timeline.nowUs + random.below(faults.turnUsMax + 1));
     const waitMs = timeoutMs < 0 ? ENTER_MS_MAX : Math.min(ENTER_MS_MAX, timeoutMs);
     const endUs = timeline.nowUs + waitMs * 1000;
-    if (!random.chance(faults.emptyEnter)) {
+    if (this.#waits && !random.chance(faults.emptyEnter)) {
       while (this.#ready() < Math.min(minComplete, this.cqEntries) && timeline.step(endUs));
     }
     this.nowUs = timeline.nowUs;
     return this.refresh();
+  }
+
+  /** An `enter` would submit or bring something. */
+  get hasWork(): boolean {
+    return this.sqSpace() < this.sqEntries || this.#ready() > 0 || this.#overflow.length > 0;
   }
 
   protected override submit(): void {

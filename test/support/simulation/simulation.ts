@@ -1,14 +1,15 @@
 /**
- * One simulation: a shard, a few units, a few initiators, everything else as the seed has it. It ends when all initiators
+ * One simulation: a shard or a few, a few units, a few initiators, everything else as the seed has it. It ends when all initiators
  * have done their work and everything on the units was read once more, without faults.
  */
+import { Cluster } from "./cluster.js";
 import { type Faults, NO_FAULTS, randomFaults } from "./faults.js";
 import { ReadCommand } from "./initiator/block-commands.js";
 import type { Command } from "./initiator/command.js";
 import { type Habits, Initiator, randomHabits } from "./initiator/initiator.js";
 import { type Parameters, randomParameters } from "./initiator/parameters.js";
 import { type Mix, randomCommand, randomMix } from "./initiator/random-command.js";
-import { Machine, type MachineOptions } from "./machine.js";
+import type { MachineOptions } from "./machine.js";
 import type { PipeOptions } from "./pipe.js";
 import { Random } from "./random.js";
 import { Timeline } from "./timeline.js";
@@ -21,6 +22,7 @@ const ANSWER = `X-io.ringlun.answer=${"y".repeat(3000)}\0`;
 const CRASH = 0.2;
 const CRASH_US_MAX = 10_000_000;
 const STOP = 0.15;
+const SEVERAL_SHARDS = 0.3;
 const ADMINISTRATION = 0.2;
 const ADMINISTRATION_US_MAX = 2_000_000;
 /** Everything is read again in pieces of so many bytes. */
@@ -45,6 +47,7 @@ export interface Overrides {
   readonly mix?: Partial<Mix>;
   readonly habits?: Partial<Habits>;
   readonly arenaBytes?: number;
+  readonly shards?: number;
   /** Probability of a power cut, after which everything starts again with what storage has kept. */
   readonly crash?: number;
   /** Probability of an orderly stop, after which another shard goes on. */
@@ -57,7 +60,8 @@ export class Simulation {
   readonly #world: World;
   readonly #units: readonly SimulatedUnit[];
   readonly #machineOptions: MachineOptions;
-  #machine: Machine;
+  readonly #shards: number;
+  #cluster: Cluster;
   #initiators: Initiator[] = [];
   #lastSessionId = 0;
 
@@ -77,7 +81,8 @@ export class Simulation {
       cqEntries: sqEntries * random.pick([1, 2, 4]),
       fixedBuffers: random.chance(0.5),
     };
-    this.#machine = this.#start();
+    this.#shards = overrides.shards ?? (random.chance(SEVERAL_SHARDS) ? random.between(2, 3) : 1);
+    this.#cluster = this.#start();
   }
 
   run(): void {
@@ -112,39 +117,37 @@ export class Simulation {
     this.#work();
     const { timeline } = this.#world;
     const stopUs = timeline.nowUs + this.#random.spread(1000, CRASH_US_MAX);
-    this.#machine.turnUntil(() => timeline.nowUs >= stopUs || this.#areFinished);
+    this.#cluster.turnUntil(() => timeline.nowUs >= stopUs || this.#areFinished);
     for (const initiator of this.#initiators) initiator.stopping();
-    this.#machine.send({ type: "stop", graceMs: this.#random.between(0, 5000) });
-    this.#machine.turnUntil(() => this.#machine.stopped && this.#areFinished);
+    this.#cluster.stop(this.#random.between(0, 5000));
+    this.#cluster.turnUntil(() => this.#cluster.stopped && this.#areFinished);
     this.#initiators = [];
-    this.#machine.assertNothingLeft();
-    this.#machine = this.#start();
+    this.#cluster.assertNothingLeft();
+    this.#cluster = this.#start();
   }
 
   #workUntilCrash(): void {
     this.#work();
     const { timeline } = this.#world;
     const crashUs = timeline.nowUs + this.#random.spread(1000, CRASH_US_MAX);
-    this.#machine.turnUntil(() => timeline.nowUs >= crashUs || this.#areFinished);
-    this.#machine.crash();
+    this.#cluster.turnUntil(() => timeline.nowUs >= crashUs || this.#areFinished);
+    this.#cluster.crash();
     for (const initiator of this.#initiators) initiator.crashed();
     this.#initiators = [];
     for (const unit of this.#units) unit.crash(this.#random);
-    this.#machine = this.#start();
+    this.#cluster = this.#start();
   }
 
   get #areFinished(): boolean {
     return this.#initiators.every(({ isFinished }) => isFinished);
   }
 
-  #start(): Machine {
-    const machine = new Machine(this.#world, this.#machineOptions);
-    machine.respondToText = () => ANSWER;
-    return machine;
+  #start(): Cluster {
+    return new Cluster(this.#world, this.#shards, this.#machineOptions, () => ANSWER);
   }
 
   #turnUntilFinished(): void {
-    this.#machine.turnUntil(() => this.#areFinished);
+    this.#cluster.turnUntil(() => this.#areFinished);
     this.#initiators = [];
   }
 
@@ -191,11 +194,11 @@ export class Simulation {
   }
 
   #stop(): void {
-    const machine = this.#machine;
-    machine.turnUntil(() => machine.shard.sessions.size === 0);
-    machine.assertNothingLeft();
-    machine.send({ type: "stop", graceMs: 1000 });
-    machine.turnUntil(() => machine.stopped);
+    const cluster = this.#cluster;
+    cluster.turnUntil(() => !cluster.hasSessions);
+    cluster.assertNothingLeft();
+    cluster.stop(1000);
+    cluster.turnUntil(() => cluster.stopped);
   }
 
   #randomParameters(random: Random): Parameters {
@@ -218,7 +221,7 @@ export class Simulation {
       nextCommand(): Command | null;
     },
   ): Initiator {
-    return new Initiator(this.#world, this.#machine, random, {
+    return new Initiator(this.#world, this.#cluster, random, {
       ...options,
       name,
       nextSessionId: () => ++this.#lastSessionId,

@@ -3,11 +3,11 @@
  * another that comes afterwards.
  */
 import { initialState } from "../../../../control/units/unit-state.js";
+import { Cluster } from "../cluster.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
 import { Initiator } from "../initiator/initiator.js";
 import type { Parameters } from "../initiator/parameters.js";
 import { randomCommand } from "../initiator/random-command.js";
-import { Machine } from "../machine.js";
 import { Random } from "../random.js";
 import { Timeline } from "../timeline.js";
 import { SimulatedUnit } from "../unit.js";
@@ -32,17 +32,17 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   const world: World = { timeline: new Timeline(), random: random.fork(), faults: { ...NO_FAULTS, ...faults } };
   const hostileUnit = unit(HOSTILE_UNIT);
   const honestUnit = unit(HONEST_UNIT);
-  const machine = new Machine(world, {
+  const options = {
     units: [hostileUnit, honestUnit],
     arenaBytes: 24 * MEBIBYTE,
     sqEntries: 64,
     cqEntries: 128,
     fixedBuffers: true,
-  });
-  machine.respondToText = () => "X-io.ringlun.answer=yes\0";
+  };
+  const cluster = new Cluster(world, 1, options, () => "X-io.ringlun.answer=yes\0");
   let lastSessionId = 0;
   const nextSessionId = () => ++lastSessionId;
-  const hostile = new HostileInitiator(world, machine, {
+  const hostile = new HostileInitiator(world, cluster.pick(random), {
     initiatorName: "iqn.2026-11.io.ringlun:hostile",
     parameters,
     luns: new Map([[0, hostileUnit]]),
@@ -51,17 +51,17 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
     actions,
     nextSessionId,
   });
-  const meanwhile = honestInitiator(world, machine, random, honestUnit, nextSessionId);
-  machine.turnUntil(() => hostile.isFinished && meanwhile.isFinished);
-  const afterwards = honestInitiator(world, machine, random, honestUnit, nextSessionId);
+  const meanwhile = honestInitiator(world, cluster, random, honestUnit, nextSessionId);
+  cluster.turnUntil(() => hostile.isFinished && meanwhile.isFinished);
+  const afterwards = honestInitiator(world, cluster, random, honestUnit, nextSessionId);
   // Tasks whose connection has failed may still wait to be reassigned.
-  machine.turnUntil(() => afterwards.isFinished && machine.shard.sessions.size === 0);
-  machine.assertNothingLeft();
+  cluster.turnUntil(() => afterwards.isFinished && !cluster.hasSessions);
+  cluster.assertNothingLeft();
 }
 
 function honestInitiator(
   world: World,
-  machine: Machine,
+  cluster: Cluster,
   random: Random,
   honestUnit: SimulatedUnit,
   nextSessionId: () => number,
@@ -69,7 +69,7 @@ function honestInitiator(
   const luns = new Map([[0, honestUnit]]);
   const mix = { weights: WEIGHTS, bytesMax: 65536, unitPart: 0.1 };
   let left = COMMANDS;
-  return new Initiator(world, machine, random.fork(), {
+  return new Initiator(world, cluster, random.fork(), {
     name: "iqn.2026-11.io.ringlun:honest",
     parameters: HONEST_PARAMETERS,
     luns,

@@ -1,5 +1,6 @@
 /** A simulated initiator at work: logs in, sends its commands as its mood is, logs out; if it is cut off it comes again. */
 import assert from "node:assert/strict";
+import type { Cluster } from "../cluster.js";
 import type { Machine } from "../machine.js";
 import type { PipeOptions } from "../pipe.js";
 import type { Random } from "../random.js";
@@ -62,7 +63,9 @@ export class Initiator implements ConnectionListener {
   readonly name: string;
   isFinished = false;
   readonly #world: World;
-  readonly #machine: Machine;
+  readonly #cluster: Cluster;
+  /** Of the last login. */
+  #machine: Machine;
   readonly #random: Random;
   readonly #options: InitiatorOptions;
   #connection: InitiatorConnection | null = null;
@@ -79,10 +82,11 @@ export class Initiator implements ConnectionListener {
   /** When something has come last; in the future while it does not read. */
   #progressUs = 0;
 
-  constructor(world: World, machine: Machine, random: Random, options: InitiatorOptions) {
+  constructor(world: World, cluster: Cluster, random: Random, options: InitiatorOptions) {
     this.name = options.name;
     this.#world = world;
-    this.#machine = machine;
+    this.#cluster = cluster;
+    this.#machine = cluster.pick(random);
     this.#random = random;
     this.#options = options;
     this.#logIn();
@@ -162,6 +166,7 @@ export class Initiator implements ConnectionListener {
     this.#isLoggingOut = false;
     this.#progressUs = this.#world.timeline.nowUs;
     const sessionId = this.#options.nextSessionId();
+    this.#machine = this.#cluster.pick(this.#random);
     const options = { sessionId, cid: 0, initiatorName: name, parameters, luns, pingIntervalMs, pipe };
     this.#connection = new InitiatorConnection(this.#world, this.#machine, this.#random, options, this);
     for (const unit of this.#resetting) this.#connection.resetBegan(unit);
@@ -208,7 +213,7 @@ export class Initiator implements ConnectionListener {
 
   #text(connection: InitiatorConnection): void {
     const text = `X-io.ringlun.simulated=${"x".repeat(this.#random.spread(1, 8000))}\0`;
-    connection.text(text, this.#machine.respondToText(text));
+    connection.text(text, this.#cluster.respondToText(text));
   }
 
   #stall(connection: InitiatorConnection): void {
