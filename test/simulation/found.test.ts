@@ -1,16 +1,16 @@
 /** What simulations have found once: the circumstances are pinned down, the rest is as the seed has it. */
 import test from "node:test";
+import { NO_COMMANDS } from "../support/simulation/initiator/random-command.js";
 import { simulate } from "../support/simulation/seeds.js";
 
 const NO_ACCIDENTS = { stall: 0, disconnect: 0 };
-const TRANSFERS_ONLY = { writeSame: 0, unmap: 0, verify: 0, synchronize: 0, ready: 0, inquire: 0, illegal: 0 };
 
 test("R2Ts go out in order although MaxBurstLength is shorter than a slice (RFC 7143 section 13.19)", () => {
   for (let seed = 1; seed <= 5; seed++) {
     simulate(seed, {
       faults: NO_ACCIDENTS,
       session: { initialR2T: true, maxOutstandingR2T: 8, maxBurstLength: 1978, firstBurstLength: 1978 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 20 },
+      mix: { weights: { ...NO_COMMANDS, write: 1 }, bytesMax: 1 << 20 },
     });
   }
 });
@@ -20,7 +20,7 @@ test("reads are whole although MaxBurstLength is no whole number of words", () =
     simulate(seed, {
       faults: NO_ACCIDENTS,
       session: { maxBurstLength: 1021, firstBurstLength: 1021 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 1 } },
+      mix: { weights: { ...NO_COMMANDS, read: 1, write: 1 } },
     });
   }
 });
@@ -34,7 +34,7 @@ test("a connection that breaks inside a Data-Out is closed once", () => {
     simulate(seed, {
       faults: { disconnect: 0.1 },
       session: { initialR2T: true },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 18 },
+      mix: { weights: { ...NO_COMMANDS, write: 1 }, bytesMax: 1 << 18 },
     });
   }
 });
@@ -45,7 +45,7 @@ test("unsolicited data of a command that waits for a buffer is kept, or refused 
       faults: NO_ACCIDENTS,
       arenaBytes: 20 * 1024 * 1024,
       session: { initialR2T: false, maxBurstLength: 1 << 18, firstBurstLength: 1 << 18 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 3, writeSame: 3 } },
+      mix: { weights: { ...NO_COMMANDS, read: 1, write: 3, writeSame: 3 } },
       habits: { depth: 64 },
     });
   }
@@ -57,7 +57,7 @@ test("WRITEs that wait for another buffer give back those that are full", () => 
       faults: NO_ACCIDENTS,
       arenaBytes: 20 * 1024 * 1024,
       session: { initialR2T: true, immediateData: false, maxBurstLength: 1 << 18, maxOutstandingR2T: 2 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 1 }, bytesMax: 1 << 20 },
+      mix: { weights: { ...NO_COMMANDS, write: 1 }, bytesMax: 1 << 20 },
       habits: { depth: 64 },
     });
   }
@@ -68,7 +68,7 @@ test("WRITE SAME names no block where another command's flush has lost what it w
     simulate(seed, {
       faults: { ...NO_ACCIDENTS, mediumError: 0.2, noSpace: 0 },
       unit: { kind: "file", cache: "writethrough", inMemory: false, alignmentBytes: 1 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 0, writeSame: 1, synchronize: 1 }, bytesMax: 65536 },
+      mix: { weights: { ...NO_COMMANDS, writeSame: 1, synchronize: 1 }, bytesMax: 65536 },
       habits: { depth: 64 },
     });
   }
@@ -80,7 +80,7 @@ test("READs that wait for credit go on when data that is kept for retransmission
       faults: NO_ACCIDENTS,
       arenaBytes: 20 * 1024 * 1024,
       session: { errorRecoveryLevel: 1 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 1, write: 0 } },
+      mix: { weights: { ...NO_COMMANDS, read: 1 } },
     });
   }
 });
@@ -90,8 +90,9 @@ test("nothing follows a Logout Response, be it the request to log out", () => {
     simulate(seed, {
       stop: 1,
       crash: 0,
+      commands: 4,
       faults: { ...NO_ACCIDENTS, networkDelayUsMax: 5000, turnUsMax: 5000 },
-      mix: { weights: { ...TRANSFERS_ONLY, read: 0, write: 0, ready: 1 } },
+      mix: { weights: { ...NO_COMMANDS, ready: 1 } },
     });
   }
 });

@@ -1,5 +1,6 @@
 /** Power cuts: what was acknowledged as durable is there afterwards, and no block holds what was never written to it. */
 import test from "node:test";
+import { NO_COMMANDS } from "../support/simulation/initiator/random-command.js";
 import { seeds, simulate } from "../support/simulation/seeds.js";
 
 const chosen = seeds(30);
@@ -11,15 +12,14 @@ test(`what was acknowledged as durable survives: SEED=${chosen[0]} to SEED=${cho
       faults: { stall: 0, disconnect: 0 },
       mix: {
         weights: {
+          ...NO_COMMANDS,
           read: 5,
           write: 20,
           writeSame: 2,
           unmap: 2,
-          verify: 0,
+          writeAndVerify: 1,
+          writeAtomic: 1,
           synchronize: 3,
-          ready: 0,
-          inquire: 0,
-          illegal: 0,
         },
         bytesMax: 65536,
         unitPart: 0.1,

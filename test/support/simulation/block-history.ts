@@ -13,7 +13,7 @@
  */
 import assert from "node:assert/strict";
 import { SECTOR_BYTES } from "./disk.js";
-import { GARBAGE, readStamp } from "./stamps.js";
+import { GARBAGE, readStamp, type Stamp, stampSector } from "./stamps.js";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Shorter lists are not worth tidying. */
@@ -47,6 +47,8 @@ export class BlockHistory {
   readonly #running = new Set<Write>();
   /** Starts of reads and flushes that are on their way. */
   readonly #readers = new Set<number>();
+  /** Write and sector, where an atomic command has replaced it. */
+  readonly #replaced = new Set<string>();
   #clock = 0;
   #lastId = 0;
 
@@ -128,7 +130,44 @@ export class BlockHistory {
       const bytes = Math.min(SECTOR_BYTES, data.length - at) & ~3;
       // Less than a stamp says nothing.
       if (bytes < 8) return;
-      this.#checkSector(sector, new Uint32Array(data.buffer, data.byteOffset + at, bytes / 4), start);
+      this.#checkSector(sector, wordsOf(data, at, bytes), start);
+    }
+  }
+
+  /** What `count` sectors may hold at the moment, the newest of each first in line. Never written: zeroes. */
+  guess(first: number, count: number): Uint8Array {
+    const guessed = new Uint8Array(count * SECTOR_BYTES);
+    for (let index = 0; index < count; index++) {
+      const sector = first + index;
+      const possible = this.#candidates(this.#cached, sector).filter(({ removed }) => removed === NEVER);
+      const { write } = possible[possible.length - 1]!;
+      if (!write.isZero) guessed.set(stampSector(write.id, positionOf(write, sector)), index * SECTOR_BYTES);
+    }
+    return guessed;
+  }
+
+  /** Whether the sector may have held something else than `data` since `start`. */
+  mayDiffer(sector: number, data: Uint8Array, start: number): boolean {
+    const found = readStamp(wordsOf(data, 0, SECTOR_BYTES));
+    return this.#candidates(this.#cached, sector).some(
+      ({ write, removed }) => removed >= start && !isContent(found, write, sector),
+    );
+  }
+
+  /**
+   * An atomic command that began at `start` has found `data` and has put something else in its place, with nothing in
+   * between. What is replaced does not come back: nothing is replaced twice.
+   */
+  replaced(first: number, data: Uint8Array, start: number): void {
+    this.check(first, data, start);
+    for (let at = 0, sector = first; at < data.length; at += SECTOR_BYTES, sector++) {
+      const found = readStamp(wordsOf(data, at, SECTOR_BYTES));
+      // Zeroes come from many.
+      if (found.write === 0) continue;
+      const { write } = this.#candidates(this.#cached, sector).find(({ write }) => isContent(found, write, sector))!;
+      const place = `${write.id}/${sector}`;
+      assert(!this.#replaced.has(place), `write ${write.id} was replaced twice on sector ${sector}`);
+      this.#replaced.add(place);
     }
   }
 
@@ -159,11 +198,7 @@ export class BlockHistory {
   #checkSector(sector: number, words: Uint32Array, start: number): void {
     const found = readStamp(words);
     const candidates = this.#candidates(this.#cached, sector).filter(({ removed }) => removed >= start);
-    const matching = candidates.filter(({ write }) =>
-      write.isZero
-        ? found.write === 0
-        : found.write === write.id && found.position === (sector - write.first) % write.period,
-    );
+    const matching = candidates.filter(({ write }) => isContent(found, write, sector));
     if (matching.length === 0) {
       const beginning = Buffer.from(words.buffer, words.byteOffset, 16).toString("hex");
       const what =
@@ -199,4 +234,16 @@ export class BlockHistory {
       list[sector] = list[sector]!.filter(({ settled }) => settled >= oldest);
     }
   }
+}
+
+function wordsOf(data: Uint8Array, at: number, bytes: number): Uint32Array {
+  return new Uint32Array(data.buffer, data.byteOffset + at, bytes / 4);
+}
+
+function positionOf(write: Write, sector: number): number {
+  return (sector - write.first) % write.period;
+}
+
+function isContent(found: Stamp, write: Write, sector: number): boolean {
+  return write.isZero ? found.write === 0 : found.write === write.id && found.position === positionOf(write, sector);
 }

@@ -22,6 +22,7 @@ const ANSWER = `X-io.ringlun.answer=${"y".repeat(3000)}\0`;
 const CRASH = 0.2;
 const CRASH_US_MAX = 10_000_000;
 const STOP = 0.15;
+const SETTLE_US = 1_000_000;
 const SEVERAL_SHARDS = 0.3;
 const ADMINISTRATION = 0.2;
 const ADMINISTRATION_US_MAX = 2_000_000;
@@ -48,6 +49,8 @@ export interface Overrides {
   readonly habits?: Partial<Habits>;
   readonly arenaBytes?: number;
   readonly shards?: number;
+  /** Of each initiator. */
+  readonly commands?: number;
   /** Probability of a power cut, after which everything starts again with what storage has kept. */
   readonly crash?: number;
   /** Probability of an orderly stop, after which another shard goes on. */
@@ -90,6 +93,7 @@ export class Simulation {
     if (this.#random.chance(this.#overrides.stop ?? STOP)) this.#workUntilStop();
     this.#work();
     this.#turnUntilFinished();
+    this.#settle();
     this.#world.faults = NO_FAULTS;
     this.#reread();
     this.#stop();
@@ -151,6 +155,13 @@ export class Simulation {
     this.#initiators = [];
   }
 
+  /** What control has begun for those that are gone comes to its end. */
+  #settle(): void {
+    const { timeline } = this.#world;
+    const endUs = timeline.nowUs + SETTLE_US;
+    this.#cluster.turnUntil(() => timeline.nowUs >= endUs);
+  }
+
   #randomInitiator(index: number): Initiator {
     const random = this.#random.fork();
     const luns = randomLuns(random, this.#units);
@@ -164,7 +175,7 @@ export class Simulation {
       mix.bytesMax = Math.min(mix.bytesMax, 65536);
       capacity = Math.max(capacity, 65536);
     }
-    let left = random.spread(5, 120);
+    let left = this.#overrides.commands ?? random.spread(5, 120);
     return this.#initiator(random, `iqn.2026-11.io.ringlun:initiator${index}`, {
       luns,
       parameters,
@@ -229,6 +240,8 @@ export class Simulation {
         for (const initiator of this.#initiators) if (initiator !== by) initiator.resetBegan(unit);
       },
       resetEnds: (unit, by) => {
+        // Of an initiator from before a crash or a stop.
+        if (!this.#initiators.includes(by)) return;
         for (const initiator of this.#initiators) if (initiator !== by) initiator.resetEnded(unit);
       },
     });

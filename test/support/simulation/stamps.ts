@@ -20,12 +20,22 @@ export const GARBAGE = -1;
 export function stamp(write: number, count: number): Uint8Array {
   const words = new Uint32Array(count * SECTOR_WORDS);
   for (let position = 0; position < count; position++) {
-    const at = position * SECTOR_WORDS;
-    words[at] = write;
-    words[at + 1] = position;
-    for (let i = 2; i < SECTOR_WORDS; i++) words[at + i] = word(write, position, i);
+    fill(words.subarray(position * SECTOR_WORDS, (position + 1) * SECTOR_WORDS), write, position);
   }
   return new Uint8Array(words.buffer);
+}
+
+/** One sector of it. */
+export function stampSector(write: number, position: number): Uint8Array {
+  const words = new Uint32Array(SECTOR_WORDS);
+  fill(words, write, position);
+  return new Uint8Array(words.buffer);
+}
+
+function fill(words: Uint32Array, write: number, position: number): void {
+  words[0] = write;
+  words[1] = position;
+  for (let i = 2; i < SECTOR_WORDS; i++) words[i] = word(write, position, i);
 }
 
 export interface Stamp {

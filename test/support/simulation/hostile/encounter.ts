@@ -7,7 +7,7 @@ import { Cluster } from "../cluster.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
 import { Initiator } from "../initiator/initiator.js";
 import type { Parameters } from "../initiator/parameters.js";
-import { randomCommand } from "../initiator/random-command.js";
+import { NO_COMMANDS, randomCommand } from "../initiator/random-command.js";
 import { Random } from "../random.js";
 import { Timeline } from "../timeline.js";
 import { SimulatedUnit } from "../unit.js";
@@ -84,6 +84,7 @@ function honestInitiator(
 }
 
 const WEIGHTS = {
+  ...NO_COMMANDS,
   read: 10,
   write: 10,
   writeSame: 1,

@@ -30,6 +30,14 @@ export const VERIFY_FORMS: readonly Form[] = [
   { bytes: 16, opcode: 0x8f },
 ];
 
+export const WRITE_AND_VERIFY_FORMS: readonly Form[] = [
+  { bytes: 10, opcode: 0x2e },
+  { bytes: 12, opcode: 0xae },
+  { bytes: 16, opcode: 0x8e },
+];
+
+export const OR_WRITE_FORMS: readonly Form[] = [{ bytes: 16, opcode: 0x8b }];
+
 export const WRITE_SAME_FORMS: readonly Form[] = [
   { bytes: 10, opcode: 0x41 },
   { bytes: 16, opcode: 0x93 },
@@ -38,6 +46,26 @@ export const WRITE_SAME_FORMS: readonly Form[] = [
 /** `flags`: byte 1, for which the 6-byte form has no room. */
 export function blockCdb(random: Random, forms: readonly Form[], lba: number, blocks: number, flags = 0): Buffer {
   return encode(random.pick(forms.filter((form) => fits(form, lba, blocks, flags))), lba, blocks, flags);
+}
+
+/** The length is a byte. */
+export function compareAndWriteCdb(lba: number, blocks: number, flags: number): Buffer {
+  const cdb = Buffer.alloc(16);
+  cdb[0] = 0x89;
+  cdb[1] = flags;
+  cdb.writeBigUInt64BE(BigInt(lba), 2);
+  cdb[13] = blocks;
+  return cdb;
+}
+
+/** Without a boundary, the length in 16 bits. */
+export function writeAtomicCdb(lba: number, blocks: number, flags: number): Buffer {
+  const cdb = Buffer.alloc(16);
+  cdb[0] = 0x9c;
+  cdb[1] = flags;
+  cdb.writeBigUInt64BE(BigInt(lba), 2);
+  cdb.writeUInt16BE(blocks, 12);
+  return cdb;
 }
 
 function fits({ bytes }: Form, lba: number, blocks: number, flags: number): boolean {

@@ -8,13 +8,13 @@ import { stamp } from "../stamps.js";
 import { blockCdb, READ_FORMS, VERIFY_FORMS, WRITE_FORMS, WRITE_SAME_FORMS } from "./block-cdb.js";
 import { assertResidual, Command, type Outcome, type Range, type Sense } from "./command.js";
 
-const FLAG_DPO = 0x10;
-const FLAG_FUA = 0x08;
+export const FLAG_DPO = 0x10;
+export const FLAG_FUA = 0x08;
 const FLAG_UNMAP = 0x08;
 const FLAG_NDOB = 0x01;
 
-const firstSector = ({ unit, lba }: Range) => lba * unit.sectorsPerBlock;
-const rangeBytes = ({ unit, blocks }: Range) => blocks * unit.record.blockLengthBytes;
+export const firstSector = ({ unit, lba }: Range) => lba * unit.sectorsPerBlock;
+export const rangeBytes = ({ unit, blocks }: Range) => blocks * unit.record.blockLengthBytes;
 
 export class ReadCommand extends Command {
   readonly name = "READ";
@@ -62,8 +62,11 @@ export class ReadCommand extends Command {
   }
 }
 
+/** What a command writes, from the first sector of its range on. */
+export type Description = Pick<Write, "id" | "count" | "isZero" | "period">;
+
 /** A command that changes sectors. */
-abstract class ChangingCommand extends Command {
+export abstract class ChangingCommand extends Command {
   override readonly range: Range;
   /** When it ends well, it is on stable storage. */
   readonly #isDurable: boolean;
@@ -78,7 +81,7 @@ abstract class ChangingCommand extends Command {
     this.hearsOfLosses = this.#isDurable;
   }
 
-  protected abstract describe(): Pick<Write, "id" | "count" | "isZero" | "period">;
+  protected abstract describe(): Description;
 
   override begin(): void {
     super.begin();
@@ -130,7 +133,7 @@ export class WriteCommand extends ChangingCommand {
   }
 
   /** No block is written in part: of one whose data does not come whole, nothing is. */
-  protected override describe(): Pick<Write, "id" | "count" | "isZero" | "period"> {
+  protected override describe(): Description {
     const { unit, blocks } = this.range;
     const whole = Math.min(blocks, Math.floor(this.expectedLength / unit.record.blockLengthBytes));
     const count = whole * unit.sectorsPerBlock;
@@ -169,7 +172,7 @@ export class WriteSameCommand extends ChangingCommand {
     return this.#data.subarray(offset, offset + length);
   }
 
-  protected override describe(): Pick<Write, "id" | "count" | "isZero" | "period"> {
+  protected override describe(): Description {
     const { unit, blocks } = this.range;
     return {
       id: this.#id,
@@ -196,7 +199,7 @@ export class UnmapCommand extends ChangingCommand {
     return this.#list.subarray(offset, offset + length);
   }
 
-  protected override describe(): Pick<Write, "id" | "count" | "isZero" | "period"> {
+  protected override describe(): Description {
     const count = this.range.blocks * this.range.unit.sectorsPerBlock;
     return { id: 0, count, isZero: true, period: 1 };
   }

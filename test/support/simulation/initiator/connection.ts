@@ -51,6 +51,8 @@ import { TextExchange } from "./text-exchange.js";
 /** Mostly SIMPLE; also untagged, ORDERED and HEAD OF QUEUE (RFC 7143 section 11.3.1). */
 const ATTRIBUTES = [1, 1, 1, 1, 1, 1, 0, 2, 3];
 const ASYNC_EVENT_LOGOUT_REQUEST = 1;
+/** What a reset takes, if no response tells of its end. */
+const RESET_US_MAX = 1_000_000;
 /** Of the tags that were used before, some come again soon. */
 const TAG_REUSE = 0.3;
 
@@ -563,7 +565,10 @@ export class InitiatorConnection {
     this.#cut();
     for (const task of this.tasks.values()) task.command.abandoned();
     this.tasks.clear();
-    for (const { unit } of this.#managements.values()) if (unit !== null) this.#listener.resetEnds(unit);
+    // Nobody says when: other shards may still have to be told.
+    for (const { unit } of this.#managements.values()) {
+      if (unit !== null) this.#world.timeline.after(RESET_US_MAX, () => this.#listener.resetEnds(unit));
+    }
     this.#managements.clear();
     this.#listener.closed(reason);
   }

@@ -11,6 +11,13 @@ import {
   WriteSameCommand,
 } from "./block-commands.js";
 import type { Command, Range } from "./command.js";
+import {
+  CompareAndWriteCommand,
+  OrWriteCommand,
+  VerifyDataCommand,
+  WriteAndVerifyCommand,
+  WriteAtomicCommand,
+} from "./comparing-commands.js";
 import { illegalCommand, inquiringCommand, TestUnitReadyCommand } from "./other-commands.js";
 
 export type CommandKind =
@@ -19,10 +26,37 @@ export type CommandKind =
   | "writeSame"
   | "unmap"
   | "verify"
+  | "verifyData"
+  | "writeAndVerify"
+  | "compareAndWrite"
+  | "orWrite"
+  | "writeAtomic"
   | "synchronize"
   | "ready"
   | "inquire"
   | "illegal";
+
+/** To be overridden. */
+export const NO_COMMANDS: Readonly<Record<CommandKind, number>> = {
+  read: 0,
+  write: 0,
+  writeSame: 0,
+  unmap: 0,
+  verify: 0,
+  verifyData: 0,
+  writeAndVerify: 0,
+  compareAndWrite: 0,
+  orWrite: 0,
+  writeAtomic: 0,
+  synchronize: 0,
+  ready: 0,
+  inquire: 0,
+  illegal: 0,
+};
+
+/** What commands with a limit of their own move at most; also that of COMPARE AND WRITE, whose limit is the lowest. */
+const ATOMIC_BYTES_MAX = 65536;
+const ATOMIC_GRANULARITY_BYTES = 4096;
 
 export interface Mix {
   readonly weights: Readonly<Record<CommandKind, number>>;
@@ -40,6 +74,11 @@ export function randomMix(random: Random): Mix {
       writeSame: random.below(2),
       unmap: random.below(2),
       verify: random.below(2),
+      verifyData: random.below(2),
+      writeAndVerify: random.below(2),
+      compareAndWrite: random.chance(0.2) ? random.between(1, 10) : 0,
+      orWrite: random.chance(0.2) ? random.between(1, 5) : 0,
+      writeAtomic: random.chance(0.2) ? random.between(1, 5) : 0,
       synchronize: random.below(2),
       ready: 1,
       inquire: 1,
@@ -69,6 +108,16 @@ export function randomCommand(random: Random, mix: Mix, luns: ReadonlyMap<number
       return new UnmapCommand(lun, randomRange(random, unit, mix));
     case "verify":
       return new VerifyCommand(random, lun, randomRange(random, unit, mix));
+    case "verifyData":
+      return new VerifyDataCommand(random, lun, randomRange(random, unit, mix));
+    case "writeAndVerify":
+      return new WriteAndVerifyCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
+    case "compareAndWrite":
+      return new CompareAndWriteCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
+    case "orWrite":
+      return new OrWriteCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
+    case "writeAtomic":
+      return new WriteAtomicCommand(random, lun, aligned(randomRange(random, unit, mix, ATOMIC_BYTES_MAX)));
     case "synchronize":
       return new SynchronizeCacheCommand(lun, unit, random.pick([synchronizeCache10(), synchronizeCache16()]));
     case "ready":
@@ -80,9 +129,10 @@ export function randomCommand(random: Random, mix: Mix, luns: ReadonlyMap<number
   }
 }
 
-function randomRange(random: Random, unit: SimulatedUnit, { bytesMax, unitPart }: Mix): Range {
-  const part = Math.max(1, Math.floor(unit.blocks * unitPart));
-  const blocksMax = Math.max(1, Math.floor(Math.min(bytesMax, unit.sizeBytes) / unit.record.blockLengthBytes));
+function randomRange(random: Random, unit: SimulatedUnit, mix: Mix, most = Number.POSITIVE_INFINITY): Range {
+  const part = Math.max(1, Math.floor(unit.blocks * mix.unitPart));
+  const bytesMax = Math.min(mix.bytesMax, unit.sizeBytes, most);
+  const blocksMax = Math.max(1, Math.floor(bytesMax / unit.record.blockLengthBytes));
   const blocks = random.spread(1, blocksMax);
   return { unit, lba: random.below(Math.min(part, unit.blocks - blocks + 1)), blocks };
 }
@@ -92,4 +142,10 @@ function expectedLength(random: Random, { unit, blocks }: Range): number {
   const bytes = blocks * unit.record.blockLengthBytes;
   if (random.chance(0.88)) return bytes;
   return random.chance(0.5) ? random.between(1, bytes) : bytes + random.spread(1, 100_000);
+}
+
+/** Down to where it starts, and up to how long it is. */
+function aligned({ unit, lba, blocks }: Range): Range {
+  const granularity = ATOMIC_GRANULARITY_BYTES / unit.record.blockLengthBytes;
+  return { unit, lba: lba - (lba % granularity), blocks: Math.ceil(blocks / granularity) * granularity };
 }
