@@ -481,13 +481,14 @@ export class Transmitter {
     return true;
   }
 
-  /** A new status takes the next StatSN; one that is sent again keeps its own (section 11.16). */
+  /** A new status takes the next StatSN and is kept; one that is sent again keeps its own (section 11.16). */
   #takeStatSN(connection: Connection, node: Outgoing): number {
     if (node.retained) return node.statSN;
     const { statSN, retained } = connection;
     connection.statSN = serialAdd(statSN, 1);
     node.statSN = statSN;
-    retained?.add(node);
+    // The Login Response belongs to a phase without SNACK, and without digests: it is not sent again.
+    if (node.outgoingKind !== OUTGOING_REPLY || !(node as Reply).plain) retained?.add(node);
     return statSN;
   }
 

@@ -27,8 +27,8 @@ const PARAMETERS: Parameters = {
 const INQUIRY = [0x12, 0, 0, 0, 255, 0];
 const READ_NOTHING = [0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-function found(title: string, actions: readonly Action[]): void {
-  test(title, () => encounter({ seed: 0, parameters: PARAMETERS, actions }));
+function found(title: string, actions: readonly Action[], parameters = PARAMETERS): void {
+  test(title, () => encounter({ seed: 0, parameters, actions }));
 }
 
 found("data with a command that only answers", [
@@ -47,3 +47,26 @@ found("data with a READ that is marked as a write", [
   },
   { kind: "answer", r2t: 0, length: 1 << 20, final: false },
 ]);
+
+found(
+  "a SNACK for the Login Response",
+  [
+    {
+      kind: "pdu",
+      pdu: {
+        opcode: 0x10,
+        flags: 0x81,
+        initiatorTaskTag: 0xffffffff,
+        word20: 0xffffffff,
+        expStatSN: { of: "statSN" },
+        words: [0, 0, { of: "statSN" }, 0],
+      },
+    },
+    { kind: "wait", us: 1000 },
+    { kind: "pdu", pdu: { opcode: 0x01, flags: 0xc0, word20: 512, cdb: [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0] } },
+  ],
+  {
+    session: { ...PARAMETERS.session, errorRecoveryLevel: 1 },
+    connection: { ...PARAMETERS.connection, dataDigest: "CRC32C" },
+  },
+);
