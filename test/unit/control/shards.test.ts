@@ -231,18 +231,18 @@ describe("a shard that dies", () => {
   });
 
   test("holds them back from the moment on in which anybody hears of it", async (context) => {
-    const order: string[] = [];
+    const luns = [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }];
+    const owned = record(1, { luns });
+    let isOpenThen: Promise<boolean> | undefined;
     const { shards, seen } = await start(context, {
       onDeath: () => {
-        void shards.unitsSettled([7]).then(() => order.push("settled"));
-        setImmediate(() => order.push("later"));
+        isOpenThen = shards.unitsSettled([7]).then(() => isOpen(owned.fd));
       },
     });
-    const luns = [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }];
-    shards.handOff(0, { type: "connection", record: record(1, { luns }) });
+    shards.handOff(0, { type: "connection", record: owned });
     await seen.message((text) => text.startsWith("handoff"));
     await shards.kill(0);
-    assert.deepEqual(order, ["later", "settled"]);
+    assert.equal(await isOpenThen, false, "all is over only when the shard's descriptors are given back");
   });
 
   test("and whose ring is not drained makes everything end: nothing waits for it any more", async (context) => {
