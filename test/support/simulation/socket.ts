@@ -108,7 +108,7 @@ export class Socket {
     receiving.count += length;
     const isDone = (operation.operationFlags & MSG_WAITALL) === 0 || receiving.count === operation.length;
     if (!isDone) {
-      if (inbound.available > 0) this.#soon(() => this.#receive());
+      if (inbound.available > 0 || inbound.ended) this.#soon(() => this.#receive());
       return;
     }
     if (inbound.available > 0) flags |= CQE_F_SOCK_NONEMPTY;
