@@ -66,6 +66,9 @@ export interface ConnectionListener {
   /** A LOGICAL UNIT RESET of ours is under way, or over. */
   resetBegins(unit: SimulatedUnit): void;
   resetEnds(unit: SimulatedUnit): void;
+  /** It may outlive its connection: to the next session it is as a reset by others. */
+  resetBegan(unit: SimulatedUnit): void;
+  resetEnded(unit: SimulatedUnit): void;
   /** The target wants to be left (RFC 7143 section 11.9.1). */
   logoutRequested(): void;
   /** Control knows that the connection is gone. */
@@ -567,7 +570,12 @@ export class InitiatorConnection {
     this.tasks.clear();
     // Nobody says when: other shards may still have to be told.
     for (const { unit } of this.#managements.values()) {
-      if (unit !== null) this.#world.timeline.after(RESET_US_MAX, () => this.#listener.resetEnds(unit));
+      if (unit === null) continue;
+      this.#listener.resetBegan(unit);
+      this.#world.timeline.after(RESET_US_MAX, () => {
+        this.#listener.resetEnds(unit);
+        this.#listener.resetEnded(unit);
+      });
     }
     this.#managements.clear();
     this.#listener.closed(reason);
