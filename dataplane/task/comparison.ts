@@ -52,11 +52,7 @@ export class Comparison {
   /** False: the task is parked. */
   #takeBuffer(task: Task): boolean {
     if (task.parameters !== null) return true;
-    const { slices } = this.#shard;
-    const length = Math.min(SLICE_BYTES_MAX, task.transferLength);
-    // What is compared with a slice has to be as long; what is only read is read with any buffer.
-    task.parameters =
-      task.transfer === TRANSFER_VERIFY ? slices.acquireUpTo(length, task) : slices.acquire(length, task);
+    task.parameters = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.transferLength), task);
     if (task.parameters === null) {
       this.#engine.park(task, PARK_TRANSFER);
       return false;

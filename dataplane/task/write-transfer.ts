@@ -27,6 +27,7 @@ import {
   type Task,
   TRANSFER_COMPARE,
   TRANSFER_PARAMETERS,
+  TRANSFER_WRITE,
 } from "./task.js";
 
 const EIO = -5;
@@ -73,9 +74,9 @@ export class WriteTransfer {
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
     if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT || task.isAbortedAfterData) return;
-    // Who waits for another buffer still gives back those that are full: others may wait for them.
+    // A WRITE that waits for another buffer still gives back those that are full: others may wait for them.
     const waits = task.parked !== PARK_NOT;
-    if (waits && (task.parked !== PARK_TRANSFER || task.transfer === TRANSFER_COMPARE)) return;
+    if (waits && (task.parked !== PARK_TRANSFER || task.transfer !== TRANSFER_WRITE)) return;
     if (task.failure !== 0) return this.#failIfIdle(task);
     if (task.unsolicitedEnd >= 0) {
       if (task.firstSlice === null) this.#expectUnsolicited(task);
