@@ -14,6 +14,7 @@ import { build } from "hdr-histogram-js";
 import {
   closeSync,
   connectSync,
+  errno,
   errnoName,
   listen,
   localAddress,
@@ -102,6 +103,11 @@ class Endpoint {
     ring.enter(this.#sending > 0 && this.#sending <= SHORT_SEND_BYTES ? 2 : 1, 100);
     this.arrived = 0;
     while (ring.next()) {
+      if (ring.result === -errno.ECONNRESET || ring.result === -errno.EPIPE) {
+        // The other end has gone with bytes unread, as it does when it has measured enough.
+        this.closed = true;
+        continue;
+      }
       if (ring.result < 0) throw new Error(`floor: ${errnoName(-ring.result)}`);
       if (ring.kind === KIND_SEND) {
         this.#owed -= ring.result;

@@ -32,11 +32,3 @@ export const COUNTER: Readonly<Record<CounterName, number>> = Object.fromEntries
 export function allocateCounters(): SharedArrayBuffer {
   return new SharedArrayBuffer(COUNTER_NAMES.length * 8);
 }
-
-/** The counters of several shards, summed. */
-export function sumCounters(shards: readonly SharedArrayBuffer[]): Record<CounterName, number> {
-  const arrays = shards.map((buffer) => new Float64Array(buffer));
-  return Object.fromEntries(
-    COUNTER_NAMES.map((name, index) => [name, arrays.reduce((sum, array) => sum + array[index]!, 0)]),
-  ) as Record<CounterName, number>;
-}

@@ -117,10 +117,14 @@ export interface SessionParametersRecord {
   readonly maxConnections: number;
   readonly initialR2T: boolean;
   readonly immediateData: boolean;
+  /** Bytes. */
   readonly maxBurstLength: number;
+  /** Bytes; never above maxBurstLength while unsolicited data is allowed at all. */
   readonly firstBurstLength: number;
   readonly maxOutstandingR2T: number;
+  /** Seconds. */
   readonly defaultTime2Wait: number;
+  /** Seconds. */
   readonly defaultTime2Retain: number;
   readonly errorRecoveryLevel: number;
 }
@@ -129,9 +133,9 @@ export interface SessionParametersRecord {
 export interface ConnectionParametersRecord {
   readonly headerDigest: "None" | "CRC32C";
   readonly dataDigest: "None" | "CRC32C";
-  /** The longest data segment that we receive (declared by us). */
+  /** The longest data segment that we receive, in bytes (declared by us). */
   readonly maxRecvDataSegmentLength: number;
-  /** The longest data segment that the peer receives (declared by it; 8192 if it was silent). */
+  /** The longest data segment that the peer receives, in bytes (declared by it; 8192 if it was silent). */
   readonly maxSendDataSegmentLength: number;
 }
 

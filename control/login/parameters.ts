@@ -1,8 +1,8 @@
 /**
- * What the Login Phase negotiates, and what the target would have it negotiate. All flat and JSON-safe: the parameters
- * travel in the hand-off record to a shard (SessionParameters and ConnectionParameters fit the records of
- * dataplane/messages.ts).
+ * What the Login Phase negotiates, and what the target would have it negotiate. What of the results a shard is to know travels
+ * in the hand-off record.
  */
+import type { ConnectionParametersRecord, SessionParametersRecord } from "../../dataplane/messages.js";
 
 /** RFC 7143 section 13.1. */
 export type Digest = "None" | "CRC32C";
@@ -12,36 +12,16 @@ export type TaskReporting = "RFC3720" | "ResponseFence" | "FastAbort";
 export type SessionType = "Normal" | "Discovery";
 
 /** Session-wide results (scope SW): settled by the leading login, the same for every connection that joins later. */
-export interface SessionParameters {
-  readonly maxConnections: number;
-  readonly initialR2T: boolean;
-  readonly immediateData: boolean;
-  /** Bytes. */
-  readonly maxBurstLength: number;
-  /** Bytes; never above maxBurstLength while unsolicited data is allowed at all. */
-  readonly firstBurstLength: number;
-  readonly maxOutstandingR2T: number;
-  /** Seconds. */
-  readonly defaultTime2Wait: number;
-  /** Seconds. */
-  readonly defaultTime2Retain: number;
+export interface SessionParameters extends SessionParametersRecord {
   readonly dataPDUInOrder: boolean;
   readonly dataSequenceInOrder: boolean;
-  readonly errorRecoveryLevel: number;
   readonly taskReporting: TaskReporting;
   /** RFC 7144: 1 is RFC 7143 alone. */
   readonly iSCSIProtocolLevel: number;
 }
 
 /** Connection-only results (scope CO). */
-export interface ConnectionParameters {
-  readonly headerDigest: Digest;
-  readonly dataDigest: Digest;
-  /** The longest data segment that we receive, in bytes: what we declared. */
-  readonly maxRecvDataSegmentLength: number;
-  /** The longest data segment that the peer receives, in bytes: what it declared. */
-  readonly maxSendDataSegmentLength: number;
-}
+export type ConnectionParameters = ConnectionParametersRecord;
 
 /**
  * What the target would select if it alone could choose: an upper bound where the result function is Minimum, a lower

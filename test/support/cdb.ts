@@ -65,7 +65,6 @@ function range16(opcode: number, flags: number, lba: number, blocks: number): Bu
 
 /** Flag bits of byte 1 of READ and WRITE. */
 export const CDB_FUA = 0x08;
-export const CDB_DPO = 0x10;
 
 export const read10 = (lba: number, blocks: number, flags = 0): Buffer => range10(0x28, flags, lba, blocks);
 export const read16 = (lba: number, blocks: number, flags = 0): Buffer => range16(0x88, flags, lba, blocks);
@@ -74,8 +73,7 @@ export const write16 = (lba: number, blocks: number, flags = 0): Buffer => range
 export const synchronizeCache10 = (lba = 0, blocks = 0): Buffer => range10(0x35, 0, lba, blocks);
 export const synchronizeCache16 = (lba = 0, blocks = 0): Buffer => range16(0x91, 0, lba, blocks);
 export const verify10 = (lba: number, blocks: number, flags = 0): Buffer => range10(0x2f, flags, lba, blocks);
-/** Flag 0x08: UNMAP; 0x01 (16 only): NDOB. */
-export const writeSame10 = (lba: number, blocks: number, flags = 0): Buffer => range10(0x41, flags, lba, blocks);
+/** Flag 0x08: UNMAP; 0x01: NDOB. */
 export const writeSame16 = (lba: number, blocks: number, flags = 0): Buffer => range16(0x93, flags, lba, blocks);
 
 export function unmap(parameterListLength: number): Buffer {
