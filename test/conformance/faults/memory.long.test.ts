@@ -20,7 +20,7 @@ const MIB = 2 ** 20;
 const WARM_UP_MS = 20_000;
 const SAMPLES = 20;
 const SAMPLE_MS = 4_000;
-/** What a garbage collector may keep or give back at any time. */
+/** What a garbage collector may keep for a while. */
 const SWING_BYTES = 24 * MIB;
 
 const CYCLES_WARM_UP = 1000;
@@ -63,11 +63,11 @@ test("resident memory under load", async (context) => {
   }
   console.log(`resident: ${samples.map(mebibytes).join(", ")}`);
   const half = SAMPLES / 2;
-  const later = samples.slice(half);
-  const growth = Math.min(...later) - Math.min(...samples.slice(0, half));
+  const growth = Math.min(...samples.slice(half)) - Math.min(...samples.slice(0, half));
   assert.ok(growth < SWING_BYTES / 2, `it grew by ${mebibytes(growth)}`);
-  // Falls are no fault: on a busy machine the collections that a start owes come in the first half.
-  assert.ok(Math.max(...later) - Math.min(...later) < SWING_BYTES, "it is not flat");
+  // From any low before it: falls are no fault, and come when a collector has time for them.
+  const rise = Math.max(...samples.map((sample, index) => sample - Math.min(...samples.slice(0, index + 1))));
+  assert.ok(rise < SWING_BYTES, `it rose by ${mebibytes(rise)}`);
   assert.equal(descriptors(target.pid), before);
   await target.terminate();
   for (const load of loads) await load.lost();
