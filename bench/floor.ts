@@ -67,6 +67,8 @@ const TENTHS = 10;
 /** One end of a stream: counts messages in, sends messages out; the bytes mean nothing. */
 class Endpoint {
   readonly ring: Ring;
+  /** Kept: its memory goes when the last reference to it does, and the kernel knows only the addresses. */
+  readonly arena = new Arena(2 * BUFFER_BYTES);
   readonly fd: number;
   readonly #receiveAddress: number;
   readonly #sendAddress: number;
@@ -82,7 +84,7 @@ class Endpoint {
   closed = false;
 
   constructor(fd: number, inBytes: number, outBytes: number) {
-    const arena = new Arena(2 * BUFFER_BYTES);
+    const { arena } = this;
     this.#receiveAddress = arena.address(arena.take(BUFFER_BYTES, 4096));
     this.#sendAddress = arena.address(arena.take(BUFFER_BYTES, 4096));
     arena.bytes.fill(0x5a);
