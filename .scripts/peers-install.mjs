@@ -1,9 +1,14 @@
-// Installs the iSCSI clients and targets that the interop tests and bench:peers need. (npm run peers:install)
+// Installs the iSCSI clients and targets that the interop tests and bench:peers need, and the tools of the file systems that
+// the tests of storage make. (npm run peers:install)
 
 import { spawnSync } from "node:child_process";
 import { fail, run, say } from "./common.mjs";
 
-const PACKAGES = ["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils"];
+const PACKAGES = [
+  ...["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils"],
+  // File systems for test/conformance/storage and test/conformance/faults.
+  ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
+];
 
 // Of tgt and istgt only the programs are wanted, and on our own ports: Debian would start them on 3260 now, where
 // policy-rc.d does not forbid it (exit 101), and at each boot.

@@ -22,7 +22,7 @@ import {
   TAG_NONE,
 } from "./pdu.js";
 
-export const RECEIVE_TIMEOUT_MS = 10_000;
+export const RECEIVE_TIMEOUT_MS = 30_000;
 
 /** The peer closed the connection, or it broke, while a PDU was awaited. */
 export class ConnectionClosedError extends Error {

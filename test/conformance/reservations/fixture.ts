@@ -10,7 +10,7 @@ import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js
 
 export const WORKERS = [1, 2];
 export const BLOCK_BYTES = 512;
-const EVENTUALLY_MS = 10_000;
+const EVENTUALLY_MS = 60_000;
 
 export const GOOD = "good";
 export const CONFLICT = "conflict";
