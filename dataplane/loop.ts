@@ -14,8 +14,6 @@ import { Barrier } from "./task/barrier.js";
 import { resetUnit } from "./task/task-management.js";
 
 const WAKE_BYTES = 8;
-/** A reset that came from another shard: no session of this one asked for it. */
-const NO_SESSION = -1;
 
 export class Loop {
   readonly #shard: Shard;
@@ -98,7 +96,7 @@ export class Loop {
         const { exchange } = message;
         const barrier = new Barrier(() => shard.host.post({ type: "done", exchange }));
         const unit = shard.units.get(message.unitIndex);
-        if (unit !== undefined) resetUnit(shard, unit, NO_SESSION, barrier);
+        if (unit !== undefined) resetUnit(shard, unit, barrier);
         barrier.leave();
         return;
       }

@@ -230,7 +230,7 @@ export type ShardMessage =
       readonly final: boolean;
     }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
-  | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number; readonly sessionId: number }
+  | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number }
   /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
   | { readonly type: "targetColdReset"; readonly targetName: string }
   | { readonly type: "done"; readonly exchange: number }

@@ -60,7 +60,7 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   // What was answered before goes to the SCSI layer of the initiator first, whatever its connection (section 4.2.3.3, d).
   if (pdu.function === FUNCTION_LOGICAL_UNIT_RESET) {
     shard.fences.raise(connection, barrier);
-    resetUnitEverywhere(shard, mapping.unit, session, barrier);
+    resetUnitEverywhere(shard, mapping.unit, barrier);
     barrier.leave();
   } else {
     abortTaskSet(shard, connection, pdu, barrier);
@@ -109,24 +109,24 @@ function resetTarget(
   shard.fences.raise(connection, barrier);
   const units = new Set<LogicalUnit>();
   for (const { unit } of session.luns.values()) units.add(unit);
-  for (const unit of units) resetUnitEverywhere(shard, unit, session, barrier);
+  for (const unit of units) resetUnitEverywhere(shard, unit, barrier);
   barrier.leave();
 }
 
 /** On all shards, of which this one has been asked. */
-function resetUnitEverywhere(shard: Shard, unit: LogicalUnit, by: Session, barrier: Barrier): void {
-  resetUnit(shard, unit, by.sessionId, barrier);
-  shard.resets.begin(unit.unitIndex, by.sessionId, barrier);
+function resetUnitEverywhere(shard: Shard, unit: LogicalUnit, barrier: Barrier): void {
+  resetUnit(shard, unit, barrier);
+  shard.resets.begin(unit.unitIndex, barrier);
 }
 
 /**
- * Aborts all tasks of a unit in all sessions of this shard; `barrier` waits for them. Every other I_T nexus is told
- * (SAM-5: unit attention for the nexuses that did not ask for the reset).
+ * Aborts all tasks of a unit in all sessions of this shard; `barrier` waits for them. Every I_T nexus is told, the one that
+ * has asked for the reset too (SAM-5 section 6.3.3, e): other paths of its host need not have heard of it. Initiators count
+ * on it: Linux expects a unit attention after each of its own resets.
  */
-export function resetUnit(shard: Shard, unit: LogicalUnit, bySessionId: number, barrier: Barrier): void {
+export function resetUnit(shard: Shard, unit: LogicalUnit, barrier: Barrier): void {
   for (const session of shard.sessions.values()) {
     abortUnitTasks(shard, session, unit, barrier);
-    if (session.sessionId === bySessionId) continue;
     const { asc, ascq } = BUS_DEVICE_RESET_FUNCTION_OCCURRED;
     for (const mapping of session.luns.values()) {
       if (mapping.unit === unit) session.attentions.add(mapping.lun, asc, ascq);

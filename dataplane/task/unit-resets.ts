@@ -11,11 +11,11 @@ export class UnitResets {
   }
 
   /** Has all other shards reset the unit; `barrier` waits for them. */
-  begin(unitIndex: number, sessionId: number, barrier: Barrier): void {
+  begin(unitIndex: number, barrier: Barrier): void {
     barrier.join();
     const exchange = this.#shard.nextExchange();
     this.#pending.set(exchange, barrier);
-    this.#shard.host.post({ type: "unitReset", exchange, unitIndex, sessionId });
+    this.#shard.host.post({ type: "unitReset", exchange, unitIndex });
   }
 
   /** `unitResetDone` from control. */

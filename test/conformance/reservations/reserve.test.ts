@@ -114,6 +114,7 @@ for (const workers of WORKERS) {
       const [holder, other] = await reservedBy("holder");
       assert.equal((await other.initiator.taskManagement(TARGET_WARM_RESET)).response, 0);
       await holder.attentions();
+      await other.attentions();
       assert.equal(await other.reserve(), GOOD);
       assert.equal((await holder.initiator.taskManagement(TARGET_COLD_RESET)).response, 0);
       await holder.initiator.receiveUntilClosed();

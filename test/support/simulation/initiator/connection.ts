@@ -264,6 +264,7 @@ export class InitiatorConnection {
   resetUnit(lun: number): void {
     const unit = this.#options.luns.get(lun)!;
     this.#listener.resetBegins(unit);
+    this.#willBeTold(unit);
     this.#manage(FUNCTION_LOGICAL_UNIT_RESET, lun, this.#tasksOf(lun), unit, null);
   }
 
@@ -305,9 +306,7 @@ export class InitiatorConnection {
 
   resetBegan(unit: SimulatedUnit): void {
     this.#resetting.push(unit);
-    for (const [lun, own] of this.#options.luns) {
-      if (own === unit) this.#attentions.set(lun, (this.#attentions.get(lun) ?? 0) + 1);
-    }
+    this.#willBeTold(unit);
     for (const task of this.tasks.values()) {
       if (this.#options.luns.get(task.command.lun) === unit) task.mayVanish = true;
     }
@@ -315,6 +314,13 @@ export class InitiatorConnection {
 
   resetEnded(unit: SimulatedUnit): void {
     this.#resetting.splice(this.#resetting.indexOf(unit), 1);
+  }
+
+  /** Of a reset, whoever has asked for it. */
+  #willBeTold(unit: SimulatedUnit): void {
+    for (const [lun, own] of this.#options.luns) {
+      if (own === unit) this.#attentions.set(lun, (this.#attentions.get(lun) ?? 0) + 1);
+    }
   }
 
   /** The machine has crashed: control says nothing any more. */
