@@ -133,6 +133,7 @@ const FLAG_UNMAP = 0x08;
 const FLAG_UNMAP_BIT = 3;
 /** WRITE SAME (16) only. */
 const FLAG_NDOB = 0x01;
+const OPCODE_WRITE_SAME_10 = 0x41;
 const WRITE_SAME_LENGTH_BYTE_10 = 7;
 const WRITE_SAME_LENGTH_BYTE_16 = 10;
 
@@ -192,6 +193,15 @@ function wantsUnmap(task: Task, services: Services): boolean {
   return (services.bytes[task.cdb + FLAGS_BYTE]! & FLAG_UNMAP) !== 0;
 }
 
+/**
+ * UNMAP=1 with other data than unmapped blocks read back as is a plain write where LBPRZ=1: so it is with WRITE SAME (16), as
+ * SBC-4 has it. Hosts that unmap with WRITE SAME (10) were written for targets that do not look at the data (LIO, tgt and
+ * FreeBSD's CTL don't), as is libiscsi's test suite, and the blocks are theirs to give up: there UNMAP=1 always deallocates.
+ */
+function unmapsWhateverCame(task: Task, services: Services): boolean {
+  return wantsUnmap(task, services) && services.bytes[task.cdb] === OPCODE_WRITE_SAME_10;
+}
+
 function patternBytes(task: Task): number {
   return Math.min(task.blocks * task.unit!.blockLengthBytes, PATTERN_BYTES_MAX);
 }
@@ -215,8 +225,7 @@ export function resumeWriteSame(task: Task, services: Services, result: number):
         endWithSense(task, services, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
         return;
       }
-      // UNMAP=1 with other data than unmapped blocks read back as is a plain write (SBC-4, LBPRZ=1).
-      if (isZero(services.bytes, task.parameterOffset, blockLengthBytes)) {
+      if (unmapsWhateverCame(task, services) || isZero(services.bytes, task.parameterOffset, blockLengthBytes)) {
         writeZeroes(task, services);
         return;
       }
@@ -229,8 +238,12 @@ export function resumeWriteSame(task: Task, services: Services, result: number):
         endOrFlush(task, services);
         return;
       }
-      // The buffer holds zeroes: new it is all zero, and all that was received into it is zero.
-      if (task.parameterOffset < 0 && services.parameterBuffer(task, patternBytes(task)) < 0) return;
+      // Written instead: what came, or zeroes, of which a new buffer is full.
+      if (task.parameterOffset >= 0) {
+        repeat(services.bytes, task.parameterOffset, blockLengthBytes, patternBytes(task));
+      } else if (services.parameterBuffer(task, patternBytes(task)) < 0) {
+        return;
+      }
       task.step = STEP_PATTERN;
       break;
     case STEP_PATTERN: {
