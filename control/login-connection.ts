@@ -40,6 +40,8 @@ export interface ConnectionHost {
   portals(): readonly ListeningPortal[];
   /** As a session of this identity sees them at this moment. */
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
+  /** Where the session's commands are counted. */
+  statisticsBlock(session: Session): number;
   isChallengeOutstanding(challenge: Uint8Array): boolean;
   /** A login has ended with this status. */
   onLogin(status: number): void;
@@ -266,6 +268,7 @@ export class LoginConnection {
       statSN: result.statSN,
       loginResponse: Buffer.concat([header, result.response.text]).toString("hex"),
       luns,
+      statisticsBlock: this.#host.statisticsBlock(session),
     };
   }
 

@@ -20,6 +20,7 @@ import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, SessionRegistry, SHARD_NONE } from "./session-registry.js";
 import { Shards } from "./shards.js";
+import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { ModeSelect } from "./units/mode-select.js";
@@ -55,6 +56,8 @@ const LIMITED_KEYS = ["maxRecvDataSegmentLength", "firstBurstLength"] as const;
 
 export class Server {
   readonly #logger: Logger;
+  readonly #statisticsMemory: StatisticsMemory;
+  readonly #sessionStatistics: SessionStatistics;
   readonly #units: Units;
   readonly #registry: SessionRegistry;
   readonly #metrics: Metrics;
@@ -78,10 +81,13 @@ export class Server {
   private constructor(configuration: Configuration, options: ServerOptions) {
     this.#configuration = configuration;
     this.#logger = options.logger ?? createLogger(configuration.log.level);
-    this.#units = new Units(this.#logger, configuration.workers);
-    this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) =>
-      this.#reservations.sessionClosed(session),
-    );
+    this.#statisticsMemory = new StatisticsMemory(configuration.workers);
+    this.#sessionStatistics = new SessionStatistics(this.#statisticsMemory);
+    this.#units = new Units(this.#logger, this.#statisticsMemory);
+    this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) => {
+      this.#sessionStatistics.close(session);
+      this.#reservations.sessionClosed(session);
+    });
     this.#metrics = new Metrics(this);
   }
 
@@ -118,6 +124,7 @@ export class Server {
     this.#shards = await Shards.start({
       count: workers,
       units: () => this.#units.records(),
+      statistics: this.#statisticsMemory.shards,
       arenaBytes: options.arenaBytes ?? ARENA_BYTES,
       logger: this.#logger,
       onMessage: (shard, message) => this.#onMessage(shard, message),
@@ -173,6 +180,15 @@ export class Server {
     return this.#configuration;
   }
 
+  /** What the unit's commands have come to: a block of dataplane/statistics.ts. */
+  unitStatistics({ statisticsBlock }: UnitRecord): Float64Array {
+    return this.#statisticsMemory.read(statisticsBlock);
+  }
+
+  get sessionStatistics(): SessionStatistics {
+    return this.#sessionStatistics;
+  }
+
   /** Where HTTP listens; undefined if it does not. */
   get httpAddress() {
     return this.#http?.address;
@@ -210,6 +226,7 @@ export class Server {
       logger: this.#logger,
       configuration: () => this.#configuration,
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
+      statisticsBlock: (session) => this.#sessionStatistics.blockOf(session),
       onLogin: (status) => this.#metrics.countLogin(status),
       onRefused: () => this.#metrics.countRefusedConnection(),
     });

@@ -43,6 +43,7 @@ export interface ShardThreadOptions {
   /** How many threads the shard has had before. */
   readonly life: number;
   readonly counters: SharedArrayBuffer;
+  readonly statistics: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];
   readonly arenaBytes: number;
   readonly logger: Logger;
@@ -83,7 +84,18 @@ export class ShardThread {
   #announceReady: () => void = () => {};
   #announceStopped: () => void = () => {};
 
-  constructor({ shard, common, life, counters, units, arenaBytes, logger, onMessage, worker }: ShardThreadOptions) {
+  constructor({
+    shard,
+    common,
+    life,
+    counters,
+    statistics,
+    units,
+    arenaBytes,
+    logger,
+    onMessage,
+    worker,
+  }: ShardThreadOptions) {
     this.#onMessage = onMessage;
     this.#logger = logger;
     const toShard = allocateRing(RING_TO_SHARD_BYTES);
@@ -103,6 +115,7 @@ export class ShardThread {
       wakeFd: this.#wakeFd,
       drained: this.#drained.buffer,
       counters,
+      statistics,
       descriptors: this.#descriptors.buffer,
       units,
       arenaBytes,

@@ -18,6 +18,8 @@ export interface ShardOptions {
   /** Of the moment: what is added later is there for the next thread. */
   readonly units: () => readonly UnitRecord[];
   readonly common: Common;
+  /** See ShardTask. */
+  readonly statistics: SharedArrayBuffer;
   readonly arenaBytes: number;
   readonly logger: Logger;
   /** All but `ready`, `log` and `stopped`, which end here. */
@@ -60,10 +62,11 @@ export class Shard {
   /** Resolves when it serves, or was stopped meanwhile. Rejects with the reason if it ends before. */
   async start(): Promise<void> {
     this.#phase = "starting";
-    const { shard, common, units, arenaBytes, worker } = this.#options;
+    const { shard, common, statistics, units, arenaBytes, worker } = this.#options;
     const thread = new ShardThread({
       shard,
       counters: this.counters,
+      statistics,
       life: this.restarts,
       common,
       units: units(),

@@ -9,6 +9,8 @@ export interface ShardsOptions {
   readonly count: number;
   /** Those of the moment: every thread of a shard starts with them; `addUnit` tells of later ones. */
   readonly units: () => readonly UnitRecord[];
+  /** One of each shard: see ShardTask. */
+  readonly statistics: readonly SharedArrayBuffer[];
   readonly arenaBytes: number;
   readonly logger: Logger;
   /** All but `ready`, `log` and `stopped`, which end here. */
@@ -53,6 +55,7 @@ export class Shards implements ShardControl {
           shard,
           common,
           units: options.units,
+          statistics: options.statistics[shard]!,
           arenaBytes,
           logger,
           onMessage: (message) => onMessage(shard, message),

@@ -68,6 +68,8 @@ export interface UnitRecord {
   readonly inMemory: boolean;
   /** Identity behind VPD 80 and 83: a UUID in lower case. */
   readonly uuid: string;
+  /** Where its commands are counted: see statistics.ts. */
+  readonly statisticsBlock: number;
   readonly state: UnitState;
 }
 
@@ -171,6 +173,8 @@ export interface HandoffRecord {
   /** The final Login Response, header and data segment without padding, in hexadecimal; the shard stamps StatSN, ExpCmdSN, MaxCmdSN. */
   readonly loginResponse: string;
   readonly luns: readonly LunRecord[];
+  /** Where the session's commands are counted: see statistics.ts. */
+  readonly statisticsBlock: number;
   /** Keep-alive: after so long without a byte a NOP-In goes out; after as long again the connection is dropped. Milliseconds; 0: never. */
   readonly pingIntervalMs: number;
 }
@@ -265,6 +269,8 @@ export interface ShardTask {
   readonly drained: SharedArrayBuffer;
   /** Counters that control sums at scrape: see counters.ts. */
   readonly counters: SharedArrayBuffer;
+  /** What it counts for each unit and session: see statistics.ts. */
+  readonly statistics: SharedArrayBuffer;
   /** One byte per descriptor number that the shard owns now (1: owned), for control to shut down if the shard dies. */
   readonly descriptors: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];

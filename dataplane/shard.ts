@@ -20,6 +20,7 @@ import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
 import type { ShardMessage, ShardTask, UnitRecord } from "./messages.js";
 
 import type { Session } from "./session/session.js";
+import { Statistics } from "./statistics.js";
 import { FileStore } from "./storage/file-store.js";
 import { Gate } from "./storage/gate.js";
 import { LogicalUnit } from "./storage/logical-unit.js";
@@ -57,7 +58,10 @@ export interface ShardHost {
 }
 
 /** Which of the shards this one is, and what it shares with others. */
-export type ShardSetup = Pick<ShardTask, "shard" | "life" | "shards" | "gates" | "counters" | "arenaBytes">;
+export type ShardSetup = Pick<
+  ShardTask,
+  "shard" | "life" | "shards" | "gates" | "counters" | "statistics" | "arenaBytes"
+>;
 
 /** Exchanges with control that one thread of a shard may begin. */
 const EXCHANGES_PER_LIFE = 2 ** 32;
@@ -66,6 +70,7 @@ export class Shard {
   readonly ring: SubmissionCompletionRing;
   readonly host: ShardHost;
   readonly counters: Float64Array;
+  readonly statistics: Statistics;
   readonly arena: Arena;
   readonly receiveArea: number;
   readonly wakeCell: number;
@@ -101,6 +106,7 @@ export class Shard {
     this.#setup = setup;
     this.#lastExchange = setup.life * EXCHANGES_PER_LIFE;
     this.counters = new Float64Array(setup.counters);
+    this.statistics = new Statistics(setup.statistics);
     this.arena = new Arena(setup.arenaBytes);
     this.receiveArea = this.arena.take(RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES, 4096);
     this.wakeCell = this.arena.take(64, 64);

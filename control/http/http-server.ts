@@ -1,5 +1,6 @@
 /** HTTP beside the data: metrics, health, and what there is, read-only. */
 import { hostname } from "node:os";
+import { Readable } from "node:stream";
 import { type FastifyInstance, fastify } from "fastify";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
 import type { HttpConfiguration } from "../config/schema.js";
@@ -55,7 +56,7 @@ function createApp(http: HttpConfiguration, { server, metrics }: HttpOptions): F
     const message = "no name of this server: ask it by address, or list the name under http.hosts in its configuration";
     await reply.code(421).send({ statusCode: 421, error: "Misdirected Request", message });
   });
-  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(Readable.from(metrics.text())));
   // The process answers, so it lives.
   app.get("/healthz", async () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) =>

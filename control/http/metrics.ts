@@ -4,13 +4,16 @@ import { COUNTER_NAMES, type CounterName } from "../../dataplane/counters.js";
 import { describeLoginStatus } from "../../dataplane/wire/login-response.js";
 import type { Server } from "../server.js";
 import { VERSION } from "../version.js";
+import { commandMetrics } from "./command-metrics.js";
 
 export class Metrics {
+  readonly #server: Server;
   readonly #registry = new Registry();
   readonly #logins: Counter<"status">;
   readonly #refusedConnections: Counter;
 
   constructor(server: Server) {
+    this.#server = server;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     new Gauge({
@@ -85,9 +88,10 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** In Prometheus's text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** In Prometheus's text format, a part at a time. */
+  async *text(): AsyncGenerator<string> {
+    yield await this.#registry.metrics();
+    yield* commandMetrics(this.#server);
   }
 }
 

@@ -50,7 +50,7 @@ const BUFFERED_LOCK = { start: 0, length: 2 ** 52 };
 const DIRECT_LOCK = { start: 2 ** 52, length: 0 };
 
 /** What the file itself does not say. */
-export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid">;
+export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid" | "statisticsBlock">;
 
 /**
  * Opens, locks and measures the unit's file or device; creates a file that is not there if a size is configured.
@@ -59,7 +59,7 @@ export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid">;
  */
 export function openFileUnit(
   unit: FileUnitConfiguration,
-  { unitIndex, uuid }: UnitIdentity,
+  { unitIndex, uuid, statisticsBlock }: UnitIdentity,
   shards: number,
   logger: Logger,
 ): UnitRecord {
@@ -95,6 +95,7 @@ export function openFileUnit(
       thin: device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes),
       inMemory,
       uuid,
+      statisticsBlock,
       state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined)),
     };
   } catch (error) {

@@ -6,6 +6,7 @@ import type { UnitRecord, UnitState } from "../../dataplane/messages.js";
 import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
 import { UNIT_IN_USE_POLL_MS, UNIT_IN_USE_WAIT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
+import type { StatisticsMemory } from "../statistics.js";
 import { openFileUnit, type UnitIdentity, UnitInUseError } from "./file-unit.js";
 import { initialState } from "./unit-state.js";
 
@@ -13,12 +14,14 @@ export class Units {
   readonly #logger: Logger;
   /** How many shards will serve them. */
   readonly #shards: number;
+  readonly #statistics: StatisticsMemory;
   readonly #byName = new Map<string, UnitRecord>();
   #nextIndex = 0;
 
-  constructor(logger: Logger, shards: number) {
+  constructor(logger: Logger, statistics: StatisticsMemory) {
     this.#logger = logger;
-    this.#shards = shards;
+    this.#shards = statistics.shards.length;
+    this.#statistics = statistics;
   }
 
   records(): UnitRecord[] {
@@ -42,9 +45,15 @@ export class Units {
    * @throws UnitError; then nothing is left open.
    */
   open(unit: UnitConfiguration, uuid: string): UnitRecord {
-    const identity = { unitIndex: this.#nextIndex++, uuid };
-    const record =
-      unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#shards, this.#logger);
+    const identity = { unitIndex: this.#nextIndex++, uuid, statisticsBlock: this.#statistics.allocate() };
+    let record: UnitRecord;
+    try {
+      record =
+        unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#shards, this.#logger);
+    } catch (error) {
+      this.#statistics.release(identity.statisticsBlock);
+      throw error;
+    }
     this.#byName.set(unit.name, record);
     this.#logger.info(
       {
@@ -85,6 +94,7 @@ export class Units {
     this.#byName.delete(name);
     const flushed = await this.flush(record);
     closeRecord(record);
+    this.#statistics.release(record.statisticsBlock);
     return flushed;
   }
 
@@ -107,7 +117,7 @@ export class Units {
   }
 }
 
-function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity): UnitRecord {
+function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBlock }: UnitIdentity): UnitRecord {
   return {
     unitIndex,
     name: unit.name,
@@ -125,6 +135,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid }: UnitIdentity
     thin: true,
     inMemory: true,
     uuid,
+    statisticsBlock,
     state: initialState(unit.sizeBytes, unit.cache),
   };
 }

@@ -45,6 +45,7 @@ export class Session {
   readonly tsih: number;
   readonly targetPortalGroupTag: number;
   readonly parameters: SessionParametersRecord;
+  readonly statisticsBlock: number;
   /** LUN -> unit, as this initiator sees it. */
   readonly luns: Map<number, LunMapping> = new Map();
   readonly attentions = new UnitAttentions();
@@ -85,6 +86,7 @@ export class Session {
     this.tsih = record.tsih;
     this.targetPortalGroupTag = record.targetPortalGroupTag;
     this.parameters = record.session;
+    this.statisticsBlock = record.statisticsBlock;
     this.expCmdSN = record.expCmdSN;
     this.maxCmdSN = serialAdd(record.expCmdSN, COMMAND_WINDOW - 1);
     this.announcedMaxCmdSN = this.maxCmdSN;

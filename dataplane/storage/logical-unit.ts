@@ -18,6 +18,7 @@ export class LogicalUnit {
   readonly cache: CacheMode;
   readonly store: Store;
   readonly gate: Gate;
+  readonly statisticsBlock: number;
 
   /** How often this shard has heard that something acknowledged, and not durable yet, is lost. */
   losses = 0;
@@ -46,6 +47,7 @@ export class LogicalUnit {
     this.cache = record.cache;
     this.store = store;
     this.gate = gate;
+    this.statisticsBlock = record.statisticsBlock;
     this.savedModes = record.state.savedModes;
     this.defaultModes = record.state.defaultModes;
     this.apply(record.state);

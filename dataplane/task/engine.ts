@@ -111,6 +111,7 @@ export class TaskEngine implements Services {
 
   #activate(task: Task): void {
     task.state = TASK_ACTIVE;
+    if (task.admitted) this.#shard.statistics.began(task);
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
     if (task.attribute === TASK_ATTRIBUTE_ACA) return endWithSense(task, this, INVALID_MESSAGE_ERROR);
     if (task.dataFault !== DATA_INTACT) return this.failData(task);
@@ -652,7 +653,7 @@ export class TaskEngine implements Services {
       task.immediate = false;
       task.session!.immediateTasks--;
     }
-    if (task.admitted) mapping!.leave(task);
+    if (task.admitted) this.#leave(task);
     if (mapping !== null) this.#activateNext(mapping);
   }
 
@@ -828,10 +829,16 @@ export class TaskEngine implements Services {
   /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */
   #free(task: Task): void {
     const { mapping } = task;
-    if (task.admitted) mapping!.leave(task);
+    if (task.admitted) this.#leave(task);
     this.#dropResends(task);
     this.#shard.tasks.release(task);
     if (mapping !== null) this.#activateNext(mapping);
+  }
+
+  /** It is over as a SCSI command. */
+  #leave(task: Task): void {
+    this.#shard.statistics.ended(task, this.#shard.ring.nowUs);
+    task.mapping!.leave(task);
   }
 
   #activateNext(mapping: LunMapping): void {

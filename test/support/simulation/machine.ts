@@ -5,6 +5,7 @@ import { allocateCounters } from "../../../dataplane/counters.js";
 import { Loop } from "../../../dataplane/loop.js";
 import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
+import { allocateStatistics } from "../../../dataplane/statistics.js";
 import { assertAccounts, assertNothingLeaked } from "./accounts.js";
 import type { Doorbell } from "./doorbell.js";
 import { Kernel } from "./kernel.js";
@@ -66,6 +67,7 @@ export class Machine {
       life: 0,
       gates,
       counters: allocateCounters(),
+      statistics: allocateStatistics(),
       arenaBytes: options.arenaBytes,
     });
     this.kernel.memory.attach(this.shard.arena);

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { openSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { Shards, type ShardsOptions } from "../../../control/shards.js";
+import { StatisticsMemory } from "../../../control/statistics.js";
 import { initialState } from "../../../control/units/unit-state.js";
 import type { HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START } from "./support/fake-shard.js";
@@ -29,6 +30,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     thin: true,
     inMemory: true,
     uuid: "00000000-0000-4000-8000-000000000000",
+    statisticsBlock: 0,
     state: initialState(1 << 20, "writeback"),
   };
 }
@@ -67,6 +69,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     statSN: 1,
     loginResponse: "00".repeat(48),
     luns: [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
+    statisticsBlock: 0,
     pingIntervalMs: 0,
     ...changes,
   };
@@ -83,6 +86,7 @@ async function start(context: TestContext, changes: Partial<ShardsOptions> = {})
   const shards = await Shards.start({
     count: 2,
     units: () => [unit("disk")],
+    statistics: new StatisticsMemory(2).shards,
     arenaBytes: 4096,
     logger,
     onMessage: (shard, message) => messages.push({ shard, message }),
@@ -118,6 +122,7 @@ describe("start", () => {
       const shards = await Shards.start({
         count: 1,
         units: () => [],
+        statistics: [new SharedArrayBuffer(8)],
         arenaBytes: 4096,
         logger: pino({ level: "silent" }),
         onMessage() {},

@@ -132,6 +132,7 @@ function unit(unitIndex: number): SimulatedUnit {
     thin: true,
     inMemory: false,
     uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
+    statisticsBlock: 0,
     state: initialState(MEBIBYTE, "writeback"),
   });
 }

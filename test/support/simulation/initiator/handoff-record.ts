@@ -43,6 +43,7 @@ export function handoffRecord(
     expCmdSN,
     statSN,
     loginResponse: Buffer.concat([header, text]).toString("hex"),
+    statisticsBlock: 0,
     luns: [...luns].map(([lun, unit]) => ({
       lun,
       unitIndex: unit.record.unitIndex,

@@ -35,6 +35,7 @@ export class EntranceHall {
       configuration: () => hall.configuration,
       portals: () => [hall.portal],
       lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
+      statisticsBlock: () => 0,
       isChallengeOutstanding: () => false,
       onLogin: (status: number) => hall.statuses.push(status),
     };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { type Session, SessionRegistry } from "../../../../control/session-registry.js";
+import { StatisticsMemory } from "../../../../control/statistics.js";
 import { dataAnswer, GOOD, type SlowCommand, SlowCommands } from "../../../../control/units/slow-commands.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer, ShardMessage } from "../../../../dataplane/messages.js";
@@ -20,7 +21,7 @@ interface Begun {
 
 class Setup {
   readonly registry = new SessionRegistry(1);
-  readonly units = new Units(silent, 1);
+  readonly units = new Units(silent, new StatisticsMemory(1));
   readonly commands: SlowCommands;
   /** In the order in which they were begun. */
   readonly begun: Begun[] = [];

@@ -20,6 +20,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { lockFile, TMPFS_MAGIC } from "io-uring-node";
 import type { FileUnitConfiguration } from "../../../../control/config/schema.js";
+import { StatisticsMemory } from "../../../../control/statistics.js";
 import { UnitError, UnitInUseError } from "../../../../control/units/file-unit.js";
 import { Units } from "../../../../control/units/units.js";
 import { nullUnit, silent } from "../support/fixtures.js";
@@ -34,7 +35,7 @@ function folder(context: TestContext, parent = tmpdir()): string {
 }
 
 function units(context: TestContext): Units {
-  const all = new Units(silent, 2);
+  const all = new Units(silent, new StatisticsMemory(2));
   context.after(() => all.closeAll());
   return all;
 }
@@ -163,9 +164,10 @@ describe("the lock", () => {
     units(context).open(fileUnit(path), UUID);
     const attempt = `
       const { Units } = await import(${JSON.stringify(new URL("../../../../control/units/units.js", import.meta.url))});
+      const { StatisticsMemory } = await import(${JSON.stringify(new URL("../../../../control/statistics.js", import.meta.url))});
       const { pino } = await import("pino");
       try {
-        new Units(pino({ level: "silent" }), 1).open(${JSON.stringify(fileUnit(path))}, "");
+        new Units(pino({ level: "silent" }), new StatisticsMemory(1)).open(${JSON.stringify(fileUnit(path))}, "");
       } catch ({ message }) {
         console.log(message);
       }`;

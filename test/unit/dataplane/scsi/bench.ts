@@ -120,6 +120,7 @@ export class Bench implements Services {
         thin: options.thin ?? true,
         inMemory: true,
         uuid: options.uuid ?? UUID,
+        statisticsBlock: 0,
         state: {
           ...initialState(blocks * blockLengthBytes, options.cache ?? "writeback"),
           notReady: options.notReady ?? null,

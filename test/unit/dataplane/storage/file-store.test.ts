@@ -39,6 +39,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     thin: true,
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000000",
+    statisticsBlock: 0,
     state: initialState(2 ** 53 - 4096, "writeback"),
     ...changes,
   };

@@ -30,6 +30,7 @@ const RECORD: UnitRecord = {
   thin: true,
   inMemory: false,
   uuid: "00000000-0000-4000-8000-000000000000",
+  statisticsBlock: 0,
   state: initialState(2 ** 20, "writeback"),
 };
 

@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import { Broadcasts } from "../../../../../control/broadcasts.js";
 import { StateDirectory } from "../../../../../control/config/state-directory.js";
 import { type Session, SessionRegistry, SHARD_NONE } from "../../../../../control/session-registry.js";
+import { StatisticsMemory } from "../../../../../control/statistics.js";
 import type { Nexus } from "../../../../../control/units/reservations/nexus.js";
 import { Reservations } from "../../../../../control/units/reservations/reservations.js";
 import { SlowCommands } from "../../../../../control/units/slow-commands.js";
@@ -46,7 +47,7 @@ class Setup {
     this.reservations.sessionClosed(session),
   );
   readonly shards = new FakeShards(2);
-  readonly units = new Units(silent, 2);
+  readonly units = new Units(silent, new StatisticsMemory(2));
   readonly reservations: Reservations;
   readonly commands: SlowCommands;
   readonly broadcasts = new Broadcasts(this.shards);

@@ -1,0 +1,135 @@
+/**
+ * What is counted of the commands of each unit and of each session, in shared memory: a block of doubles each, bumped by the
+ * shard alone, without locks, and read by control when somebody looks. Control gives the blocks out (UnitRecord,
+ * HandoffRecord). Every shard has memory of its own for all of them: what a unit's block says is the sum over the shards.
+ *
+ *     one block:   | commands, bytes, in flight | errors by reason | time and histogram of reads | ... of writes |
+ *
+ * A command counts when its response is on its way; its time is the one since it arrived, as the ring's clock has it: that
+ * stands still within a turn of the loop.
+ */
+import { assert } from "./assert.js";
+import type { Task } from "./task/task.js";
+import { TASK_ABORTED, TRANSFER_READ, TRANSFER_WRITE } from "./task/task.js";
+import {
+  SCSI_STATUS_CHECK_CONDITION,
+  SCSI_STATUS_CONDITION_MET,
+  SCSI_STATUS_GOOD,
+  SCSI_STATUS_RESERVATION_CONFLICT,
+  SCSI_STATUS_TASK_SET_FULL,
+} from "./wire/scsi-response.js";
+
+// -- a block, as indexes of its doubles
+
+export const READS = 0;
+export const WRITES = 1;
+/** Commands that neither read nor write blocks. */
+export const OTHERS = 2;
+/** Bytes of reads and of writes that ended with GOOD. */
+export const READ_BYTES = 3;
+export const WRITTEN_BYTES = 4;
+/** Commands that have begun and not ended. */
+export const IN_FLIGHT = 5;
+
+/** Why a command did not end with GOOD: a sense key (SPC-5), or one of the three that follow. */
+export const ERRORS = 6;
+export const SENSE_KEYS = 16;
+export const ERROR_BUSY = SENSE_KEYS;
+export const ERROR_RESERVATION_CONFLICT = SENSE_KEYS + 1;
+export const ERROR_TASK_SET_FULL = SENSE_KEYS + 2;
+/** It had no status: task management, or the end of its session. */
+export const ERROR_ABORTED = SENSE_KEYS + 3;
+export const ERROR_REASONS = SENSE_KEYS + 4;
+
+/** Sum of the microseconds of all reads, then how many took how long; the same of writes. */
+export const READ_TIMES = ERRORS + ERROR_REASONS;
+export const TIME_BUCKETS = 17;
+export const WRITE_TIMES = READ_TIMES + 1 + TIME_BUCKETS;
+
+const BLOCK_DOUBLES = WRITE_TIMES + 1 + TIME_BUCKETS;
+
+/** Bucket i has what took less than 64 us * 2^i; the last has the rest, 2.1 s and more. */
+export const FIRST_BUCKET_US_LOG2 = 6;
+const LONGEST_US = 2 ** 31 - 1;
+
+/** For units and sessions for which there is no block left: what it counts belongs to nobody. */
+export const STATISTICS_BLOCK_SHARED = 0;
+export const STATISTICS_BLOCKS = 8192;
+
+export function allocateStatistics(): SharedArrayBuffer {
+  return new SharedArrayBuffer(STATISTICS_BLOCKS * BLOCK_DOUBLES * 8);
+}
+
+/** The block as an array, for control to read or to clear. */
+export function statisticsBlock(memory: SharedArrayBuffer, block: number): Float64Array {
+  return new Float64Array(memory, block * BLOCK_DOUBLES * 8, BLOCK_DOUBLES);
+}
+
+export class Statistics {
+  readonly #doubles: Float64Array;
+
+  /** A thread begins: nothing of the one before it is in flight any more. */
+  constructor(memory: SharedArrayBuffer) {
+    this.#doubles = new Float64Array(memory);
+    for (let at = IN_FLIGHT; at < this.#doubles.length; at += BLOCK_DOUBLES) {
+      // What was never used stays untouched, and costs no memory.
+      if (this.#doubles[at] !== 0) this.#doubles[at] = 0;
+    }
+  }
+
+  began(task: Task): void {
+    this.#doubles[task.unit!.statisticsBlock * BLOCK_DOUBLES + IN_FLIGHT]!++;
+    this.#doubles[task.session!.statisticsBlock * BLOCK_DOUBLES + IN_FLIGHT]!++;
+  }
+
+  /** The task that began has ended: aborted, or with its status. `nowUs`: the ring's clock. */
+  ended(task: Task, nowUs: number): void {
+    const us = Math.min(nowUs - task.startedUs, LONGEST_US);
+    this.#count(task.unit!.statisticsBlock * BLOCK_DOUBLES, task, us);
+    this.#count(task.session!.statisticsBlock * BLOCK_DOUBLES, task, us);
+  }
+
+  #count(block: number, task: Task, us: number): void {
+    const doubles = this.#doubles;
+    doubles[block + IN_FLIGHT]!--;
+    const { transfer, status } = task;
+    if (task.state === TASK_ABORTED) doubles[block + ERRORS + ERROR_ABORTED]!++;
+    else if (status !== SCSI_STATUS_GOOD && status !== SCSI_STATUS_CONDITION_MET)
+      doubles[block + ERRORS + reasonOf(task)]!++;
+    if (transfer === TRANSFER_READ) {
+      doubles[block + READS]!++;
+      this.#countTime(block + READ_TIMES, us);
+      if (status === SCSI_STATUS_GOOD) doubles[block + READ_BYTES]! += task.transferLength;
+    } else if (transfer === TRANSFER_WRITE) {
+      doubles[block + WRITES]!++;
+      this.#countTime(block + WRITE_TIMES, us);
+      if (status === SCSI_STATUS_GOOD) doubles[block + WRITTEN_BYTES]! += task.transferLength;
+    } else {
+      doubles[block + OTHERS]!++;
+    }
+  }
+
+  #countTime(times: number, us: number): void {
+    this.#doubles[times]! += us;
+    this.#doubles[times + 1 + timeBucket(us)]!++;
+  }
+}
+
+/** `us`: 0 to 2^31 - 1. */
+export function timeBucket(us: number): number {
+  assert(us >= 0, "the clock does not go back");
+  return Math.min(32 - Math.clz32(us >>> FIRST_BUCKET_US_LOG2), TIME_BUCKETS - 1);
+}
+
+function reasonOf({ status, senseKey }: Task): number {
+  switch (status) {
+    case SCSI_STATUS_CHECK_CONDITION:
+      return senseKey;
+    case SCSI_STATUS_RESERVATION_CONFLICT:
+      return ERROR_RESERVATION_CONFLICT;
+    case SCSI_STATUS_TASK_SET_FULL:
+      return ERROR_TASK_SET_FULL;
+    default:
+      return ERROR_BUSY;
+  }
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { commandMetrics, escapeLabel } from "../../../../control/http/command-metrics.js";
+import type { Server } from "../../../../control/server.js";
+import { SessionStatistics, StatisticsMemory } from "../../../../control/statistics.js";
+import {
+  ERRORS,
+  IN_FLIGHT,
+  READ_BYTES,
+  READ_TIMES,
+  READS,
+  statisticsBlock,
+  TIME_BUCKETS,
+  WRITE_TIMES,
+} from "../../../../dataplane/statistics.js";
+
+function server(units: readonly string[], sessions: readonly string[], fill: (counted: Float64Array) => void): Server {
+  const memory = new StatisticsMemory(1);
+  const sessionStatistics = new SessionStatistics(memory);
+  const records = units.map((name) => ({ name, statisticsBlock: memory.allocate() }));
+  for (const { statisticsBlock: block } of records) fill(statisticsBlock(memory.shards[0]!, block));
+  for (const [sessionId, initiatorName] of sessions.entries()) {
+    const block = sessionStatistics.blockOf({ sessionId, identity: { initiatorName, targetName: "t" } } as never);
+    fill(statisticsBlock(memory.shards[0]!, block));
+  }
+  const unitStatistics = ({ statisticsBlock: block }: { statisticsBlock: number }) => memory.read(block);
+  return { units: records, unitStatistics, sessionStatistics } as unknown as Server;
+}
+
+async function textOf(of: Server): Promise<string> {
+  let text = "";
+  for await (const part of commandMetrics(of)) text += part;
+  return text;
+}
+
+test("a unit's lines, to the byte", async () => {
+  const text = await textOf(
+    server(["disk"], [], (counted) => {
+      counted[READS] = 3;
+      counted[READ_BYTES] = 12288;
+      counted[IN_FLIGHT] = 2;
+      counted[ERRORS + 5] = 1;
+      counted[READ_TIMES] = 1500;
+      counted[READ_TIMES + 1] = 1;
+      counted[READ_TIMES + 1 + 4] = 1;
+      counted[READ_TIMES + TIME_BUCKETS] = 1;
+    }),
+  );
+  const lines = text.split("\n").filter((line) => line.startsWith("ringlun_unit"));
+  const latency = 'ringlun_unit_latency_seconds_bucket{unit="disk",operation="read",le=';
+  assert.deepEqual(lines, [
+    'ringlun_unit_commands_total{unit="disk",operation="read"} 3',
+    'ringlun_unit_commands_total{unit="disk",operation="write"} 0',
+    'ringlun_unit_commands_total{unit="disk",operation="other"} 0',
+    'ringlun_unit_bytes_total{unit="disk",operation="read"} 12288',
+    'ringlun_unit_bytes_total{unit="disk",operation="write"} 0',
+    'ringlun_unit_commands_in_flight{unit="disk"} 2',
+    'ringlun_unit_errors_total{unit="disk",reason="illegal request"} 1',
+    `${latency}"0.000064"} 1`,
+    `${latency}"0.000128"} 1`,
+    `${latency}"0.000256"} 1`,
+    `${latency}"0.000512"} 1`,
+    `${latency}"0.001024"} 2`,
+    `${latency}"0.002048"} 2`,
+    `${latency}"0.004096"} 2`,
+    `${latency}"0.008192"} 2`,
+    `${latency}"0.016384"} 2`,
+    `${latency}"0.032768"} 2`,
+    `${latency}"0.131072"} 2`,
+    `${latency}"0.524288"} 2`,
+    `${latency}"2.097152"} 2`,
+    `${latency}"+Inf"} 3`,
+    'ringlun_unit_latency_seconds_sum{unit="disk",operation="read"} 0.0015',
+    'ringlun_unit_latency_seconds_count{unit="disk",operation="read"} 3',
+  ]);
+});
+
+test("what a name holds stays within its label", async () => {
+  assert.equal(escapeLabel('a"b\\c\nd'), 'a\\"b\\\\c\\nd');
+  const text = await textOf(server(['disk"} 1\nringlun_evil{a="b'], [], () => {}));
+  assert.doesNotMatch(text, /^ringlun_evil/m);
+});
+
+test("a thousand units and a thousand initiators are less than 6 MB, made in parts between which others run", async () => {
+  const names = (prefix: string) => Array.from({ length: 1000 }, (_, i) => `${prefix}${String(i).padStart(4, "0")}`);
+  const busy = server(names("vm-disk-"), names("iqn.1993-08.org.debian:01:host-"), (counted) => {
+    counted.fill(1234);
+    counted.fill(123456, READ_TIMES, READ_TIMES + 1 + TIME_BUCKETS);
+    counted.fill(654321, WRITE_TIMES, WRITE_TIMES + 1 + TIME_BUCKETS);
+    counted.fill(0, ERRORS, READ_TIMES);
+  });
+  let bytes = 0;
+  let longest = 0;
+  let others = 0;
+  const timer = setInterval(() => others++, 0);
+  for await (const part of commandMetrics(busy)) {
+    bytes += part.length;
+    longest = Math.max(longest, part.length);
+  }
+  clearInterval(timer);
+  assert.ok(bytes < 6e6, `${bytes} bytes`);
+  assert.ok(longest < 1.5e6, `a part of ${longest} bytes`);
+  assert.ok(others > 0);
+});

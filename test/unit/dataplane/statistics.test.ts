@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  allocateStatistics,
+  ERROR_ABORTED,
+  ERROR_RESERVATION_CONFLICT,
+  ERRORS,
+  IN_FLIGHT,
+  OTHERS,
+  READ_BYTES,
+  READ_TIMES,
+  READS,
+  Statistics,
+  statisticsBlock,
+  TIME_BUCKETS,
+  timeBucket,
+  WRITE_TIMES,
+  WRITES,
+  WRITTEN_BYTES,
+} from "../../../dataplane/statistics.js";
+import {
+  TASK_ABORTED,
+  TASK_RESPONDING,
+  type Task,
+  TRANSFER_NONE,
+  TRANSFER_READ,
+  TRANSFER_WRITE,
+} from "../../../dataplane/task/task.js";
+import {
+  SCSI_STATUS_CHECK_CONDITION,
+  SCSI_STATUS_CONDITION_MET,
+  SCSI_STATUS_GOOD,
+  SCSI_STATUS_RESERVATION_CONFLICT,
+} from "../../../dataplane/wire/scsi-response.js";
+
+const UNIT = 3;
+const SESSION = 7;
+
+function task(changes: Partial<Task>): Task {
+  return {
+    state: TASK_RESPONDING,
+    transfer: TRANSFER_NONE,
+    status: SCSI_STATUS_GOOD,
+    senseKey: 0,
+    transferLength: 0,
+    startedUs: 1000,
+    unit: { statisticsBlock: UNIT },
+    session: { statisticsBlock: SESSION },
+    ...changes,
+  } as unknown as Task;
+}
+
+test("bucket i has what takes less than 64 us * 2^i, the last one the rest", () => {
+  const cases = [
+    [0, 0],
+    [63, 0],
+    [64, 1],
+    [127, 1],
+    [128, 2],
+    [2 ** 21 - 1, 15],
+    [2 ** 21, 16],
+    [2 ** 31 - 1, 16],
+  ] as const;
+  for (const [us, bucket] of cases) assert.equal(timeBucket(us), bucket, `${us} us`);
+  assert.equal(TIME_BUCKETS, 17);
+});
+
+test("a command counts for its unit and its session alike", () => {
+  const memory = allocateStatistics();
+  const statistics = new Statistics(memory);
+  const commands = [
+    task({ transfer: TRANSFER_READ, transferLength: 4096 }),
+    task({ transfer: TRANSFER_WRITE, transferLength: 512 }),
+    task({ transfer: TRANSFER_READ, status: SCSI_STATUS_CHECK_CONDITION, senseKey: 3, transferLength: 4096 }),
+    task({ status: SCSI_STATUS_RESERVATION_CONFLICT }),
+    task({ status: SCSI_STATUS_CONDITION_MET }),
+    task({ transfer: TRANSFER_WRITE, state: TASK_ABORTED, transferLength: 512, status: SCSI_STATUS_CHECK_CONDITION }),
+    task({}),
+  ];
+  for (const command of commands) statistics.began(command);
+  for (const command of commands.slice(0, -1)) statistics.ended(command, 1100);
+  for (const block of [UNIT, SESSION]) {
+    const counted = statisticsBlock(memory, block);
+    assert.equal(counted[READS], 2);
+    assert.equal(counted[WRITES], 2);
+    assert.equal(counted[OTHERS], 2);
+    assert.equal(counted[READ_BYTES], 4096);
+    assert.equal(counted[WRITTEN_BYTES], 512);
+    assert.equal(counted[IN_FLIGHT], 1);
+    assert.equal(counted[ERRORS + 3], 1);
+    assert.equal(counted[ERRORS + ERROR_RESERVATION_CONFLICT], 1);
+    assert.equal(counted[ERRORS + ERROR_ABORTED], 1);
+    assert.equal(
+      counted.subarray(ERRORS, READ_TIMES).reduce((sum, count) => sum + count),
+      3,
+    );
+    assert.equal(counted[READ_TIMES], 200);
+    assert.equal(counted[READ_TIMES + 1 + 1], 2);
+    assert.equal(counted[WRITE_TIMES], 200);
+  }
+  assert.ok(statisticsBlock(memory, UNIT + 1).every((count) => count === 0));
+});
+
+test("the next thread begins with nothing in flight, and goes on counting", () => {
+  const memory = allocateStatistics();
+  const first = new Statistics(memory);
+  first.began(task({}));
+  first.began(task({}));
+  first.ended(task({}), 1000);
+  new Statistics(memory);
+  assert.equal(statisticsBlock(memory, UNIT)[IN_FLIGHT], 0);
+  assert.equal(statisticsBlock(memory, UNIT)[OTHERS], 1);
+});
