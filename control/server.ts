@@ -331,7 +331,8 @@ export class Server {
 
   async #answerCommand(shard: number, message: ShardMessage & { type: "scsiCommand" }): Promise<void> {
     const { exchange } = message;
-    const answer = await this.#slowCommands!.execute(message);
+    const onBegun = () => this.#shards.send(shard, { type: "scsiBegun", exchange });
+    const answer = await this.#slowCommands!.execute(message, onBegun);
     this.#shards.send(shard, { type: "scsiAnswer", exchange, answer });
   }
 

@@ -104,6 +104,8 @@ export class Loop {
         return shard.resets.done(message.exchange);
       case "unitChange":
         return changeUnit(shard, message.exchange, message.unitIndex, message.change);
+      case "scsiBegun":
+        return shard.engine.begun(message.exchange);
       case "scsiAnswer":
         return shard.engine.answered(message.exchange, message.answer);
       case "stop":

@@ -32,10 +32,17 @@ export interface UnitState extends ModeValues {
 }
 
 export interface NotReady {
+  /** SENSE_KEY_*; absent: NOT READY. */
+  readonly senseKey?: number;
   readonly asc: number;
   readonly ascq: number;
-  /** PROGRESS INDICATION of REQUEST SENSE, 0 to 65535; -1: none. */
+  /** PROGRESS INDICATION in sense data, 0 to 65535; -1: none. */
   readonly progress: number;
+  /**
+   * What keeps the unit to itself, or has failed and not given it back: all commands are refused but those that SBC-4 allows
+   * meanwhile. Absent: only those that need the medium.
+   */
+  readonly operation?: "sanitize" | "format";
 }
 
 /** One logical unit as every shard sees it. */
@@ -95,6 +102,8 @@ export interface UnitChange {
   readonly attentions?: readonly AttentionRecord[];
   /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
   readonly abortSessions?: readonly number[];
+  /** Tasks on the unit that are refused as it is now, by `state.notReady`, end with the sense for that. */
+  readonly refusesTasks?: boolean;
   /** The command that asks for the change: it is not aborted. Exchanges are numbered by the shard of the session. */
   readonly spared?: { readonly sessionId: number; readonly exchange: number };
 }
@@ -204,6 +213,8 @@ export type ControlMessage =
   | { readonly type: "unitResetDone"; readonly exchange: number }
   /** Make the change, then answer `done`. */
   | { readonly type: "unitChange"; readonly exchange: number; readonly unitIndex: number; readonly change: UnitChange }
+  /** What a `scsiCommand` asks for is under way, whatever becomes of the command: its abort need not wait. The answer follows. */
+  | { readonly type: "scsiBegun"; readonly exchange: number }
   /** The answer to `scsiCommand`. */
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */

@@ -3,8 +3,10 @@
  * the CDB by the command table and received the parameter list; a handler judges what is left and answers.
  */
 
-import type { ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
+import type { NotReady, ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
+import { senseOfNotReady } from "../../dataplane/scsi/readiness.js";
 import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE, type Sense } from "../../dataplane/scsi/sense.js";
+import { OPCODE_SANITIZE } from "../../dataplane/scsi/table.js";
 import { SCSI_STATUS_BUSY } from "../../dataplane/wire/scsi-response.js";
 import type { Logger } from "../logger.js";
 import type { Session, SessionRegistry } from "../session-registry.js";
@@ -21,7 +23,16 @@ export interface SlowCommand {
   readonly parameters: Uint8Array;
 }
 
-export type SlowHandler = (command: SlowCommand) => ScsiAnswer | Promise<ScsiAnswer>;
+/**
+ * What a command has begun goes on by itself: the next command of the unit need not wait for it, nor the command's own abort.
+ * `answer` is what the command ends with, if it is still there then.
+ */
+export interface Later {
+  readonly kind: "later";
+  readonly answer: Promise<ScsiAnswer>;
+}
+
+export type SlowHandler = (command: SlowCommand) => ScsiAnswer | Later | Promise<ScsiAnswer | Later>;
 
 export interface SlowCommandsOptions {
   readonly units: Units;
@@ -61,8 +72,12 @@ export class SlowCommands {
     this.#handlers.set(keyOf(opcode, serviceAction), handler);
   }
 
-  /** Never rejects: a handler that fails is answered for. */
-  async execute(message: ShardMessage & { type: "scsiCommand" }): Promise<ScsiAnswer> {
+  /**
+   * Never rejects: a handler that fails is answered for.
+   *
+   * @param onBegun called where the answer comes later, and the command may be aborted without waiting for it.
+   */
+  async execute(message: ShardMessage & { type: "scsiCommand" }, onBegun: () => void = () => {}): Promise<ScsiAnswer> {
     const { units, registry, logger } = this.#options;
     const cdb = Uint8Array.from(Buffer.from(message.cdb, "hex"));
     const opcode = cdb[0]!;
@@ -74,10 +89,20 @@ export class SlowCommands {
     // It has just ended; nobody waits for the answer.
     if (session === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
     const parameters = Uint8Array.from(Buffer.from(message.parameters, "hex"));
-    const { exchange, lun, sessionId } = message;
-    const command: SlowCommand = { exchange, session, lun, unit, cdb, parameters };
+    const { exchange, lun, sessionId, unitIndex } = message;
+    const run = () => {
+      // Commands before it may have changed its state.
+      const current = units.records().find((record) => record.unitIndex === unitIndex);
+      if (current === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
+      const { notReady } = current.state;
+      if (notReady?.operation !== undefined && opcode !== OPCODE_SANITIZE) return notReadyAnswer(notReady);
+      return handler({ exchange, session, lun, unit: current, cdb, parameters });
+    };
     try {
-      return await this.#whenItsTurn(unit.unitIndex, sessionId, () => handler(command));
+      const answer = await this.#whenItsTurn(unitIndex, sessionId, run);
+      if (answer.kind !== "later") return answer;
+      onBegun();
+      return await answer.answer;
     } catch (error) {
       logger.error({ err: error, opcode, unit: unit.name }, "SCSI command failed");
       return senseAnswer(INTERNAL_TARGET_FAILURE);
@@ -114,12 +139,12 @@ export class SlowCommands {
   async #whenItsTurn(
     unitIndex: number,
     sessionId: number,
-    run: () => ScsiAnswer | Promise<ScsiAnswer>,
-  ): Promise<ScsiAnswer> {
+    run: () => ReturnType<SlowHandler>,
+  ): Promise<ScsiAnswer | Later> {
     if (this.#excluded.get(unitIndex)?.has(sessionId)) return ABANDONED;
     const waiting = this.#waiting.get(unitIndex) ?? new Set();
     this.#waiting.set(unitIndex, waiting);
-    return new Promise<ScsiAnswer>((resolve, reject) => {
+    return new Promise<ScsiAnswer | Later>((resolve, reject) => {
       let isAbandoned = false;
       const entry: Waiting = {
         sessionId,
@@ -148,6 +173,11 @@ function keyOf(opcode: number, serviceAction?: number): string {
 /** CHECK CONDITION with one of the named conditions. `senseKeySpecific`: as Task.senseKeySpecific. */
 export function senseAnswer({ senseKey, asc, ascq }: Sense, senseKeySpecific?: number): ScsiAnswer {
   return { kind: "sense", senseKey, asc, ascq, ...(senseKeySpecific === undefined ? {} : { senseKeySpecific }) };
+}
+
+/** How a unit that is not ready refuses a command. */
+export function notReadyAnswer(notReady: NotReady): ScsiAnswer {
+  return { kind: "sense", ...senseOfNotReady(notReady) };
 }
 
 export const GOOD: ScsiAnswer = { kind: "good" };

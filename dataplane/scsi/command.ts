@@ -23,6 +23,11 @@ export interface Command {
   resume?(task: Task, services: Services, result: number): void;
   /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */
   isLetThrough?(task: Task, services: Services): boolean;
+  /**
+   * Whether this CDB is let through while the unit is sanitized, or has failed to be (SBC-4, commands allowed during sanitize).
+   * Absent: only where the command needs no unit at all.
+   */
+  isAllowedDuringSanitize?(task: Task, services: Services): boolean;
 }
 
 /** Runs although a unit attention is pending, and leaves it pending (SPC-5: INQUIRY, REPORT LUNS; REQUEST SENSE reports it itself). */

@@ -9,7 +9,6 @@ import { assert } from "../assert.js";
 import type { Task } from "../task/task.js";
 import { SCSI_STATUS_RESERVATION_CONFLICT } from "../wire/scsi-response.js";
 import {
-  COMMAND_NEEDS_MEDIUM,
   COMMAND_PASSES_UNIT_ATTENTION,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
@@ -17,13 +16,13 @@ import {
   NO_SERVICE_ACTION,
   type Services,
 } from "./command.js";
+import { endNotReady, isRefused } from "./readiness.js";
 import {
   checkCondition,
   endWithSense,
   INVALID_COMMAND_OPERATION_CODE,
   invalidFieldInCdb,
   LOGICAL_UNIT_NOT_SUPPORTED,
-  SENSE_KEY_NOT_READY,
   SENSE_KEY_UNIT_ATTENTION,
   WRITE_PROTECTED,
 } from "./sense.js";
@@ -125,16 +124,13 @@ export function dispatch(task: Task, services: Services): void {
     services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
     return;
   }
-  if ((conditions & COMMAND_NEEDS_MEDIUM) !== 0) {
-    const { notReady, softwareWriteProtect } = unit!;
-    if (notReady !== null) {
-      checkCondition(task, services, SENSE_KEY_NOT_READY, notReady.asc, notReady.ascq);
-      return;
-    }
-    if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && (task.readOnly || softwareWriteProtect)) {
-      endWithSense(task, services, WRITE_PROTECTED);
-      return;
-    }
+  if (unit !== null && unit.notReady !== null && isRefused(unit.notReady, row.command, task, services)) {
+    endNotReady(task, services, unit.notReady);
+    return;
+  }
+  if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && (task.readOnly || unit!.softwareWriteProtect)) {
+    endWithSense(task, services, WRITE_PROTECTED);
+    return;
   }
   task.command = row.command;
   task.step = 0;

@@ -22,6 +22,7 @@ const PAGE_CONTROL_DEFAULT = 2;
 
 const ALL_PAGES = 0x3f;
 const ALL_SUBPAGES = 0xff;
+const DURING_SANITIZE: readonly number[] = [0x08, 0x0a, 0x1c];
 
 const HEADER_6_BYTES = 4;
 const HEADER_10_BYTES = 8;
@@ -138,6 +139,11 @@ export function beginModeSense10(task: Task, services: Services): void {
   bytes[at + 4] = descriptorBytes === LONG_DESCRIPTOR_BYTES ? LONGLBA : 0;
   view.setUint16(at + 6, descriptorBytes);
   services.reply(task, length, view.getUint16(task.cdb + 7));
+}
+
+/** Informational Exceptions Control, Caching and Control may be asked for while the unit is sanitized (SBC-4): one at a time. */
+export function isModePageAllowedDuringSanitize({ cdb }: Task, { bytes }: Services): boolean {
+  return DURING_SANITIZE.includes(bytes[cdb + PAGE_BYTE]! & PAGE_CODE_MASK) && bytes[cdb + SUBPAGE_BYTE] === 0;
 }
 
 function deviceSpecific(task: Task): number {

@@ -2,6 +2,7 @@
 import type { Task } from "../task/task.js";
 import { encodeLun } from "../wire/lun.js";
 import { type Command, NO_SERVICE_ACTION, type Services } from "./command.js";
+import { senseOfNotReady } from "./readiness.js";
 import {
   encodeDescriptorSense,
   encodeFixedSense,
@@ -10,8 +11,6 @@ import {
   NO_ADDITIONAL_SENSE,
   REPORTED_LUNS_DATA_HAS_CHANGED,
   SENSE_BYTES_MAX,
-  SENSE_KEY_NOT_READY,
-  SENSE_KEY_SPECIFIC_VALID,
   SENSE_KEY_UNIT_ATTENTION,
 } from "./sense.js";
 
@@ -41,9 +40,7 @@ export function beginRequestSense(task: Task, services: Services): void {
     asc = attention >>> 8;
     ascq = attention & 0xff;
   } else if (task.unit.notReady !== null) {
-    senseKey = SENSE_KEY_NOT_READY;
-    ({ asc, ascq } = task.unit.notReady);
-    if (task.unit.notReady.progress >= 0) progress = SENSE_KEY_SPECIFIC_VALID | task.unit.notReady.progress;
+    ({ senseKey, asc, ascq, senseKeySpecific: progress } = senseOfNotReady(task.unit.notReady));
   }
   const isDescriptor = (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0;
   const encode = isDescriptor ? encodeDescriptorSense : encodeFixedSense;

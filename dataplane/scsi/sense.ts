@@ -30,8 +30,15 @@ function sense(senseKey: number, asc: number, ascq: number): Sense {
 
 export const NO_ADDITIONAL_SENSE = sense(SENSE_KEY_NO_SENSE, 0x00, 0x00);
 
+export const FORMAT_IN_PROGRESS = sense(SENSE_KEY_NOT_READY, 0x04, 0x04);
+export const SANITIZE_IN_PROGRESS = sense(SENSE_KEY_NOT_READY, 0x04, 0x1b);
+
 export const WRITE_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x0c, 0x00);
 export const UNRECOVERED_READ_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x11, 0x00);
+
+export const MEDIUM_FORMAT_CORRUPTED = sense(SENSE_KEY_MEDIUM_ERROR, 0x31, 0x00);
+export const FORMAT_COMMAND_FAILED = sense(SENSE_KEY_MEDIUM_ERROR, 0x31, 0x01);
+export const SANITIZE_COMMAND_FAILED = sense(SENSE_KEY_MEDIUM_ERROR, 0x31, 0x03);
 
 export const INTERNAL_TARGET_FAILURE = sense(SENSE_KEY_HARDWARE_ERROR, 0x44, 0x00);
 
@@ -43,6 +50,7 @@ export const INVALID_FIELD_IN_CDB = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x24, 0x00)
 export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25, 0x00);
 export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
 export const INVALID_RELEASE_OF_PERSISTENT_RESERVATION = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x04);
+export const INVALID_FAST_FORMAT = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x13);
 
 /** The iSCSI condition "SNACK rejected" (RFC 7143 section 11.4.7.2). */
 export const SNACK_REJECTED = sense(SENSE_KEY_ABORTED_COMMAND, 0x11, 0x13);
@@ -74,7 +82,7 @@ export const SENSE_BYTES = 18;
 const RESPONSE_CODE_FIXED_CURRENT = 0x70;
 const SENSE_VALID = 0x80;
 
-/** Sense-key-specific bytes for ILLEGAL REQUEST: a 24-bit value. */
+/** Sense-key-specific bytes as a 24-bit value: a field pointer for ILLEGAL REQUEST, a PROGRESS INDICATION for NOT READY. */
 export const SENSE_KEY_SPECIFIC_VALID = 0x80_0000;
 const FIELD_IS_IN_CDB = 0x40_0000;
 const BIT_POINTER_VALID = 0x08_0000;

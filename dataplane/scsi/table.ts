@@ -51,7 +51,7 @@ import {
 import { beginControlled, beginControlledOut, resumeControlled } from "./control-command.js";
 import { beginReadDefectData10, beginReadDefectData12 } from "./defects.js";
 import { beginInquiry } from "./inquiry.js";
-import { beginModeSense6, beginModeSense10 } from "./mode.js";
+import { beginModeSense6, beginModeSense10, isModePageAllowedDuringSanitize } from "./mode.js";
 import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
 import {
   beginGetLbaStatus,
@@ -79,7 +79,10 @@ const WRITES = COMMAND_NEEDS_MEDIUM | COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
 /** Makes durable what was written: conflicts as a write does, and needs no writable medium. */
 const SYNCHRONIZES = COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE;
 
+const SERVICE_ACTION_MASK = 0x1f;
+export const OPCODE_FORMAT_UNIT = 0x04;
 const OPCODE_UNMAP = 0x42;
+export const OPCODE_SANITIZE = 0x48;
 export const OPCODE_MODE_SELECT_6 = 0x15;
 export const OPCODE_MODE_SELECT_10 = 0x55;
 export const OPCODE_RESERVE_6 = 0x16;
@@ -100,7 +103,7 @@ function row(
   return resume === undefined ? command : { ...command, resume };
 }
 
-/** `usage[1]` holds the service action's own value, as REPORT SUPPORTED OPERATION CODES shows it. */
+/** `usage[1]` holds the service action's own value beside the mask of the byte's other bits, as REPORT SUPPORTED OPERATION CODES shows it. */
 function actionRow(
   name: string,
   usage: readonly number[],
@@ -108,7 +111,12 @@ function actionRow(
   begin: Command["begin"],
   resume?: Command["resume"],
 ): Command {
-  return { ...row(name, usage, conditions, begin, resume), serviceAction: usage[1]! };
+  return { ...row(name, usage, conditions, begin, resume), serviceAction: usage[1]! & SERVICE_ACTION_MASK };
+}
+
+/** A command that SBC-4 allows while the unit is sanitized; or a CDB of it, where `isAllowed` says so. */
+function duringSanitize(command: Command, isAllowed: Command["isAllowedDuringSanitize"] = () => true): Command {
+  return { ...command, isAllowedDuringSanitize: isAllowed };
 }
 
 /** SCOPE and TYPE may be anything where they are ignored. Who conflicts with what is judged with the registrations: by control. */
@@ -139,10 +147,10 @@ export const COMMANDS: readonly Command[] = [
   row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
-  row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6),
+  duringSanitize(row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6), isModePageAllowedDuringSanitize),
   { ...row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeFlush), isLetThrough: isStart },
   { ...row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval },
-  row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10),
+  duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10)),
   row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
   row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10),
   row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10, resumeWriteAndVerify),
@@ -155,7 +163,7 @@ export const COMMANDS: readonly Command[] = [
   row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
-  row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10),
+  duringSanitize(row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10), isModePageAllowedDuringSanitize),
   persistentReserveIn(0x00, "READ KEYS"),
   persistentReserveIn(0x01, "READ RESERVATION"),
   persistentReserveIn(0x02, "REPORT CAPABILITIES"),
@@ -178,11 +186,11 @@ export const COMMANDS: readonly Command[] = [
   row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
   row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
   row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic),
-  actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16),
+  duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16)),
   actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
-  actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported)),
-  actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions),
+  duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
+  duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions)),
   row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12),
   row("WRITE(12)", [0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite12),
   row("WRITE AND VERIFY(12)", [0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify12, resumeWriteAndVerify),

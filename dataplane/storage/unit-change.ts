@@ -3,7 +3,7 @@ import type { AttentionRecord, UnitChange } from "../messages.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
-import { abortUnitTasks } from "../task/task-management.js";
+import { abortUnitTasks, refuseUnitTasks } from "../task/task-management.js";
 import type { LogicalUnit } from "./logical-unit.js";
 
 /** `done` is posted when the change is made and the tasks that it aborts are gone. */
@@ -14,6 +14,7 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
     if (change.state !== undefined) unit.apply(change.state);
     for (const session of shard.sessions.values()) {
       changeSession(session, unit, change);
+      if (change.refusesTasks === true) refuseUnitTasks(shard, session, unit);
       if (!change.abortSessions?.includes(session.sessionId)) continue;
       const isAsker = change.spared?.sessionId === session.sessionId;
       abortUnitTasks(shard, session, unit, barrier, isAsker ? shard.engine.asker(change.spared.exchange) : undefined);

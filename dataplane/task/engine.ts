@@ -91,6 +91,8 @@ export class TaskEngine implements Services {
   #parkedTail: Task | null = null;
   /** Exchange -> the task whose command control carries out. */
   readonly #asked = new Map<number, Task>();
+  /** Likewise, where what the task asked for goes on without it. */
+  readonly #begun = new Map<number, Task>();
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -267,12 +269,25 @@ export class TaskEngine implements Services {
     return this.#asked.get(exchange);
   }
 
-  /** Control's answer. A thread before us may have asked: then there is nobody to tell. */
-  answered(exchange: number, answer: ScsiAnswer): void {
-    const task = this.#asked.get(exchange);
+  /** Whether the task waits for control, which is sure to answer it. */
+  isWithControl(task: Task): boolean {
+    for (const asking of this.#asked.values()) if (asking === task) return true;
+    for (const asking of this.#begun.values()) if (asking === task) return true;
+    return false;
+  }
+
+  /** What the command asks for goes on without it; the answer follows. */
+  begun(exchange: number): void {
+    const task = this.#takeAsker(exchange);
     if (task === undefined) return;
-    this.#asked.delete(exchange);
-    task.storeBusy--;
+    if (task.state === TASK_ACTIVE) this.#begun.set(exchange, task);
+    else this.settle(task);
+  }
+
+  /** Control's answer. A thread before us may have asked, or the task is aborted: then there is nobody to tell. */
+  answered(exchange: number, answer: ScsiAnswer): void {
+    const task = this.#takeAsker(exchange);
+    if (task === undefined) return;
     if (task.state !== TASK_ACTIVE) return this.settle(task);
     switch (answer.kind) {
       case "good":
@@ -289,6 +304,23 @@ export class TaskEngine implements Services {
       default:
         answer satisfies never;
     }
+  }
+
+  #takeAsker(exchange: number): Task | undefined {
+    const asking = this.#asked.get(exchange);
+    if (asking !== undefined) {
+      this.#asked.delete(exchange);
+      asking.storeBusy--;
+      return asking;
+    }
+    const begun = this.#begun.get(exchange);
+    this.#begun.delete(exchange);
+    return begun;
+  }
+
+  /** What the aborted task has begun goes on, and nobody hears how it ends. */
+  #forgetBegun(task: Task): void {
+    for (const [exchange, begun] of this.#begun) if (begun === task) this.#begun.delete(exchange);
   }
 
   #replyWith(task: Task, data: Uint8Array, allocationLength: number): void {
@@ -556,6 +588,7 @@ export class TaskEngine implements Services {
     // The initiator may have sent what it was asked for, or still send it.
     if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
     this.#forgetSolicited(task);
+    this.#forgetBegun(task);
     task.state = TASK_ABORTED;
     this.settle(task);
   }

@@ -1,6 +1,7 @@
 /** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
 import { CONNECTION_FAILED, type Connection } from "../connection/connection.js";
 import { TASK_FUNCTIONS_MAX } from "../limits.js";
+import { endNotReady, isRefused } from "../scsi/readiness.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
 import type { HeldPdu, Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -26,7 +27,7 @@ import {
   FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT,
 } from "../wire/task-management-response.js";
 import { Barrier } from "./barrier.js";
-import { TASK_FREE, TASK_RESPONDING, TASK_UNACKNOWLEDGED, Task } from "./task.js";
+import { TASK_ACTIVE, TASK_FREE, TASK_RESPONDING, TASK_UNACKNOWLEDGED, Task, TRANSFER_READ } from "./task.js";
 
 export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu): void {
   const session = connection.session!;
@@ -144,6 +145,21 @@ export function abortUnitTasks(
 ): void {
   for (const task of [...tasksOf(session.firstTask)]) {
     if (task.unit === unit && task !== spared) abortIfUnanswered(shard, task, barrier);
+  }
+}
+
+/** Ends the tasks of one session on a unit that has become not ready, as far as it refuses their commands. */
+export function refuseUnitTasks(shard: Shard, session: Session, unit: LogicalUnit): void {
+  const { engine } = shard;
+  const { notReady } = unit;
+  for (const task of [...tasksOf(session.firstTask)]) {
+    if (notReady === null || task.unit !== unit || task.state !== TASK_ACTIVE) continue;
+    // Those that are being aborted do nothing any more, and control answers those that are with it.
+    if (task.isAbortedAfterData || engine.isWithControl(task)) continue;
+    if (!isRefused(notReady, task.command!, task, engine)) continue;
+    // Nothing that was written counts; of what was read, it is what has been sent.
+    if (task.transfer !== TRANSFER_READ) task.transferTotal = 0;
+    endNotReady(task, engine, notReady);
   }
 }
 

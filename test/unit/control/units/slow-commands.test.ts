@@ -172,6 +172,66 @@ test("what is done in turn waits for the commands before it, and those behind it
   assert.deepEqual(order, ["command 1", "turn", "command 2"]);
 });
 
+test("a command gets its unit as the commands before it have left it", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  setup.commands.register(0x16, ({ unit }) => {
+    setup.units.setState(0, { ...unit.state, softwareWriteProtect: true });
+    return GOOD;
+  });
+  const [first, second] = [setup.execute(session, { cdb: "16" }), setup.execute(session)];
+  assert.deepEqual(await first, GOOD);
+  await setImmediate();
+  assert.equal(setup.begun[0]!.command.unit.state.softwareWriteProtect, true);
+  setup.begun[0]!.finish();
+  await second;
+});
+
+test("what is answered later holds no other command up", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  let end = (_answer: ScsiAnswer) => {};
+  const answer = new Promise<ScsiAnswer>((resolve) => {
+    end = resolve;
+  });
+  setup.commands.register(0x16, () => ({ kind: "later", answer }));
+  const events: string[] = [];
+  const { sessionId } = session;
+  const long = setup.commands
+    .execute({ type: "scsiCommand", exchange: 7, sessionId, unitIndex: 0, lun: 0, cdb: "16", parameters: "" }, () =>
+      events.push("begun"),
+    )
+    .then((final) => events.push(JSON.stringify(final)));
+  const next = setup.execute(session);
+  await setImmediate();
+  setup.begun[0]!.finish();
+  assert.deepEqual(await next, GOOD);
+  assert.deepEqual(events, ["begun"]);
+  end(BUSY);
+  await long;
+  assert.deepEqual(events, ["begun", JSON.stringify(BUSY)]);
+});
+
+test("commands that have come before an operation took the unit, and whose turn comes now, are refused", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  setup.commands.register(0x48, ({ unit }) => {
+    const notReady = { asc: 0x04, ascq: 0x1b, progress: 16, operation: "sanitize" } as const;
+    setup.units.setState(0, { ...unit.state, notReady });
+    return GOOD;
+  });
+  const [sanitize, behind, again] = [
+    setup.execute(session, { cdb: "4802" }),
+    setup.execute(session),
+    // It judges for itself.
+    setup.execute(session, { cdb: "481f" }),
+  ];
+  assert.deepEqual(await sanitize, GOOD);
+  assert.deepEqual(await behind, { kind: "sense", senseKey: 2, asc: 0x04, ascq: 0x1b, senseKeySpecific: 0x80_0010 });
+  assert.deepEqual(await again, GOOD);
+  assert.equal(setup.begun.length, 0);
+});
+
 test("data that the initiator has no room for does not go to the shard", () => {
   assert.deepEqual(dataAnswer(Uint8Array.of(1, 2, 3), 2), { kind: "good", data: "0102", allocationLength: 2 });
   assert.deepEqual(dataAnswer(Uint8Array.of(1), 0), { kind: "good", data: "", allocationLength: 0 });
