@@ -23,6 +23,7 @@ import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
+import { answerManagementAddresses, OPCODE_INQUIRY } from "./units/management-addresses.js";
 import { ModeSelect } from "./units/mode-select.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
@@ -138,6 +139,7 @@ export class Server {
     );
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
+    this.#slowCommands.register(OPCODE_INQUIRY, (command) => answerManagementAddresses(command, this.httpAddress));
     const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards);
     this.#reservations.serve({ commands: this.#slowCommands, changes });
     this.#modeSelect.serve(this.#slowCommands, changes);

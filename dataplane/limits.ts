@@ -101,6 +101,9 @@ export const HELD_MAX = COMMAND_WINDOW;
 /** Data segments of those that are no SCSI commands. More closes the session. */
 export const HELD_BYTES_MAX = 1024 * 1024;
 
+/** LUNs, per session, whose data and echo buffers (WRITE BUFFER) are kept. Of one more the oldest is forgotten. */
+export const BUFFERED_LUNS_MAX = 16;
+
 /** Tags, per session, of commands that ended before all of their Data-Out had come: the rest is dropped. Of one more the oldest is forgotten, and rejected. */
 export const ABANDONED_TAGS_MAX = 1024;
 

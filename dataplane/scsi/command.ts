@@ -34,6 +34,8 @@ export interface Command {
 export const COMMAND_PASSES_UNIT_ATTENTION = 1 << 0;
 /** Needs no logical unit behind the LUN (INQUIRY, REPORT LUNS, REQUEST SENSE). */
 export const COMMAND_WITHOUT_UNIT = 1 << 1;
+/** The well-known logical unit has it too (SPC-5: INQUIRY, REPORT LUNS, REQUEST SENSE, TEST UNIT READY). */
+export const COMMAND_OF_WELL_KNOWN_UNIT = 1 << 7;
 /** Changes the medium: refused with DATA PROTECT / WRITE PROTECTED on a read-only unit or mapping. */
 export const COMMAND_WRITES_MEDIUM = 1 << 2;
 /** Reads or writes blocks: refused with NOT READY where the medium cannot be accessed. */

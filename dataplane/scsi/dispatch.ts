@@ -9,6 +9,7 @@ import { assert } from "../assert.js";
 import type { Task } from "../task/task.js";
 import { SCSI_STATUS_RESERVATION_CONFLICT } from "../wire/scsi-response.js";
 import {
+  COMMAND_OF_WELL_KNOWN_UNIT,
   COMMAND_PASSES_UNIT_ATTENTION,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
@@ -27,6 +28,7 @@ import {
   WRITE_PROTECTED,
 } from "./sense.js";
 import { COMMANDS } from "./table.js";
+import { isWellKnownUnit } from "./well-known.js";
 
 const SERVICE_ACTION_BYTE = 1;
 const SERVICE_ACTION_MASK = 0x1f;
@@ -93,12 +95,11 @@ export function dispatch(task: Task, services: Services): void {
     row = actions[bytes[cdb + SERVICE_ACTION_BYTE]! & SERVICE_ACTION_MASK]!;
     isKnownOpcode = true;
   }
-  const conditions = row === null ? 0 : row.command.conditions;
-
-  if (unit === null && (conditions & COMMAND_WITHOUT_UNIT) === 0) {
-    endWithSense(task, services, LOGICAL_UNIT_NOT_SUPPORTED);
+  if (unit === null) {
+    dispatchWithoutUnit(task, services, row);
     return;
   }
+  const conditions = row === null ? 0 : row.command.conditions;
   const attentions = task.session!.attentions;
   if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
     const code = attentions.take(task.lun);
@@ -110,12 +111,7 @@ export function dispatch(task: Task, services: Services): void {
     else endWithSense(task, services, INVALID_COMMAND_OPERATION_CODE);
     return;
   }
-  const illegal =
-    (view.getUint32(cdb) & row.illegal0) |
-    (view.getUint32(cdb + 4) & row.illegal1) |
-    (view.getUint32(cdb + 8) & row.illegal2) |
-    (view.getUint32(cdb + 12) & row.illegal3);
-  if (illegal !== 0) {
+  if (hasIllegalBits(view, cdb, row)) {
     refuseIllegalBits(task, services, row.command);
     return;
   }
@@ -124,17 +120,43 @@ export function dispatch(task: Task, services: Services): void {
     services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
     return;
   }
-  if (unit !== null && unit.notReady !== null && isRefused(unit.notReady, row.command, task, services)) {
+  if (unit.notReady !== null && isRefused(unit.notReady, row.command, task, services)) {
     endNotReady(task, services, unit.notReady);
     return;
   }
-  if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && (task.readOnly || unit!.softwareWriteProtect)) {
+  if ((conditions & COMMAND_WRITES_MEDIUM) !== 0 && (task.readOnly || unit.softwareWriteProtect)) {
     endWithSense(task, services, WRITE_PROTECTED);
     return;
   }
   task.command = row.command;
   task.step = 0;
   row.command.begin(task, services);
+}
+
+/** No unit attention, reservation or medium comes into it. */
+function dispatchWithoutUnit(task: Task, services: Services, row: Row | null): void {
+  const conditions = row === null ? 0 : row.command.conditions;
+  const isWellKnown = isWellKnownUnit(task);
+  if (row === null || (conditions & (isWellKnown ? COMMAND_OF_WELL_KNOWN_UNIT : COMMAND_WITHOUT_UNIT)) === 0) {
+    endWithSense(task, services, isWellKnown ? INVALID_COMMAND_OPERATION_CODE : LOGICAL_UNIT_NOT_SUPPORTED);
+    return;
+  }
+  if (hasIllegalBits(services.view, task.cdb, row)) {
+    refuseIllegalBits(task, services, row.command);
+    return;
+  }
+  task.command = row.command;
+  task.step = 0;
+  row.command.begin(task, services);
+}
+
+function hasIllegalBits(view: DataView, cdb: number, row: Row): boolean {
+  const illegal =
+    (view.getUint32(cdb) & row.illegal0) |
+    (view.getUint32(cdb + 4) & row.illegal1) |
+    (view.getUint32(cdb + 8) & row.illegal2) |
+    (view.getUint32(cdb + 12) & row.illegal3);
+  return illegal !== 0;
 }
 
 /** The field pointer names the first byte with an illegal bit, and the leftmost such bit in it. */

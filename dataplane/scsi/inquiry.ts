@@ -18,8 +18,11 @@ import {
   WRITE_SAME_BYTES_MAX,
 } from "./block-limits.js";
 import type { Services } from "./command.js";
+import { beginControlled } from "./control-command.js";
+import { fillExtendedInquiryData, fillModePagePolicy } from "./inquiry-extended.js";
 import { invalidFieldInCdb } from "./sense.js";
 import { setUint64 } from "./uint64.js";
+import { isWellKnownUnit } from "./well-known.js";
 
 /** T10 VENDOR IDENTIFICATION, PRODUCT IDENTIFICATION and PRODUCT REVISION LEVEL; padded with spaces to 8, 16 and 4 bytes. */
 export const VENDOR_IDENTIFICATION = "RINGLUN ";
@@ -34,6 +37,8 @@ const ALLOCATION_LENGTH = 3;
 
 /** PERIPHERAL QUALIFIER 000b, a unit is connected; PERIPHERAL DEVICE TYPE 00h, direct access block device. */
 const PERIPHERAL_BLOCK_DEVICE = 0x00;
+/** 000b; 1Eh, well-known logical unit. */
+const PERIPHERAL_WELL_KNOWN = 0x1e;
 /** 011b and 1Fh: the target is not capable of having a unit at this LUN. */
 const PERIPHERAL_NONE = 0x7f;
 
@@ -47,8 +52,8 @@ const HISUP = 0x10;
 const RESPONSE_DATA_FORMAT = 0x02;
 const CMDQUE = 0x02;
 const VERSION_DESCRIPTORS_OFFSET = 58;
-/** SAM-5, iSCSI, SPC-4, SBC-3 (each: no version claimed). */
-const VERSION_DESCRIPTORS: readonly number[] = [0x00a0, 0x0960, 0x0460, 0x04c0];
+/** SAM-5, iSCSI, SPC-4, SPC-5, SBC-3, SBC-4 (each: no version claimed). The older ones are what older hosts look for. */
+const VERSION_DESCRIPTORS: readonly number[] = [0x00a0, 0x0960, 0x0460, 0x05c0, 0x04c0, 0x0600];
 
 // -- vital product data
 
@@ -57,15 +62,23 @@ const VPD_BYTES_MAX = 1024;
 
 interface VpdPage {
   readonly code: number;
-  /** Stores the page behind its header at `at`, which is zero, and returns its length without the header. */
-  fill(task: Task, services: Services, unit: LogicalUnit, at: number): number;
+  /**
+   * Stores the page behind its header at `at`, which is zero, and returns its length without the header. Null: control
+   * answers, as it is about what only control knows.
+   */
+  readonly fill: ((task: Task, services: Services, unit: LogicalUnit, at: number) => number) | null;
 }
+
+export const VPD_MANAGEMENT_NETWORK_ADDRESSES = 0x85;
 
 /** In ascending order: page 00 lists them so. */
 const VPD_PAGES: readonly VpdPage[] = [
   { code: 0x00, fill: fillSupportedPages },
   { code: 0x80, fill: fillUnitSerialNumber },
   { code: 0x83, fill: fillDeviceIdentification },
+  { code: VPD_MANAGEMENT_NETWORK_ADDRESSES, fill: null },
+  { code: 0x86, fill: fillExtendedInquiryData },
+  { code: 0x87, fill: fillModePagePolicy },
   { code: 0xb0, fill: fillBlockLimits },
   { code: 0xb1, fill: fillBlockDeviceCharacteristics },
   { code: 0xb2, fill: fillLogicalBlockProvisioning },
@@ -85,7 +98,7 @@ export function beginInquiry(task: Task, services: Services): void {
   }
   const at = services.parameterBuffer(task, STANDARD_BYTES);
   if (at < 0) return;
-  bytes[at] = task.unit === null ? PERIPHERAL_NONE : PERIPHERAL_BLOCK_DEVICE;
+  bytes[at] = peripheral(task);
   bytes[at + 1] = task.unit?.removable ? RMB : 0;
   bytes[at + 2] = VERSION_SPC_4;
   bytes[at + 3] = HISUP | RESPONSE_DATA_FORMAT;
@@ -100,12 +113,21 @@ export function beginInquiry(task: Task, services: Services): void {
   services.reply(task, STANDARD_BYTES, allocationLength);
 }
 
-/** A LUN without a unit has no page: there is nothing that it could be about. */
+function peripheral(task: Task): number {
+  if (task.unit !== null) return PERIPHERAL_BLOCK_DEVICE;
+  return isWellKnownUnit(task) ? PERIPHERAL_WELL_KNOWN : PERIPHERAL_NONE;
+}
+
+/** A LUN without a unit has no page: there is nothing that it could be about. Nor has the well-known unit any. */
 function vitalProductData(task: Task, services: Services, pageCode: number, allocationLength: number): void {
   const { unit } = task;
   const page = VPD_PAGES.find((candidate) => candidate.code === pageCode);
   if (page === undefined || unit === null) {
     invalidFieldInCdb(task, services, PAGE_BYTE);
+    return;
+  }
+  if (page.fill === null) {
+    beginControlled(task, services);
     return;
   }
   const at = services.parameterBuffer(task, VPD_BYTES_MAX);

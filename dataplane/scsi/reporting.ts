@@ -1,6 +1,7 @@
 /** TEST UNIT READY, REQUEST SENSE, REPORT LUNS and what is reported of the command table (SPC-5). */
+import type { Session } from "../session/session.js";
 import type { Task } from "../task/task.js";
-import { encodeLun } from "../wire/lun.js";
+import { encodeLun, WELL_KNOWN_LUN_REPORT_LUNS } from "../wire/lun.js";
 import { type Command, NO_SERVICE_ACTION, type Services } from "./command.js";
 import { senseOfNotReady } from "./readiness.js";
 import {
@@ -13,6 +14,7 @@ import {
   SENSE_BYTES_MAX,
   SENSE_KEY_UNIT_ATTENTION,
 } from "./sense.js";
+import { isWellKnownUnit } from "./well-known.js";
 
 /** Whether there is a unit with a medium was seen to before. */
 export function beginTestUnitReady(task: Task, services: Services): void {
@@ -34,7 +36,7 @@ export function beginRequestSense(task: Task, services: Services): void {
   let { senseKey, asc, ascq } = NO_ADDITIONAL_SENSE;
   let progress = -1;
   if (task.unit === null) {
-    ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
+    if (!isWellKnownUnit(task)) ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
   } else if (attention >= 0) {
     senseKey = SENSE_KEY_UNIT_ATTENTION;
     asc = attention >>> 8;
@@ -57,20 +59,22 @@ const LUN_BYTES = 8;
 
 /** All that are no well-known units. */
 const SELECT_REPORT_ADDRESSED = 0x00;
-/** Well-known units only: we have none. */
 const SELECT_REPORT_WELL_KNOWN = 0x01;
 const SELECT_REPORT_ALL = 0x02;
+/** Administrative units; those and all that are in no conglomerate; the subsidiary units of the one addressed: of ours all are in none. */
+const SELECT_REPORT_ADMINISTRATIVE = 0x10;
+const SELECT_REPORT_NOT_SUBSIDIARY = 0x11;
+const SELECT_REPORT_SUBSIDIARY = 0x12;
 
 /** What this initiator sees, in ascending order: up to 255 in peripheral device addressing, above in flat space addressing. */
 export function beginReportLuns(task: Task, services: Services): void {
   const { bytes, view } = services;
-  const select = bytes[task.cdb + SELECT_REPORT_BYTE]!;
-  if (select !== SELECT_REPORT_ADDRESSED && select !== SELECT_REPORT_WELL_KNOWN && select !== SELECT_REPORT_ALL) {
+  const session = task.session!;
+  const luns = selectLuns(session, bytes[task.cdb + SELECT_REPORT_BYTE]!);
+  if (luns === null) {
     invalidFieldInCdb(task, services, SELECT_REPORT_BYTE);
     return;
   }
-  const session = task.session!;
-  const luns = select === SELECT_REPORT_WELL_KNOWN ? [] : [...session.luns.keys()].sort((a, b) => a - b);
   const length = LUN_LIST_HEADER_BYTES + LUN_BYTES * luns.length;
   const at = services.parameterBuffer(task, length);
   if (at < 0) return;
@@ -81,6 +85,27 @@ export function beginReportLuns(task: Task, services: Services): void {
   // The inventory is being told here and now (SPC-5).
   session.attentions.withdraw(REPORTED_LUNS_DATA_HAS_CHANGED.asc, REPORTED_LUNS_DATA_HAS_CHANGED.ascq);
   services.reply(task, length, view.getUint32(task.cdb + REPORT_LUNS_ALLOCATION_LENGTH));
+}
+
+function selectLuns({ luns }: Session, select: number): number[] | null {
+  switch (select) {
+    case SELECT_REPORT_ADDRESSED:
+    case SELECT_REPORT_NOT_SUBSIDIARY:
+      return ascending(luns.keys());
+    case SELECT_REPORT_WELL_KNOWN:
+      return [WELL_KNOWN_LUN_REPORT_LUNS];
+    case SELECT_REPORT_ALL:
+      return [...ascending(luns.keys()), WELL_KNOWN_LUN_REPORT_LUNS];
+    case SELECT_REPORT_ADMINISTRATIVE:
+    case SELECT_REPORT_SUBSIDIARY:
+      return [];
+    default:
+      return null;
+  }
+}
+
+function ascending(luns: Iterable<number>): number[] {
+  return [...luns].sort((a, b) => a - b);
 }
 
 // -- REPORT SUPPORTED OPERATION CODES

@@ -36,12 +36,31 @@ import {
   resumeVerify,
   resumeWriteAndVerify,
 } from "./blocks.js";
+import {
+  BUFFER_MODE_DATA,
+  BUFFER_MODE_DESCRIPTOR,
+  BUFFER_MODE_ECHO,
+  BUFFER_MODE_ECHO_DESCRIPTOR,
+  beginReadDataBuffer10,
+  beginReadDataBuffer16,
+  beginReadDescriptor10,
+  beginReadDescriptor16,
+  beginReadEchoBuffer10,
+  beginReadEchoBuffer16,
+  beginReadEchoDescriptor10,
+  beginReadEchoDescriptor16,
+  beginWriteDataBuffer,
+  beginWriteEchoBuffer,
+  resumeWriteDataBuffer,
+  resumeWriteEchoBuffer,
+} from "./buffers.js";
 import { beginReadCapacity10, beginReadCapacity16 } from "./capacity.js";
 import {
   COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
   COMMAND_NEEDS_MEDIUM,
+  COMMAND_OF_WELL_KNOWN_UNIT,
   COMMAND_PASSES_UNIT_ATTENTION,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
@@ -50,6 +69,7 @@ import {
 } from "./command.js";
 import { beginControlled, beginControlledOut, resumeControlled } from "./control-command.js";
 import { beginReadDefectData10, beginReadDefectData12 } from "./defects.js";
+import { beginReceiveDiagnosticResults, beginSendDiagnostic, resumeSendDiagnostic } from "./diagnostics.js";
 import { beginInquiry } from "./inquiry.js";
 import { beginModeSense6, beginModeSense10, isModePageAllowedDuringSanitize } from "./mode.js";
 import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
@@ -69,7 +89,7 @@ import {
   beginTestUnitReady,
 } from "./reporting.js";
 
-const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_PASSES_UNIT_ATTENTION;
+const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_PASSES_UNIT_ATTENTION;
 /** Conflicts with what keeps others from reading. */
 const EXCLUSIVE = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
 /** Conflicts with every reservation. */
@@ -131,6 +151,22 @@ function persistentReserveIn(serviceAction: number, name: string): Command {
   return actionRow(`PERSISTENT RESERVE IN, ${name}`, usage, 0, beginControlled);
 }
 
+/** The mode stands where others have a service action, and counts as one. */
+function writeBuffer(mode: number, name: string, begin: Command["begin"], resume: Command["resume"]): Command {
+  const usage = [0x3b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
+  return actionRow(`WRITE BUFFER, ${name}`, usage, SHARED_BY_NONE, begin, resume);
+}
+
+function readBuffer10(mode: number, name: string, begin: Command["begin"]): Command {
+  const usage = [0x3c, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
+  return actionRow(`READ BUFFER(10), ${name}`, usage, EXCLUSIVE, begin);
+}
+
+function readBuffer16(mode: number, name: string, begin: Command["begin"]): Command {
+  const usage = [0x9b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
+  return actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE, begin);
+}
+
 /** Whether the task's unit has the command: UNMAP only where it can deallocate. */
 function isSupported(command: Command, { unit }: { readonly unit: { readonly thin: boolean } | null }): boolean {
   return command.opcode !== OPCODE_UNMAP || unit?.thin === true;
@@ -139,7 +175,7 @@ function isSupported(command: Command, { unit }: { readonly unit: { readonly thi
 // One line per row: this is a table.
 // biome-ignore format: columns
 export const COMMANDS: readonly Command[] = [
-  row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | COMMAND_CONFLICTS_RESERVE, beginTestUnitReady),
+  row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_CONFLICTS_RESERVE, beginTestUnitReady),
   row("REQUEST SENSE", [0x03, 0x01, 0, 0, 0xff, 0], ALWAYS, beginRequestSense),
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
@@ -149,6 +185,8 @@ export const COMMANDS: readonly Command[] = [
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   duringSanitize(row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6), isModePageAllowedDuringSanitize),
   { ...row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeFlush), isLetThrough: isStart },
+  row("RECEIVE DIAGNOSTIC RESULTS", [0x1c, 0x01, 0xff, 0xff, 0xff, 0], SHARED_BY_NONE, beginReceiveDiagnosticResults),
+  row("SEND DIAGNOSTIC", [0x1d, 0xf7, 0, 0xff, 0xff, 0], COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE, beginSendDiagnostic, resumeSendDiagnostic),
   { ...row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval },
   duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10)),
   row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
@@ -158,6 +196,12 @@ export const COMMANDS: readonly Command[] = [
   row("PRE-FETCH(10)", [0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginPreFetch10),
   row("SYNCHRONIZE CACHE(10)", [0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
   row("READ DEFECT DATA(10)", [0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0], READS, beginReadDefectData10),
+  writeBuffer(BUFFER_MODE_DATA, "DATA", beginWriteDataBuffer, resumeWriteDataBuffer),
+  writeBuffer(BUFFER_MODE_ECHO, "ECHO BUFFER", beginWriteEchoBuffer, resumeWriteEchoBuffer),
+  readBuffer10(BUFFER_MODE_DATA, "DATA", beginReadDataBuffer10),
+  readBuffer10(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor10),
+  readBuffer10(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer10),
+  readBuffer10(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor10),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
   row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
@@ -185,6 +229,10 @@ export const COMMANDS: readonly Command[] = [
   row("PRE-FETCH(16)", [0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginPreFetch16),
   row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
   row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
+  readBuffer16(BUFFER_MODE_DATA, "DATA", beginReadDataBuffer16),
+  readBuffer16(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor16),
+  readBuffer16(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer16),
+  readBuffer16(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor16),
   row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic),
   duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16)),
   actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus),

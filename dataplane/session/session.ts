@@ -17,6 +17,7 @@ import { UnitAttentions } from "../scsi/unit-attention.js";
 import type { Task } from "../task/task.js";
 import { serialAdd, serialLess } from "../wire/serial.js";
 import type { LunMapping } from "./lun-mapping.js";
+import { NexusBuffers } from "./nexus-buffers.js";
 import { TagIndex } from "./tag-index.js";
 
 /** A PDU other than a SCSI command that arrived before its turn: a copy of its header and data. */
@@ -49,6 +50,7 @@ export class Session {
   /** LUN -> unit, as this initiator sees it. */
   readonly luns: Map<number, LunMapping> = new Map();
   readonly attentions = new UnitAttentions();
+  readonly buffers = new NexusBuffers();
   readonly connections: Connection[] = [];
   /** Connections that have failed, or were logged out for recovery, and whose tasks wait (ErrorRecoveryLevel 2). */
   readonly failed: Connection[] = [];

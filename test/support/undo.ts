@@ -1,10 +1,14 @@
-/** What a test has set up and must end, the last first. */
-import type { TestContext } from "node:test";
+/** What a test, or all tests of a file, have set up and must end, the last first. */
+
+/** A test's context, or the hooks of a file. */
+export interface Ending {
+  after(step: () => Promise<void>): void;
+}
 
 export class Undo {
   readonly #steps: (() => unknown)[] = [];
 
-  constructor(context: TestContext) {
+  constructor(context: Ending) {
     context.after(() => this.#run());
   }
 

@@ -16,6 +16,7 @@ import {
 } from "../../../../dataplane/scsi/sense.js";
 import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
+import { NexusBuffers } from "../../../../dataplane/session/nexus-buffers.js";
 import type { Session } from "../../../../dataplane/session/session.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
@@ -133,6 +134,7 @@ export class Bench implements Services {
     const session = {
       luns,
       attentions: this.attentions,
+      buffers: new NexusBuffers(),
       targetName: TARGET_NAME,
       targetPortalGroupTag: options.targetPortalGroupTag ?? 1,
     };

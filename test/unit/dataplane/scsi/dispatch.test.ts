@@ -93,6 +93,21 @@ test("a LUN without a unit is refused, but for INQUIRY, REPORT LUNS and REQUEST 
   assert.deepEqual(names, ["REQUEST SENSE", "INQUIRY", "REPORT LUNS"]);
 });
 
+test("the well-known unit has the commands that it must have, with or without other units, and no others", () => {
+  const bench = new Bench({ luns: [], notReady: { asc: 0x3a, ascq: 0, progress: -1 } });
+  const lun = 0xc101;
+  const names: string[] = [];
+  for (const command of COMMANDS) {
+    const outcome = bench.run(cdbOf(command), { lun });
+    if (outcome.status === "good") names.push(command.name);
+    else assertSense(outcome, 5, 0x20, 0);
+  }
+  assert.deepEqual(names, ["TEST UNIT READY", "REQUEST SENSE", "INQUIRY", "REPORT LUNS"]);
+  assertSense(bench.run([0xff], { lun }), 5, 0x20, 0);
+  assertInvalidFieldInCdb(bench.run([0x00, 0, 0, 0x80, 0, 0], { lun }), "3.7");
+  for (const other of [0xc100, 0xc102]) assertSense(bench.run([0x00, 0, 0, 0, 0, 0], { lun: other }), 5, 0x25, 0);
+});
+
 test("a unit attention is reported once, by all but the excepted commands, and before anything else is", () => {
   const bench = new Bench({ luns: [0, 1] });
   for (const command of COMMANDS) {

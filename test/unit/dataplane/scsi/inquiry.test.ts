@@ -25,8 +25,8 @@ test("standard data", () => {
     ascii("Virtual Disk    ") +
     ascii("0001") +
     "00".repeat(22) +
-    "00a0 0960 0460 04c0" +
-    "00".repeat(30);
+    "00a0 0960 0460 05c0 04c0 0600" +
+    "00".repeat(26);
   assert.equal(hex(inquiry(new Bench())), hex(fromHex(expected)));
 });
 
@@ -58,15 +58,35 @@ test("every allocation length is legal, and the additional length does not depen
 test("a page code without EVPD, and pages that are not there, are refused", () => {
   const bench = new Bench();
   assertInvalidFieldInCdb(bench.run([0x12, 0x00, 0x80, 0, 255, 0]), "2");
-  for (const code of [0x01, 0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0xb3, 0xff]) {
+  for (const code of [0x01, 0x81, 0x82, 0x84, 0x89, 0xb3, 0xff]) {
     assertInvalidFieldInCdb(bench.run([0x12, 0x01, code, 0, 255, 0]), "2");
   }
 });
 
 test("page 00 lists the pages, and each of them can be read", () => {
   const list = vpd(0x00);
-  assert.equal(hex(list), "008083b0b1b2");
-  for (const code of list) vpd(code);
+  assert.equal(hex(list), "008083858687b0b1b2");
+  for (const code of list) if (code !== 0x85) vpd(code);
+});
+
+test("page 85 is control's to answer", () => {
+  const bench = new Bench();
+  assert.equal(bench.run([0x12, 0x01, 0x85, 0, 255, 0]).status, "good");
+  assert.deepEqual(bench.operations, ["control"]);
+});
+
+test("page 86: task attributes, a volatile cache, sense of up to 28 bytes", () => {
+  assert.equal(hex(vpd(0x86)), `000701${"00".repeat(6)}1c${"00".repeat(50)}`);
+});
+
+test("page 87: all mode pages are shared by all nexuses", () => {
+  assert.equal(hex(vpd(0x87)), "3fff0000");
+});
+
+test("the well-known unit says that it is one, and has no vital product data", () => {
+  const bench = new Bench({ luns: [] });
+  assert.equal(hex(inquiry(bench, 96, 0xc101).subarray(0, 3)), "1e0006");
+  assertInvalidFieldInCdb(bench.run([0x12, 0x01, 0x83, 0, 255, 0], { lun: 0xc101 }), "2");
 });
 
 test("page 80 is the UUID", () => {

@@ -41,6 +41,10 @@ test("REQUEST SENSE of a LUN without a unit says so", () => {
   }
 });
 
+test("REQUEST SENSE of the well-known unit has nothing to tell", () => {
+  assert.equal(requestSense(new Bench({ luns: [] }), 0, 252, 0xc101), NO_SENSE);
+});
+
 test("REQUEST SENSE of a unit without a medium says so", () => {
   assert.equal(
     requestSense(new Bench({ notReady: { asc: 0x3a, ascq: 0, progress: -1 } })),
@@ -64,13 +68,15 @@ function reportLuns(bench: Bench, select = 0, allocationLength = 0xffff_ffff, lu
 test("REPORT LUNS lists what the initiator sees in ascending order, above 255 with flat addressing", () => {
   const bench = new Bench({ luns: [300, 0, 255, 256, 16383, 7] });
   const list = ["0000", "0007", "00ff", "4100", "412c", "7fff"].map((lun) => `${lun}000000000000`).join("");
-  for (const select of [0, 2]) assert.equal(hex(reportLuns(bench, select).data), `0000003000000000${list}`);
+  for (const select of [0x00, 0x11]) assert.equal(hex(reportLuns(bench, select).data), `0000003000000000${list}`);
+  assert.equal(hex(reportLuns(bench, 0x02).data), `0000003800000000${list}c101000000000000`);
 });
 
-test("REPORT LUNS of well-known units is empty, and of anything else refused", () => {
+test("REPORT LUNS of well-known units, of administrative and subsidiary ones; anything else is refused", () => {
   const bench = new Bench();
-  assert.equal(hex(reportLuns(bench, 1).data), "0000000000000000");
-  for (const select of [3, 0x10, 0x11, 0x12, 0xff]) assertInvalidFieldInCdb(reportLuns(bench, select), "2");
+  assert.equal(hex(reportLuns(bench, 0x01).data), "0000000800000000c101000000000000");
+  for (const select of [0x10, 0x12]) assert.equal(hex(reportLuns(bench, select).data), "0000000000000000");
+  for (const select of [0x03, 0x0f, 0x13, 0x80, 0xff]) assertInvalidFieldInCdb(reportLuns(bench, select), "2");
 });
 
 test("REPORT LUNS answers at any LUN, to initiators without any LUN, and to every allocation length", () => {
