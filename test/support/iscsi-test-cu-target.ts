@@ -1,54 +1,80 @@
-/** Suites of iscsi-test-cu against a running target, each on a unit of its own that nobody has used. */
-import { type CuResult, type CuSuite, runSuite } from "./iscsi-test-cu.js";
-import { type Places, TARGET_NAME } from "./target.js";
+/** Suites of iscsi-test-cu against a running target, each on a unit of its own that nobody has used, or all on one. */
+import { type CuOptions, type CuResult, type CuResults, type CuSuite, runSuites } from "./iscsi-test-cu.js";
+import { type Places, type RunningTarget, TARGET_NAME } from "./target.js";
 import { startVariant, type Variant } from "./variants.js";
 
 /** Large enough for every test, small enough for those that read beyond the end with READ(6). */
 const UNIT_SIZE = "512MiB";
 /** Most of the time of a suite passes in waiting. */
-const CONCURRENCY = 3;
+const CONCURRENCY = 4;
+const SUITE_TIMEOUT_MS = 120_000;
+const ALL_SUITES_TIMEOUT_MS = 480_000;
 
 /** Suites that would skip themselves on a disk that is fixed and can be written. */
 const REMOVABLE = ["SCSI.NoMedia", "SCSI.PreventAllow", "SCSI.StartStopUnit"];
 const READ_ONLY = ["SCSI.ReadOnly"];
-/** Suites that take it for granted that a physical block is one logical block. */
-const BLOCKS_OF_4096 = ["SCSI.GetLBAStatus"];
+/** Suites that take it for granted that a physical block is one logical block; others skip themselves where it is. */
+const PHYSICAL_BLOCKS_OF_512 = ["SCSI.GetLBAStatus"];
 
-/** A target for each suite: some reset theirs, which ends the sessions of it. */
-function targetName(suite: number): string {
-  return `${TARGET_NAME}:${suite}`;
+/** A target for each unit: some suites reset theirs, which ends the sessions of it. */
+function targetName(unit: number): string {
+  return `${TARGET_NAME}:${unit}`;
 }
 
-function config(suites: readonly CuSuite[], { port }: Places, { cache, workers }: Variant): string {
-  const targets = suites.map(({ name }, i) => {
-    const luns = `{ 0: { unit: unit${i}, readOnly: ${READ_ONLY.includes(name)} } }`;
-    return `  - { name: "${targetName(i)}", portalGroups: [1], luns: ${luns} }`;
+/** The other path to the unit. */
+function secondTargetName(unit: number): string {
+  return `${targetName(unit)}:second`;
+}
+
+/** `units`: for each of them the suites that it is for. */
+function config(units: readonly (readonly string[])[], { port }: Places, { cache, workers }: Variant): string {
+  const isFor = (names: readonly string[], suites: readonly string[]): boolean =>
+    suites.length > 0 && suites.every((suite) => names.includes(suite));
+  const targets = units.flatMap((suites, i) => {
+    const luns = `{ 0: { unit: unit${i}, readOnly: ${isFor(READ_ONLY, suites)} } }`;
+    return [targetName(i), secondTargetName(i)].map(
+      (name) => `  - { name: "${name}", portalGroups: [1], luns: ${luns} }`,
+    );
   });
-  const units = suites.map(({ name }, i) => {
-    const more = `removable: ${REMOVABLE.includes(name)}, blockLength: ${BLOCKS_OF_4096.includes(name) ? 4096 : 512}`;
-    return `  unit${i}: { file: ./unit${i}.img, size: ${UNIT_SIZE}, cache: ${cache}, ${more} }`;
+  const served = units.map((suites, i) => {
+    const removable = isFor(REMOVABLE, suites) ? ", removable: true" : "";
+    const physical = isFor(PHYSICAL_BLOCKS_OF_512, suites) ? ", physicalBlockLength: 512" : "";
+    return `  unit${i}: { file: ./unit${i}.img, size: ${UNIT_SIZE}, cache: ${cache}${removable}${physical} }`;
   });
   return `
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
 targets:
 ${targets.join("\n")}
 units:
-${units.join("\n")}
+${served.join("\n")}
 workers: ${workers}
 `;
 }
 
-/** The results of each suite's tests, by the name of the suite, in the order of `suites`. */
-export async function runSuites(variant: Variant, suites: readonly CuSuite[]): Promise<Map<string, CuResult[]>> {
-  const target = await startVariant(variant, { config: (places) => config(suites, places, variant) });
-  const results = new Map<string, CuResult[]>(suites.map(({ name }) => [name, []]));
+/** Two paths, of two initiators: with several shards the sessions are on two of them. */
+function optionsFor(target: RunningTarget, unit: number, timeoutMs: number): CuOptions {
+  return {
+    url: target.url(0, targetName(unit)),
+    secondUrl: target.url(0, secondTargetName(unit)),
+    initiatorName: "iqn.2026-11.io.ringlun:first",
+    secondInitiatorName: "iqn.2026-11.io.ringlun:second",
+    dataloss: true,
+    sanitize: true,
+    timeoutMs,
+  };
+}
+
+/** Each suite in a process and on a unit of its own, several at a time. */
+export async function runSuitesApart(variant: Variant, suites: readonly CuSuite[]): Promise<CuResults> {
+  const units = suites.map(({ name }) => [name]);
+  const target = await startVariant(variant, { config: (places) => config(units, places, variant) });
+  const results = new Map<string, readonly CuResult[]>(suites.map(({ name }) => [name, []]));
   const queue = [...suites.entries()];
   const runQueue = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const [i, suite] = next;
-      const url = target.url(0, targetName(i));
-      // Two sessions, of two initiators: with several shards they are on two of them.
-      results.set(suite.name, await runSuite(suite, { url, secondUrl: url, dataloss: true, sanitize: true }));
+      const [unit, suite] = next;
+      const found = await runSuites([suite], optionsFor(target, unit, SUITE_TIMEOUT_MS));
+      for (const [name, tests] of found) results.set(name, tests);
     }
   };
   try {
@@ -57,4 +83,14 @@ export async function runSuites(variant: Variant, suites: readonly CuSuite[]): P
     await target.stop();
   }
   return results;
+}
+
+/** All suites one after the other, in one process, on one unit as it is without any option. */
+export async function runSuitesTogether(variant: Variant, suites: readonly CuSuite[]): Promise<CuResults> {
+  const target = await startVariant(variant, { config: (places) => config([[]], places, variant) });
+  try {
+    return await runSuites(suites, optionsFor(target, 0, ALL_SUITES_TIMEOUT_MS));
+  } finally {
+    await target.stop();
+  }
 }

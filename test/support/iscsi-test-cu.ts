@@ -17,6 +17,9 @@ export interface CuResult {
   readonly reasons: readonly string[];
 }
 
+/** The name of a suite -> what came of its tests. */
+export type CuResults = ReadonlyMap<string, readonly CuResult[]>;
+
 /** One suite of a family: "SCSI.Read10" and its tests, in the order in which they run. */
 export interface CuSuite {
   readonly name: string;
@@ -34,10 +37,9 @@ export interface CuOptions {
   readonly initiatorName?: string;
   /** Of the second path, and of tests with two initiators. */
   readonly secondInitiatorName?: string;
-  readonly timeoutMs?: number;
+  readonly timeoutMs: number;
 }
 
-const TIMEOUT_MS = 60_000;
 /** Reasons of a failure beyond these say nothing new. */
 const REASONS_MAX = 5;
 
@@ -58,10 +60,15 @@ export async function listSuites(): Promise<CuSuite[]> {
   return [...suites].map(([name, tests]) => ({ name, tests }));
 }
 
-/** Runs one suite. There is a result for each of its tests; those that were not reached have failed. */
-export async function runSuite(suite: CuSuite, options: CuOptions): Promise<CuResult[]> {
-  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  const args = ["-V", "-v", "-t", suite.name];
+/**
+ * Runs suites one after the other in one process. There is a result for each of their tests; those that were not reached
+ * have failed.
+ */
+export async function runSuites(suites: readonly CuSuite[], options: CuOptions): Promise<Map<string, CuResult[]>> {
+  const { timeoutMs } = options;
+  // It takes the last of a list first.
+  const names = suites.map(({ name }) => name).reverse();
+  const args = ["-V", "-v", "-t", names.join(",")];
   if (options.dataloss) args.push("--dataloss");
   if (options.sanitize) args.push("--allow-sanitize");
   if (options.initiatorName !== undefined) args.push(`--initiator-name=${options.initiatorName}`);
@@ -71,29 +78,42 @@ export async function runSuite(suite: CuSuite, options: CuOptions): Promise<CuRe
 
   const peerOptions: PeerOptions = { timeoutMs, lineBuffered: true };
   const { exitCode, isTimedOut, stdout, stderr } = await runPeer("iscsi-test-cu", args, peerOptions);
-  const results = new Map(parseReport(stdout.toString()).map((result) => [result.test, result]));
-  const end = isTimedOut ? `the suite did not end within ${timeoutMs} ms` : `iscsi-test-cu ended with ${exitCode}`;
-  return suite.tests.map(
-    (test) =>
-      results.get(test) ?? { test, outcome: "fail", reasons: ["did not run to its end", end, ...lastLines(stderr)] },
-  );
+  const report = parseReport(stdout.toString());
+  const end = isTimedOut ? `it did not end within ${timeoutMs} ms` : `iscsi-test-cu ended with ${exitCode}`;
+  const missing = ["did not run to its end", end, ...lastLines(stderr)];
+  const results = new Map<string, CuResult[]>();
+  for (const { name, tests } of suites) {
+    const found = report.get(name.slice(name.indexOf(".") + 1)) ?? [];
+    const resultOf = (test: string): CuResult =>
+      found.find((result) => result.test === test) ?? { test, outcome: "fail", reasons: missing };
+    results.set(name, tests.map(resultOf));
+  }
+  return results;
 }
 
 function lastLines(text: string): string[] {
   return text.trim().split("\n").slice(-2).filter(Boolean);
 }
 
+const SUITE_HEAD = /^Suite: (\S+)$/;
 const TEST_HEAD = /^ {2}Test: (\S+) \.\.\.(.*)$/;
 const TEST_END = /^(passed|FAILED)/;
-const FAILED_ASSERTION = /^ +\d+\. (.*)$/;
+/** What is said while a suite is cleaned up may follow on the same line. */
+const FAILED_ASSERTION = /^ +\d+\. (.*?)(?: {4}\S.*)?$/;
 
-/** Reads the report of the run of one suite with -V and -v. Tests without an end are left out. */
-export function parseReport(report: string): CuResult[] {
-  const results: CuResult[] = [];
+/** Reads the report of a run with -V and -v: suites, without their family. Tests without an end are left out. */
+export function parseReport(report: string): Map<string, CuResult[]> {
+  const suites = new Map<string, CuResult[]>();
+  let results: CuResult[] = [];
   let test: string | undefined;
   let log: string[] = [];
   let assertions: string[] | undefined;
   for (const line of report.split("\n")) {
+    const suite = SUITE_HEAD.exec(line)?.[1];
+    if (suite !== undefined) {
+      results = [];
+      suites.set(suite, results);
+    }
     const head = TEST_HEAD.exec(line);
     if (head !== null) {
       test = head[1];
@@ -113,7 +133,7 @@ export function parseReport(report: string): CuResult[] {
       if (assertion !== null) assertions?.push(assertion[1]!);
     }
   }
-  return results;
+  return suites;
 }
 
 function passed(test: string, log: readonly string[]): CuResult {

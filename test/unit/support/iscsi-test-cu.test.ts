@@ -27,32 +27,42 @@ passed
     [FAILED] Target returned error SENSE KEY:ILLEGAL_REQUEST(5)
 FAILED
     1. test_a.c:94  - CU_ASSERT_EQUAL(task->status,SCSI_STATUS_GOOD)
-    2. test_a.c:103  - CU_ASSERT_EQUAL(task->residual,1)
-  Test: After ...
+    2. test_a.c:103  - CU_ASSERT_EQUAL(task->residual,1)    Send PRIN/READ_KEYS
+
+Suite: Second
+  Test: Simple ...
     Test READ6
     Send READ6
 passed    Send PRIN/READ_KEYS
     [SKIPPED] PERSISTENT RESERVE IN is not implemented.
+
+Suite: Third
   Test: Hangs ...
     Send READ6
 `;
 
-test("each test's end is found, with the reasons; those without an end are left out", () => {
+test("each suite's tests' ends are found, with the reasons; those without an end are left out", () => {
   // Through JSON: the reasons of a failure are a getter.
-  assert.deepEqual(JSON.parse(JSON.stringify(parseReport(REPORT))), [
-    { test: "Simple", outcome: "pass", reasons: [] },
-    { test: "Unmet", outcome: "skip", reasons: ["ORWRITE is not implemented."] },
-    { test: "Silent", outcome: "skip", reasons: ["did nothing"] },
-    { test: "TitleOnly", outcome: "skip", reasons: ["did nothing"] },
-    {
-      test: "Control-D_SENSE",
-      outcome: "fail",
-      reasons: [
-        "Target returned error SENSE KEY:ILLEGAL_REQUEST(5)",
-        "test_a.c:94  - CU_ASSERT_EQUAL(task->status,SCSI_STATUS_GOOD)",
-        "test_a.c:103  - CU_ASSERT_EQUAL(task->residual,1)",
+  assert.deepEqual(JSON.parse(JSON.stringify([...parseReport(REPORT)])), [
+    [
+      "Example",
+      [
+        { test: "Simple", outcome: "pass", reasons: [] },
+        { test: "Unmet", outcome: "skip", reasons: ["ORWRITE is not implemented."] },
+        { test: "Silent", outcome: "skip", reasons: ["did nothing"] },
+        { test: "TitleOnly", outcome: "skip", reasons: ["did nothing"] },
+        {
+          test: "Control-D_SENSE",
+          outcome: "fail",
+          reasons: [
+            "Target returned error SENSE KEY:ILLEGAL_REQUEST(5)",
+            "test_a.c:94  - CU_ASSERT_EQUAL(task->status,SCSI_STATUS_GOOD)",
+            "test_a.c:103  - CU_ASSERT_EQUAL(task->residual,1)",
+          ],
+        },
       ],
-    },
-    { test: "After", outcome: "pass", reasons: [] },
+    ],
+    ["Second", [{ test: "Simple", outcome: "pass", reasons: [] }]],
+    ["Third", []],
   ]);
 });
