@@ -5,6 +5,7 @@ NAPI_MODULE_INIT() {
   registerRing(env, exports);
   registerChecksum(env, exports);
   registerFiles(env, exports);
+  registerAsyncFiles(env, exports);
   registerSockets(env, exports);
   registerThreads(env, exports);
   return exports;

@@ -144,5 +144,6 @@ inline void setFunction(napi_env env, napi_value object, const char* name, napi_
 void registerRing(napi_env env, napi_value exports);
 void registerChecksum(napi_env env, napi_value exports);
 void registerFiles(napi_env env, napi_value exports);
+void registerAsyncFiles(napi_env env, napi_value exports);
 void registerSockets(napi_env env, napi_value exports);
 void registerThreads(napi_env env, napi_value exports);

@@ -178,5 +178,9 @@ export const O_CLOEXEC = 0o2000000;
 export const O_DIRECT = process.arch === "arm64" ? 0o200000 : 0o40000;
 export const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 
+/** `whence` of lseek. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+
 /** The directory argument of openat that means the working directory. */
 export const AT_FDCWD = -100;

@@ -3,6 +3,7 @@
  * otherwise.
  */
 import { readFileSync } from "node:fs";
+import { SEEK_DATA, SEEK_HOLE } from "./constants.js";
 import { orThrow } from "./errno.js";
 import { addon } from "./native.js";
 
@@ -41,12 +42,12 @@ export function writeBackError(fd: number): number {
 
 /** The next offset >= fileOffset that has data; -ENXIO: none up to the end. Moves the descriptor's position. */
 export function seekData(fd: number, fileOffset: number): number {
-  return addon.seek(fd, fileOffset, 3);
+  return addon.seek(fd, fileOffset, SEEK_DATA);
 }
 
 /** The next offset >= fileOffset that is a hole; the end of the file counts as one. Moves the descriptor's position. */
 export function seekHole(fd: number, fileOffset: number): number {
-  return addon.seek(fd, fileOffset, 4);
+  return addon.seek(fd, fileOffset, SEEK_HOLE);
 }
 
 /** The file system's magic number, e.g. TMPFS_MAGIC. */

@@ -1,4 +1,5 @@
 /** io-uring-node: see README.md. */
+export * from "./async-files.js";
 export * from "./constants.js";
 export * from "./crc32c.js";
 export { errno, errnoMessage, errnoName, SystemError } from "./errno.js";

@@ -69,6 +69,19 @@ export interface Addon {
   /** Writes [memoryAlign, offsetAlign]. */
   directIoAlignment(fd: number, out: Float64Array): number;
 
+  preadAsync(fd: number, address: number, length: number, fileOffset: number): Promise<number>;
+  pwriteAsync(fd: number, address: number, length: number, fileOffset: number, rwFlags: number): Promise<number>;
+  fdatasyncAsync(fd: number): Promise<number>;
+  fallocateAsync(fd: number, mode: number, fileOffset: number, length: number): Promise<number>;
+  seekAsync(fd: number, fileOffset: number, whence: number): Promise<number>;
+  copyFileRangeAsync(
+    fromFd: number,
+    fromOffset: number,
+    toFd: number,
+    toOffset: number,
+    length: number,
+  ): Promise<number>;
+
   socket(family: number, type: number): number;
   encodeSockaddr(host: string, port: number, out: Uint8Array): number;
   bind(fd: number, sockaddr: Uint8Array): number;
