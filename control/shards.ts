@@ -1,6 +1,7 @@
 /** The shards as the rest of control sees them. What a shard is, and what becomes of a dead one, stands in shard.ts. */
+import { eventfdSignal } from "io-uring-node";
 import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
-import { allocateGates } from "../dataplane/storage/gate.js";
+import { allocateGates, Gate } from "../dataplane/storage/gate.js";
 import type { Logger } from "./logger.js";
 import { Shard } from "./shard.js";
 import type { Common } from "./shard-thread.js";
@@ -19,6 +20,8 @@ export interface ShardsOptions {
   readonly onDeath: (shard: number) => void;
   /** Writes of a dead shard may still land: nothing can be served safely any more. Must not return to normal service. */
   readonly onFatal: (reason: string) => void;
+  /** Resolves when nothing that control has under way for sessions that are gone can touch these units any more. */
+  readonly settled?: (unitIndexes: readonly number[]) => Promise<void>;
   /** The worker's module. Tests have their own. */
   readonly worker?: URL;
 }
@@ -31,7 +34,7 @@ export interface ShardControl {
   send(shard: number, message: ControlMessage): void;
   /** `connection`: from this call on the shard owns the descriptor in the record. */
   handOff(shard: number, message: ControlMessage & { type: "connection" }): void;
-  /** Resolves when no operation of a dead shard can touch these units any more: at once, if none died. */
+  /** Resolves when no operation of a dead shard, or of a session that is gone, can touch these units any more. */
   unitsSettled(unitIndexes: readonly number[]): Promise<void>;
   /** Resolves when at least one shard takes connections: at once, unless all are dead or being started. */
   available(): Promise<void>;
@@ -42,18 +45,24 @@ const WORKER = new URL("../dataplane/worker.js", import.meta.url);
 export class Shards implements ShardControl {
   readonly #shards: Shard[] = [];
   readonly #waiting: (() => void)[] = [];
+  readonly #common: Common;
+  readonly #settled: (unitIndexes: readonly number[]) => Promise<void>;
+
+  private constructor({ count, settled = async () => {} }: ShardsOptions) {
+    this.#common = { shards: count, gates: allocateGates(count), wakeFds: new SharedArrayBuffer(4 * count) };
+    this.#settled = settled;
+    new Int32Array(this.#common.wakeFds).fill(-1);
+  }
 
   /** Resolves when all shards are ready. Rejects with what the first one to fail says; then none is left running. */
   static async start(options: ShardsOptions): Promise<Shards> {
     const { count, arenaBytes, logger, onMessage, onDeath, onFatal, worker = WORKER } = options;
-    const shards = new Shards();
-    const common: Common = { shards: count, gates: allocateGates(count), wakeFds: new SharedArrayBuffer(4 * count) };
-    new Int32Array(common.wakeFds).fill(-1);
+    const shards = new Shards(options);
     for (let shard = 0; shard < count; shard++) {
       shards.#shards.push(
         new Shard({
           shard,
-          common,
+          common: shards.#common,
           units: options.units,
           statistics: options.statistics[shard]!,
           arenaBytes,
@@ -100,8 +109,18 @@ export class Shards implements ShardControl {
     this.broadcast({ type: "unit", unit });
   }
 
+  /** Control's own part in the unit's gate, for what it writes itself. */
+  gate(unitIndex: number): Gate {
+    const { gates, shards } = this.#common;
+    return new Gate({ gates, shards, shard: shards }, unitIndex, () => this.#wakeAll());
+  }
+
+  #wakeAll(): void {
+    for (const fd of new Int32Array(this.#common.wakeFds)) if (fd >= 0) eventfdSignal(fd);
+  }
+
   async unitsSettled(unitIndexes: readonly number[]): Promise<void> {
-    await Promise.all(this.#shards.map((shard) => shard.unitsSettled(unitIndexes)));
+    await Promise.all([...this.#shards.map((shard) => shard.unitsSettled(unitIndexes)), this.#settled(unitIndexes)]);
   }
 
   async available(): Promise<void> {

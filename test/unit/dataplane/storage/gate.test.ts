@@ -68,3 +68,32 @@ test("only the owner gives a gate up, and a write leaves once", () => {
   assert.throws(() => second.disown(), /only the owner/);
   assert.throws(() => first.leave(), /leaves once/);
 });
+
+test("control's writes count like a shard's, and the owner's end is notified", () => {
+  const { gates, first, second, woken } = open();
+  let wakes = 0;
+  const control = new Gate({ gates, shards: SHARDS, shard: SHARDS }, 0, () => void wakes++);
+  assert.ok(control.enter());
+  assert.ok(first.own());
+  assert.ok(!first.isQuiet());
+  assert.ok(!second.enter());
+  control.leave();
+  assert.equal(wakes, 1, "the owner is told");
+  assert.ok(first.isQuiet());
+  assert.ok(!control.enter());
+  const ownerGone = () => {
+    const { words, owner } = control;
+    const wait = Atomics.waitAsync(words, owner, Atomics.load(words, owner), 10_000);
+    assert(wait.async);
+    return wait.value;
+  };
+  const gone = ownerGone();
+  first.disown();
+  assert.equal(woken[0], 1);
+  assert.ok(control.enter());
+  control.leave();
+  assert.ok(second.own());
+  const dead = ownerGone();
+  forgetShard(gates, SHARDS, 1);
+  return Promise.all([gone, dead]).then((told) => assert.deepEqual(told, ["ok", "ok"]));
+});
