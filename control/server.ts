@@ -293,6 +293,9 @@ export class Server {
       case "scsiCommand":
         void this.#answerCommand(shard, message);
         break;
+      case "scsiAbort":
+        this.#slowCommands?.abort(shard, message.exchange);
+        break;
       case "ready":
       case "stopped":
       case "log":

@@ -120,6 +120,7 @@ export type ScsiAnswer =
       readonly information?: number;
       /** As Task.senseKeySpecific. */
       readonly senseKeySpecific?: number;
+      readonly commandSpecificInformation?: number;
     }
   | { readonly kind: "status"; readonly status: number };
 
@@ -260,6 +261,8 @@ export type ShardMessage =
       readonly cdb: string;
       readonly parameters: string;
     }
+  /** The command of this exchange is aborted: what control has under way for it is to end; `scsiAnswer` says that it has. */
+  | { readonly type: "scsiAbort"; readonly exchange: number }
   | {
       readonly type: "log";
       readonly level: "debug" | "info" | "warn" | "error";

@@ -21,6 +21,8 @@ export interface SlowCommand {
   readonly unit: UnitRecord;
   readonly cdb: Uint8Array;
   readonly parameters: Uint8Array;
+  /** Aborted with the command. Its answer is awaited all the same, by the abort: nothing of it may be under way any more. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -55,7 +57,9 @@ const ABANDONED: ScsiAnswer = { kind: "status", status: SCSI_STATUS_BUSY };
 export class SlowCommands {
   readonly #options: SlowCommandsOptions;
   /** By operation code, or operation code and service action. */
-  readonly #handlers = new Map<string, SlowHandler>();
+  readonly #handlers = new Map<string, { readonly handler: SlowHandler; readonly isAside: boolean }>();
+  /** Exchange -> what aborts the command. Exchanges are numbered by each shard for itself. */
+  readonly #running = new Map<string, AbortController>();
   /** unitIndex -> the end of the last command of the unit: commands of one unit are carried out one after the other. */
   readonly #queues = new Map<number, Promise<unknown>>();
   /** unitIndex -> commands whose turn has not come. */
@@ -69,7 +73,17 @@ export class SlowCommands {
 
   /** `serviceAction`: absent for an operation code that has none, or all of whose service actions the handler serves. */
   register(opcode: number, handler: SlowHandler, serviceAction?: number): void {
-    this.#handlers.set(keyOf(opcode, serviceAction), handler);
+    this.#handlers.set(keyOf(opcode, serviceAction), { handler, isAside: false });
+  }
+
+  /** Of commands that may take long: they are carried out beside the others of their unit, which do not wait for them. */
+  registerAside(opcode: number, handler: SlowHandler, serviceAction: number): void {
+    this.#handlers.set(keyOf(opcode, serviceAction), { handler, isAside: true });
+  }
+
+  /** `scsiAbort` of a shard. */
+  abort(shard: number, exchange: number): void {
+    this.#running.get(keyOf(shard, exchange))?.abort();
   }
 
   /**
@@ -81,31 +95,37 @@ export class SlowCommands {
     const { units, registry, logger } = this.#options;
     const cdb = Uint8Array.from(Buffer.from(message.cdb, "hex"));
     const opcode = cdb[0]!;
-    const handler =
-      this.#handlers.get(keyOf(opcode, cdb[1]! & SERVICE_ACTION_MASK)) ?? this.#handlers.get(keyOf(opcode));
+    const found = this.#handlers.get(keyOf(opcode, cdb[1]! & SERVICE_ACTION_MASK)) ?? this.#handlers.get(keyOf(opcode));
     const session = registry.session(message.sessionId);
     const unit = units.records().find(({ unitIndex }) => unitIndex === message.unitIndex);
-    if (handler === undefined || unit === undefined) return senseAnswer(INVALID_COMMAND_OPERATION_CODE);
+    if (found === undefined || unit === undefined) return senseAnswer(INVALID_COMMAND_OPERATION_CODE);
     // It has just ended; nobody waits for the answer.
     if (session === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
     const parameters = Uint8Array.from(Buffer.from(message.parameters, "hex"));
     const { exchange, lun, sessionId, unitIndex } = message;
+    const running = keyOf(session.shard, exchange);
+    const controller = new AbortController();
+    this.#running.set(running, controller);
     const run = () => {
       // Commands before it may have changed its state.
       const current = units.records().find((record) => record.unitIndex === unitIndex);
       if (current === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
       const { notReady } = current.state;
       if (notReady?.operation !== undefined && opcode !== OPCODE_SANITIZE) return notReadyAnswer(notReady);
-      return handler({ exchange, session, lun, unit: current, cdb, parameters });
+      return found.handler({ exchange, session, lun, unit: current, cdb, parameters, signal: controller.signal });
     };
     try {
-      const answer = await this.#whenItsTurn(unitIndex, sessionId, run);
+      const answer = await (found.isAside
+        ? this.#aside(unitIndex, sessionId, run)
+        : this.#whenItsTurn(unitIndex, sessionId, run));
       if (answer.kind !== "later") return answer;
       onBegun();
       return await answer.answer;
     } catch (error) {
       logger.error({ err: error, opcode, unit: unit.name }, "SCSI command failed");
       return senseAnswer(INTERNAL_TARGET_FAILURE);
+    } finally {
+      this.#running.delete(running);
     }
   }
 
@@ -136,12 +156,20 @@ export class SlowCommands {
     }
   }
 
+  #isExcluded(unitIndex: number, sessionId: number): boolean {
+    return this.#excluded.get(unitIndex)?.has(sessionId) === true;
+  }
+
+  async #aside(unitIndex: number, sessionId: number, run: () => ReturnType<SlowHandler>): Promise<ScsiAnswer | Later> {
+    return this.#isExcluded(unitIndex, sessionId) ? ABANDONED : run();
+  }
+
   async #whenItsTurn(
     unitIndex: number,
     sessionId: number,
     run: () => ReturnType<SlowHandler>,
   ): Promise<ScsiAnswer | Later> {
-    if (this.#excluded.get(unitIndex)?.has(sessionId)) return ABANDONED;
+    if (this.#isExcluded(unitIndex, sessionId)) return ABANDONED;
     const waiting = this.#waiting.get(unitIndex) ?? new Set();
     this.#waiting.set(unitIndex, waiting);
     return new Promise<ScsiAnswer | Later>((resolve, reject) => {

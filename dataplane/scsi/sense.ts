@@ -14,6 +14,7 @@ export const SENSE_KEY_HARDWARE_ERROR = 0x4;
 export const SENSE_KEY_ILLEGAL_REQUEST = 0x5;
 export const SENSE_KEY_UNIT_ATTENTION = 0x6;
 export const SENSE_KEY_DATA_PROTECT = 0x7;
+export const SENSE_KEY_COPY_ABORTED = 0xa;
 export const SENSE_KEY_ABORTED_COMMAND = 0xb;
 export const SENSE_KEY_MISCOMPARE = 0xe;
 
@@ -108,6 +109,7 @@ export function checkCondition(task: Task, services: Services, senseKey: number,
   task.ascq = ascq;
   task.senseInformation = -1;
   task.senseKeySpecific = -1;
+  task.senseCommandSpecific = -1;
   services.checkCondition(task);
 }
 
@@ -123,6 +125,7 @@ export function endWithInformation(task: Task, services: Services, condition: Se
   task.ascq = condition.ascq;
   task.senseInformation = information;
   task.senseKeySpecific = -1;
+  task.senseCommandSpecific = -1;
   services.checkCondition(task);
 }
 
@@ -158,6 +161,7 @@ function endWithFieldPointer(task: Task, services: Services, condition: Sense, s
   task.ascq = condition.ascq;
   task.senseInformation = -1;
   task.senseKeySpecific = senseKeySpecific;
+  task.senseCommandSpecific = -1;
   services.checkCondition(task);
 }
 
@@ -201,11 +205,11 @@ export function storeError(
  */
 export function encodeSense(bytes: Uint8Array, view: DataView, offset: number, task: Task): number {
   const encode = task.unit?.descriptorSense === true ? encodeDescriptorSense : encodeFixedSense;
-  const { senseKey, asc, ascq, senseInformation, senseKeySpecific } = task;
-  return encode(bytes, view, offset, senseKey, asc, ascq, senseInformation, senseKeySpecific);
+  const { senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific } = task;
+  return encode(bytes, view, offset, senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific);
 }
 
-/** The same from its parts. `information` and `senseKeySpecific`: -1 where there is none. */
+/** The same from its parts. `information`, `senseKeySpecific` and `commandSpecific`: -1 where there is none. */
 export function encodeFixedSense(
   bytes: Uint8Array,
   view: DataView,
@@ -215,6 +219,7 @@ export function encodeFixedSense(
   ascq: number,
   information: number,
   senseKeySpecific: number,
+  commandSpecific = -1,
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES);
   const informationValid = information >= 0 && information <= 0xffff_ffff;
@@ -222,6 +227,7 @@ export function encodeFixedSense(
   bytes[offset + 2] = senseKey;
   if (informationValid) view.setUint32(offset + 3, information);
   bytes[offset + 7] = SENSE_BYTES - 8;
+  if (commandSpecific >= 0) view.setUint32(offset + 8, commandSpecific);
   bytes[offset + 12] = asc;
   bytes[offset + 13] = ascq;
   if (senseKeySpecific >= 0) {
@@ -234,11 +240,16 @@ export function encodeFixedSense(
 const DESCRIPTOR_SENSE_HEADER_BYTES = 8;
 const RESPONSE_CODE_DESCRIPTOR_CURRENT = 0x72;
 const INFORMATION_DESCRIPTOR_BYTES = 12;
+const COMMAND_SPECIFIC_DESCRIPTOR = 0x01;
+const COMMAND_SPECIFIC_DESCRIPTOR_BYTES = 12;
 const SENSE_KEY_SPECIFIC_DESCRIPTOR = 0x02;
 const SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES = 8;
 /** Of both formats. */
 export const SENSE_BYTES_MAX =
-  DESCRIPTOR_SENSE_HEADER_BYTES + INFORMATION_DESCRIPTOR_BYTES + SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
+  DESCRIPTOR_SENSE_HEADER_BYTES +
+  INFORMATION_DESCRIPTOR_BYTES +
+  COMMAND_SPECIFIC_DESCRIPTOR_BYTES +
+  SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
 
 /** Descriptor format, with a descriptor for each part that there is. Arguments as of `encodeFixedSense`. */
 export function encodeDescriptorSense(
@@ -250,6 +261,7 @@ export function encodeDescriptorSense(
   ascq: number,
   information: number,
   senseKeySpecific: number,
+  commandSpecific = -1,
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES_MAX);
   bytes[offset] = RESPONSE_CODE_DESCRIPTOR_CURRENT;
@@ -262,6 +274,12 @@ export function encodeDescriptorSense(
     bytes[at + 2] = SENSE_VALID;
     setUint64(view, at + 4, information);
     at += INFORMATION_DESCRIPTOR_BYTES;
+  }
+  if (commandSpecific >= 0) {
+    bytes[at] = COMMAND_SPECIFIC_DESCRIPTOR;
+    bytes[at + 1] = COMMAND_SPECIFIC_DESCRIPTOR_BYTES - 2;
+    setUint64(view, at + 4, commandSpecific);
+    at += COMMAND_SPECIFIC_DESCRIPTOR_BYTES;
   }
   if (senseKeySpecific >= 0) {
     bytes[at] = SENSE_KEY_SPECIFIC_DESCRIPTOR;

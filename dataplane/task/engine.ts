@@ -251,6 +251,7 @@ export class TaskEngine implements Services {
   askControl(task: Task): void {
     const exchange = this.#shard.nextExchange();
     this.#asked.set(exchange, task);
+    task.exchange = exchange;
     // As an operation in flight: what control has begun must be over before an abort of the task is answered.
     task.storeBusy++;
     this.#shard.host.post({
@@ -271,17 +272,16 @@ export class TaskEngine implements Services {
 
   /** Whether the task waits for control, which is sure to answer it. */
   isWithControl(task: Task): boolean {
-    for (const asking of this.#asked.values()) if (asking === task) return true;
-    for (const asking of this.#begun.values()) if (asking === task) return true;
-    return false;
+    return task.exchange !== 0;
   }
 
   /** What the command asks for goes on without it; the answer follows. */
   begun(exchange: number): void {
     const task = this.#takeAsker(exchange);
     if (task === undefined) return;
-    if (task.state === TASK_ACTIVE) this.#begun.set(exchange, task);
-    else this.settle(task);
+    if (task.state !== TASK_ACTIVE) return this.settle(task);
+    this.#begun.set(exchange, task);
+    task.exchange = exchange;
   }
 
   /** Control's answer. A thread before us may have asked, or the task is aborted: then there is nobody to tell. */
@@ -298,6 +298,7 @@ export class TaskEngine implements Services {
         task.ascq = answer.ascq;
         task.senseInformation = answer.information ?? -1;
         task.senseKeySpecific = answer.senseKeySpecific ?? -1;
+        task.senseCommandSpecific = answer.commandSpecificInformation ?? -1;
         return this.checkCondition(task);
       case "status":
         return this.status(task, answer.status);
@@ -311,16 +312,24 @@ export class TaskEngine implements Services {
     if (asking !== undefined) {
       this.#asked.delete(exchange);
       asking.storeBusy--;
+      asking.exchange = 0;
       return asking;
     }
     const begun = this.#begun.get(exchange);
-    this.#begun.delete(exchange);
+    if (begun !== undefined) this.#forgetBegun(begun);
     return begun;
   }
 
-  /** What the aborted task has begun goes on, and nobody hears how it ends. */
+  /** What the aborted task has begun goes on, and nobody hears how it ends; what control is still busy with it is to end. */
+  #abortWithControl(task: Task): void {
+    const { exchange } = task;
+    if (this.#begun.has(exchange)) this.#forgetBegun(task);
+    else this.#shard.host.post({ type: "scsiAbort", exchange });
+  }
+
   #forgetBegun(task: Task): void {
-    for (const [exchange, begun] of this.#begun) if (begun === task) this.#begun.delete(exchange);
+    this.#begun.delete(task.exchange);
+    task.exchange = 0;
   }
 
   #replyWith(task: Task, data: Uint8Array, allocationLength: number): void {
@@ -588,7 +597,7 @@ export class TaskEngine implements Services {
     // The initiator may have sent what it was asked for, or still send it.
     if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
     this.#forgetSolicited(task);
-    this.#forgetBegun(task);
+    if (task.exchange !== 0) this.#abortWithControl(task);
     task.state = TASK_ABORTED;
     this.settle(task);
   }

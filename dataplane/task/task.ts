@@ -134,6 +134,8 @@ export class Task extends Outgoing {
   senseInformation = -1;
   /** Sense-key-specific bytes of ILLEGAL REQUEST as their 24-bit value (SKSV, C/D, BPV, bit pointer, field pointer), or -1. */
   senseKeySpecific = -1;
+  /** COMMAND-SPECIFIC INFORMATION field, or -1: none. */
+  senseCommandSpecific = -1;
 
   // -- the transfer (task/read-transfer.ts, task/write-transfer.ts)
   transfer = TRANSFER_NONE;
@@ -185,6 +187,8 @@ export class Task extends Outgoing {
   operationEntered = false;
   /** The task owns its unit's gate. */
   ownsGate = false;
+  /** The exchange in which control carries the command out; 0: it does not. */
+  exchange = 0;
 
   // -- error recovery
   /** Its response has been sent once: the command window is open again. */

@@ -237,3 +237,41 @@ test("data that the initiator has no room for does not go to the shard", () => {
   assert.deepEqual(dataAnswer(Uint8Array.of(1), 0), { kind: "good", data: "", allocationLength: 0 });
   assert.deepEqual(dataAnswer(Uint8Array.of(1), 9), { kind: "good", data: "01", allocationLength: 9 });
 });
+
+test("a long command runs beside the others of its unit, and is told when it is aborted", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  const long: SlowCommand[] = [];
+  const handler = (command: SlowCommand) =>
+    new Promise<ScsiAnswer>((resolve) => {
+      long.push(command);
+      command.signal.addEventListener("abort", () => resolve(GOOD));
+    });
+  setup.commands.registerAside(0x83, handler, 0x00);
+  const first = setup.execute(session, { cdb: "8300", exchange: 7 });
+  const second = setup.execute(session, { cdb: "8300", exchange: 8 });
+  const other = setup.execute(session, { exchange: 9 });
+  await setImmediate();
+  assert.equal(long.length, 2);
+  assert.equal(setup.begun.length, 1, "a command that comes later does not wait for them");
+  setup.begun[0]!.finish();
+  assert.deepEqual(await other, GOOD);
+  setup.commands.abort(session.shard + 1, 7);
+  assert.ok(!long[0]!.signal.aborted, "another shard numbers its exchanges for itself");
+  setup.commands.abort(session.shard, 7);
+  assert.deepEqual(await first, GOOD);
+  assert.ok(!long[1]!.signal.aborted);
+  setup.commands.abort(session.shard, 8);
+  assert.deepEqual(await second, GOOD);
+  setup.commands.abort(session.shard, 8);
+});
+
+test("a long command of a session that is being aborted does not begin", async () => {
+  const setup = new Setup();
+  const session = setup.session("1");
+  setup.commands.registerAside(0x83, () => GOOD, 0x00);
+  await setup.commands.without(0, [session.sessionId], async () => {
+    assert.deepEqual(await setup.execute(session, { cdb: "8300" }), BUSY);
+  });
+  assert.deepEqual(await setup.execute(session, { cdb: "8300" }), GOOD);
+});

@@ -3,11 +3,13 @@ import { test } from "node:test";
 import type { Services } from "../../../../dataplane/scsi/command.js";
 import {
   encodeDescriptorSense,
+  encodeFixedSense,
   encodeSense,
   invalidFieldInCdb,
   invalidFieldInParameterList,
   lbaOutOfRange,
   SENSE_BYTES,
+  SENSE_BYTES_MAX,
   storeError,
 } from "../../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
@@ -18,6 +20,7 @@ function ended(end: (task: Task, services: Services) => void): Task {
   const task = new Task(0, 0);
   task.senseInformation = 0x1234;
   task.senseKeySpecific = 0x123456;
+  task.senseCommandSpecific = 0x12345678;
   let ends = 0;
   const services = {
     checkCondition(which: Task) {
@@ -87,6 +90,15 @@ test("descriptor format: a descriptor for each part that there is", () => {
   assert.equal(encodedAs(0x1_0000_0002, -1), "720524010000000c000a80000000000100000002");
   assert.equal(encodedAs(-1, 0xcf0007), "720524010000000802060000cf000700");
   assert.equal(encodedAs(0, 0x800001), "7205240100000014000a800000000000000000000206000080000100");
+});
+
+test("COMMAND-SPECIFIC INFORMATION stands in both formats", () => {
+  const bytes = new Uint8Array(SENSE_BYTES_MAX);
+  const view = new DataView(bytes.buffer);
+  const fixed = encodeFixedSense(bytes, view, 0, 0xa, 0x0d, 0x02, -1, 0x88_0006, 0x103);
+  assert.equal(hex(bytes.subarray(0, fixed)), "70000a000000000a000001030d0200880006");
+  const described = encodeDescriptorSense(bytes, view, 0, 0xa, 0x0d, 0x02, -1, 0x88_0006, 0x103);
+  assert.equal(hex(bytes.subarray(0, described)), "720a0d0200000014" + "010a00000000000000000103" + "0206000088000600");
 });
 
 const READ_10 = COMMANDS.find((command) => command.name === "READ(10)")!;
