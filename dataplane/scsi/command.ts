@@ -9,6 +9,9 @@ import type { Task } from "../task/task.js";
 /** The CDB has no service action. */
 export const NO_SERVICE_ACTION = -1;
 
+/** Where a command is carried out. What control does may take its time. "both": it depends on the CDB. */
+export type CommandPlace = "shard" | "control" | "both";
+
 export interface Command {
   readonly name: string;
   readonly opcode: number;
@@ -21,6 +24,7 @@ export interface Command {
   begin(task: Task, services: Services): void;
   /** `result`: 0 or a count, or a negative errno. Called for each service that completes later, until the command is ended. */
   resume?(task: Task, services: Services, result: number): void;
+  readonly place: CommandPlace;
   /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */
   isLetThrough?(task: Task, services: Services): boolean;
   /**

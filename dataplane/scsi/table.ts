@@ -65,6 +65,7 @@ import {
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
   type Command,
+  type CommandPlace,
   NO_SERVICE_ACTION,
 } from "./command.js";
 import { beginControlled, beginControlledOut, resumeControlled } from "./control-command.js";
@@ -119,7 +120,17 @@ function row(
   begin: Command["begin"],
   resume?: Command["resume"],
 ): Command {
-  const command = { name, opcode: usage[0]!, serviceAction: NO_SERVICE_ACTION, usage, conditions, begin };
+  const isControlled = begin === beginControlled || resume === resumeControlled;
+  const place = isControlled ? "control" : "shard";
+  const command: Command = {
+    name,
+    opcode: usage[0]!,
+    serviceAction: NO_SERVICE_ACTION,
+    usage,
+    conditions,
+    place,
+    begin,
+  };
   return resume === undefined ? command : { ...command, resume };
 }
 
@@ -132,6 +143,11 @@ function actionRow(
   resume?: Command["resume"],
 ): Command {
   return { ...row(name, usage, conditions, begin, resume), serviceAction: usage[1]! & SERVICE_ACTION_MASK };
+}
+
+/** A command that the shard begins, and that control carries out, or does so with some of its CDBs. */
+function carriedOut(place: CommandPlace, command: Command): Command {
+  return { ...command, place };
 }
 
 /** A command that SBC-4 allows while the unit is sanitized; or a CDB of it, where `isAllowed` says so. */
@@ -179,7 +195,7 @@ export const COMMANDS: readonly Command[] = [
   row("REQUEST SENSE", [0x03, 0x01, 0, 0, 0xff, 0], ALWAYS, beginRequestSense),
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
-  row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry),
+  carriedOut("both", row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry)),
   row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
@@ -235,7 +251,7 @@ export const COMMANDS: readonly Command[] = [
   readBuffer16(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor16),
   row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic),
   duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16)),
-  actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus),
+  carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
   duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
   duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions)),
