@@ -75,8 +75,8 @@ test("page 85 is control's to answer", () => {
   assert.deepEqual(bench.operations, ["control"]);
 });
 
-test("page 86: task attributes, a volatile cache, sense of up to 28 bytes", () => {
-  assert.equal(hex(vpd(0x86)), `000701${"00".repeat(6)}1c${"00".repeat(50)}`);
+test("page 86: task attributes, a volatile cache, sense of up to 40 bytes", () => {
+  assert.equal(hex(vpd(0x86)), `000701${"00".repeat(6)}28${"00".repeat(50)}`);
 });
 
 test("page 87: all mode pages are shared by all nexuses", () => {
