@@ -37,6 +37,9 @@ export const INITIATORS_COUNTED_MAX = 4096;
 /** Nexuses registered with one unit (PERSISTENT RESERVE OUT): one more is refused with INSUFFICIENT REGISTRATION RESOURCES. */
 export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 
+/** Nexuses with a priority of their own on one unit (SET PRIORITY): one more is refused with INSUFFICIENT RESOURCES. */
+export const PRIORITIES_PER_UNIT_MAX = 1024;
+
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;
 

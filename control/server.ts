@@ -23,8 +23,8 @@ import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
-import { answerManagementAddresses, OPCODE_INQUIRY } from "./units/management-addresses.js";
 import { ModeSelect } from "./units/mode-select.js";
+import { PrimaryCommands } from "./units/primary-commands.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
 import { UnitChanges } from "./units/unit-changes.js";
@@ -69,6 +69,7 @@ export class Server {
   #stateDirectory!: StateDirectory;
   #modeSelect!: ModeSelect;
   #reservations!: Reservations;
+  #primaryCommands!: PrimaryCommands;
   #shards!: Shards;
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
@@ -113,12 +114,19 @@ export class Server {
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
+    const targetPorts = (targetName: string) =>
+      this.#configuration.targets.find(({ name }) => name === targetName)?.portalGroups ?? [];
+    this.#primaryCommands = new PrimaryCommands({
+      stateDirectory: this.#stateDirectory,
+      sessions: () => this.#registry.sessions(),
+      targetPorts,
+      http: () => this.httpAddress,
+    });
     this.#reservations = new Reservations({
       stateDirectory: this.#stateDirectory,
       registry: this.#registry,
       logger: this.#logger,
-      targetPorts: (targetName) =>
-        this.#configuration.targets.find(({ name }) => name === targetName)?.portalGroups ?? [],
+      targetPorts,
       unit: (index) => this.#units.records().find(({ unitIndex }) => unitIndex === index),
     });
     await this.#openUnits(units);
@@ -134,15 +142,16 @@ export class Server {
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
     this.#broadcasts = new Broadcasts(this.#shards);
-    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) =>
-      this.#reservations.unitReset(unitIndex),
-    );
+    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => {
+      this.#primaryCommands.unitReset(unitIndex);
+      return this.#reservations.unitReset(unitIndex);
+    });
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
-    this.#slowCommands.register(OPCODE_INQUIRY, (command) => answerManagementAddresses(command, this.httpAddress));
     const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards);
     this.#reservations.serve({ commands: this.#slowCommands, changes });
     this.#modeSelect.serve(this.#slowCommands, changes);
+    this.#primaryCommands.serve(this.#slowCommands, changes);
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
@@ -211,7 +220,10 @@ export class Server {
     // Those that are open already have a say: no two units may have one identity.
     const others = this.#configuration.units.filter((unit) => !units.includes(unit));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
-    for (const { name } of units) await this.#reservations.load(identities.get(name)!);
+    for (const { name } of units) {
+      await this.#reservations.load(identities.get(name)!);
+      await this.#primaryCommands.load(identities.get(name)!);
+    }
     const records: UnitRecord[] = [];
     for (const unit of units) {
       await this.#modeSelect.load(await this.#units.openWhenFree(unit, identities.get(unit.name)!));

@@ -83,8 +83,8 @@ export const MODE_PAGES: readonly ModePage[] = [
       { byte: 4, bit: 0x08, value: "softwareWriteProtect" },
     ],
   },
-  // Control Extension: TCMOS=0, SCSIP=0, IALUAE=0.
-  { code: 0x0a, subpage: 0x01, length: 32, fixed: [], changeable: [] },
+  // Control Extension: TCMOS=1 and SCSIP=1, the clock is the machine's until SET TIMESTAMP sets it; IALUAE=0.
+  { code: 0x0a, subpage: 0x01, length: 32, fixed: [[4, 0x06]], changeable: [] },
   // Power Condition: no timer runs.
   { code: 0x1a, subpage: 0, length: 40, fixed: [], changeable: [] },
   // Informational Exceptions Control: DEXCPT=1, none is reported.

@@ -104,6 +104,14 @@ const SERVICE_ACTION_MASK = 0x1f;
 export const OPCODE_FORMAT_UNIT = 0x04;
 const OPCODE_UNMAP = 0x42;
 export const OPCODE_SANITIZE = 0x48;
+export const OPCODE_MAINTENANCE_IN = 0xa3;
+export const OPCODE_MAINTENANCE_OUT = 0xa4;
+export const ACTION_REPORT_IDENTIFYING_INFORMATION = 0x05;
+export const ACTION_REPORT_PRIORITY = 0x0e;
+export const ACTION_REPORT_TIMESTAMP = 0x0f;
+export const ACTION_SET_IDENTIFYING_INFORMATION = 0x06;
+export const ACTION_SET_PRIORITY = 0x0e;
+export const ACTION_SET_TIMESTAMP = 0x0f;
 export const OPCODE_MODE_SELECT_6 = 0x15;
 export const OPCODE_MODE_SELECT_10 = 0x55;
 export const OPCODE_RESERVE_6 = 0x16;
@@ -165,6 +173,22 @@ function persistentReserveOut(serviceAction: number, name: string): Command {
 function persistentReserveIn(serviceAction: number, name: string): Command {
   const usage = [OPCODE_PERSISTENT_RESERVE_IN, serviceAction, 0, 0, 0, 0, 0, 0xff, 0xff, 0];
   return actionRow(`PERSISTENT RESERVE IN, ${name}`, usage, 0, beginControlled);
+}
+
+/** Masks of what these commands have beside a length: in byte 2 and in byte 10. */
+interface MaintenanceFields {
+  readonly scope?: number;
+  readonly type?: number;
+}
+
+function maintenanceIn(serviceAction: number, name: string, { scope = 0, type = 0 }: MaintenanceFields = {}): Command {
+  const usage = [OPCODE_MAINTENANCE_IN, serviceAction, scope, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, type, 0];
+  return actionRow(name, usage, 0, beginControlled);
+}
+
+function maintenanceOut(serviceAction: number, name: string, { scope = 0, type = 0 }: MaintenanceFields = {}): Command {
+  const usage = [OPCODE_MAINTENANCE_OUT, serviceAction, scope, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, type, 0];
+  return actionRow(name, usage, SHARED_BY_NONE, beginControlledOut({ byte: 6, width: 4 }), resumeControlled);
 }
 
 /** The mode stands where others have a service action, and counts as one. */
@@ -253,8 +277,14 @@ export const COMMANDS: readonly Command[] = [
   duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16)),
   carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
+  maintenanceIn(ACTION_REPORT_IDENTIFYING_INFORMATION, "REPORT IDENTIFYING INFORMATION", { type: 0xfe }),
   duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
   duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions)),
+  maintenanceIn(ACTION_REPORT_PRIORITY, "REPORT PRIORITY", { scope: 0xc0 }),
+  maintenanceIn(ACTION_REPORT_TIMESTAMP, "REPORT TIMESTAMP"),
+  maintenanceOut(ACTION_SET_IDENTIFYING_INFORMATION, "SET IDENTIFYING INFORMATION", { type: 0xfe }),
+  maintenanceOut(ACTION_SET_PRIORITY, "SET PRIORITY", { scope: 0xc0 }),
+  maintenanceOut(ACTION_SET_TIMESTAMP, "SET TIMESTAMP"),
   row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12),
   row("WRITE(12)", [0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite12),
   row("WRITE AND VERIFY(12)", [0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify12, resumeWriteAndVerify),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { SENSE_BYTES_MAX } from "../../../../dataplane/scsi/sense.js";
 import { assertInvalidFieldInCdb, Bench, type BenchOptions, fromHex, hex, TARGET_NAME, UUID, u16 } from "./bench.js";
 
 function inquiry(bench: Bench, allocationLength = 0xffff, lun = 0): Uint8Array {
@@ -75,8 +76,9 @@ test("page 85 is control's to answer", () => {
   assert.deepEqual(bench.operations, ["control"]);
 });
 
-test("page 86: task attributes, a volatile cache, sense of up to 40 bytes", () => {
-  assert.equal(hex(vpd(0x86)), `000701${"00".repeat(6)}28${"00".repeat(50)}`);
+test("page 86: task attributes, a volatile cache, and how long sense data can be", () => {
+  const senseLength = SENSE_BYTES_MAX.toString(16).padStart(2, "0");
+  assert.equal(hex(vpd(0x86)), `000701${"00".repeat(6)}${senseLength}${"00".repeat(50)}`);
 });
 
 test("page 87: all mode pages are shared by all nexuses", () => {

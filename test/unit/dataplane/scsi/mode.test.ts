@@ -11,7 +11,7 @@ const SAVED = 0xc0;
 const CACHING_WCE = "88120400000000000000000000000000" + "00000000";
 const CACHING = "88120000000000000000000000000000" + "00000000";
 const CONTROL = "8a0a22100000000000000000";
-const CONTROL_EXTENSION = `ca01001c${"00".repeat(28)}`;
+const CONTROL_EXTENSION = `ca01001c06${"00".repeat(27)}`;
 const POWER_CONDITION = `9a26${"00".repeat(38)}`;
 const INFORMATIONAL_EXCEPTIONS = "9c0a08000000000000000000";
 
@@ -65,7 +65,7 @@ test("default and saved values, and what MODE SELECT can change", () => {
   }
   assert.equal(pages({}, CHANGEABLE | 0x08), CACHING_WCE);
   assert.equal(pages({}, CHANGEABLE | 0x0a), `8a0a040008${"00".repeat(7)}`);
-  assert.equal(pages({}, CHANGEABLE | 0x0a, 1), CONTROL_EXTENSION);
+  assert.equal(pages({}, CHANGEABLE | 0x0a, 1), `ca01001c${"00".repeat(28)}`);
 });
 
 test("pages and subpages that are not there are refused", () => {
