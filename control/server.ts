@@ -25,8 +25,10 @@ import { UnitResets } from "./unit-resets.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { ModeSelect } from "./units/mode-select.js";
 import { PrimaryCommands } from "./units/primary-commands.js";
+import { RemovalPrevention } from "./units/removal-prevention.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
+import { StartStop } from "./units/start-stop.js";
 import { UnitChanges } from "./units/unit-changes.js";
 import { Units } from "./units/units.js";
 
@@ -63,6 +65,7 @@ export class Server {
   readonly #registry: SessionRegistry;
   readonly #metrics: Metrics;
   readonly #texts = new FullFeatureTexts();
+  readonly #removalPrevention = new RemovalPrevention();
   readonly #startedAtMs = Date.now();
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
@@ -75,6 +78,7 @@ export class Server {
   #broadcasts: Broadcasts | undefined;
   #unitResets: UnitResets | undefined;
   #slowCommands: SlowCommands | undefined;
+  #startStop: StartStop | undefined;
   #reception: Reception | undefined;
   #http: HttpServer | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
@@ -89,6 +93,7 @@ export class Server {
     this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) => {
       this.#sessionStatistics.close(session);
       this.#reservations.sessionClosed(session);
+      this.#removalPrevention.sessionClosed(session);
     });
     this.#metrics = new Metrics(this);
   }
@@ -127,7 +132,7 @@ export class Server {
       registry: this.#registry,
       logger: this.#logger,
       targetPorts,
-      unit: (index) => this.#units.records().find(({ unitIndex }) => unitIndex === index),
+      unit: (index) => this.#unitAt(index),
     });
     await this.#openUnits(units);
     this.#shards = await Shards.start({
@@ -142,16 +147,24 @@ export class Server {
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
     this.#broadcasts = new Broadcasts(this.#shards);
-    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => {
-      this.#primaryCommands.unitReset(unitIndex);
-      return this.#reservations.unitReset(unitIndex);
-    });
+    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
     const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards);
-    this.#reservations.serve({ commands: this.#slowCommands, changes });
+    this.#reservations.serve({
+      commands: this.#slowCommands,
+      changes,
+      onAborted: (unitIndex, sessionIds) => this.#removalPrevention.withdraw(unitIndex, sessionIds),
+    });
     this.#modeSelect.serve(this.#slowCommands, changes);
     this.#primaryCommands.serve(this.#slowCommands, changes);
+    this.#removalPrevention.serve(this.#slowCommands);
+    this.#startStop = new StartStop({
+      commands: this.#slowCommands,
+      changes,
+      prevention: this.#removalPrevention,
+      unit: (index) => this.#unitAt(index),
+    });
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const group of portalGroups) await this.#reception.listen(group);
@@ -276,6 +289,10 @@ export class Server {
     });
   }
 
+  #unitAt(index: number): UnitRecord | undefined {
+    return this.#units.records().find(({ unitIndex }) => unitIndex === index);
+  }
+
   // ---- Shards
 
   #onMessage(shard: number, message: ShardMessage): void {
@@ -316,6 +333,14 @@ export class Server {
       default:
         message satisfies never;
     }
+  }
+
+  /** What a reset does beside aborting the unit's tasks. */
+  async #onUnitReset(unitIndex: number): Promise<void> {
+    this.#removalPrevention.unitReset(unitIndex);
+    this.#primaryCommands.unitReset(unitIndex);
+    await this.#reservations.unitReset(unitIndex);
+    await this.#startStop?.unitReset(unitIndex);
   }
 
   /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */

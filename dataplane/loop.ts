@@ -8,7 +8,16 @@ import { unreachable } from "./assert.js";
 import { COUNTER } from "./counters.js";
 import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
-import { KIND_IGNORED, KIND_RECEIVE, KIND_SEND, KIND_SLICE, KIND_TASK, KIND_WAKE, type Shard } from "./shard.js";
+import {
+  KIND_FLUSH,
+  KIND_IGNORED,
+  KIND_RECEIVE,
+  KIND_SEND,
+  KIND_SLICE,
+  KIND_TASK,
+  KIND_WAKE,
+  type Shard,
+} from "./shard.js";
 import { changeUnit } from "./storage/unit-change.js";
 import { Barrier } from "./task/barrier.js";
 import { resetUnit } from "./task/task-management.js";
@@ -126,6 +135,8 @@ export class Loop {
         return shard.engine.sliceCompleted(shard.slices.slices[index]!, result);
       case KIND_TASK:
         return shard.engine.taskCompleted(shard.tasks.tasks[index]!, result);
+      case KIND_FLUSH:
+        return shard.engine.backgroundFlushes.completed(index, result);
       case KIND_WAKE:
         this.#awake = true;
         return this.#listen();

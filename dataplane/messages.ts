@@ -112,6 +112,8 @@ export interface UnitChange {
 export type ScsiAnswer =
   /** GOOD, with data (hexadecimal) that is cut to the allocation length. */
   | { readonly kind: "good"; readonly data?: string; readonly allocationLength?: number }
+  /** What was written to the unit is flushed, then GOOD; with `inBackground`, GOOD at once (IMMED=1). */
+  | { readonly kind: "flush"; readonly inBackground: boolean }
   | {
       readonly kind: "sense";
       readonly senseKey: number;

@@ -39,6 +39,8 @@ export const KIND_TASK = 4;
 export const KIND_WAKE = 5;
 /** Completions that say nothing (cancellations). */
 export const KIND_IGNORED = 6;
+/** Of a flush that no task waits for; the index is its unit's. */
+export const KIND_FLUSH = 7;
 
 /** The group of provided buffers that all receives take from. */
 export const RECEIVE_GROUP = 0;

@@ -10,7 +10,6 @@ import {
   INVALID_FIELD_IN_PARAMETER_LIST,
   MODE_PARAMETERS_CHANGED,
   PARAMETER_LIST_LENGTH_ERROR,
-  WRITE_ERROR,
 } from "../../dataplane/scsi/sense.js";
 import { OPCODE_MODE_SELECT_6, OPCODE_MODE_SELECT_10 } from "../../dataplane/scsi/table.js";
 import type { StateDirectory } from "../config/state-directory.js";
@@ -103,10 +102,9 @@ export class ModeSelect {
       state: { ...unit.state, ...values, savedModes },
       ...(isSame(values, unit.state) ? {} : { attentions: [{ ...attention, exceptSessions: [session.sessionId] }] }),
     });
-    // From now on no initiator flushes. Writes that are in flight are flushed when they end (dataplane/task/write-transfer.ts).
+    // From now on no initiator flushes. Whatever has ended before is made durable now; writes that are in flight end durably.
     const isCacheOff = unit.state.writeCacheEnabled && !values.writeCacheEnabled;
-    if (isCacheOff && !(await this.#units.flush(unit))) return senseAnswer(WRITE_ERROR);
-    return GOOD;
+    return isCacheOff ? { kind: "flush", inBackground: false } : GOOD;
   }
 }
 

@@ -327,12 +327,17 @@ export function beginSynchronizeCache16(task: Task, services: Services): void {
 }
 
 /**
- * The whole unit is flushed, whatever the range: a store flushes no less. With IMMED=1 the status waits for it too, since
- * it is the last that the initiator would hear of a failure.
+ * The whole unit is flushed, whatever the range: a store flushes no less. With IMMED=1 GOOD comes at once, and a failure later
+ * as a deferred error.
  */
 function synchronizeCache(task: Task, services: Services, lba: number, blocks: number): void {
   if (!takeRange(task, services, lba, blocks)) return;
-  flush(task, services);
+  if ((services.bytes[task.cdb + FLAGS_BYTE]! & FLAG_IMMED) === 0) {
+    flush(task, services);
+    return;
+  }
+  services.flushInBackground(task);
+  services.good(task);
 }
 
 /** Flushes; a command whose `resume` is `resumeFlush` then ends. A failure has no LBA: nobody knows which write it was. */

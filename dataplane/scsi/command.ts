@@ -99,6 +99,8 @@ export interface Services {
 
   // -- store operations; each completes with one `resume`
   flush(task: Task): void;
+  /** Flushes without the task, which may end. A failure is told to its nexus later, as a deferred error. No `resume`. */
+  flushInBackground(task: Task): void;
   discard(task: Task, lba: number, blocks: number): void;
   zero(task: Task, lba: number, blocks: number, keepAllocated: boolean): void;
   /** From / to the parameter buffer at `bufferOffset` (0: its start), whole: short ones are continued. */

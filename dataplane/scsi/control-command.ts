@@ -1,6 +1,7 @@
 /** The shard's part in commands that control carries out: their parameter list is received here, and then they are handed over. */
 import { CONTROL_PARAMETERS_BYTES_MAX } from "../limits.js";
 import type { Task } from "../task/task.js";
+import { flush, resumeFlush } from "./blocks.js";
 import type { Command, Services } from "./command.js";
 import { endWithSense, PARAMETER_LIST_LENGTH_ERROR } from "./sense.js";
 
@@ -26,7 +27,22 @@ export function beginControlledOut({ byte, width }: ParameterListLength): Comman
   };
 }
 
-/** The parameters are here; control judges whether there are enough of them. */
-export function resumeControlled(task: Task, services: Services): void {
-  services.askControl(task);
+/** Control has answered; what was written is being flushed. */
+const STEP_FLUSH = 1;
+
+/** The parameters are here, and control judges whether there are enough of them; or the flush that it asked for is over. */
+export function resumeControlled(task: Task, services: Services, result: number): void {
+  if (task.step === STEP_FLUSH) resumeFlush(task, services, result);
+  else services.askControl(task);
+}
+
+/** Control has made the change that the command asks for, and what was written before is to be durable. */
+export function flushAfterControl(task: Task, services: Services, inBackground: boolean): void {
+  if (inBackground) {
+    services.flushInBackground(task);
+    services.good(task);
+    return;
+  }
+  task.step = STEP_FLUSH;
+  flush(task, services);
 }

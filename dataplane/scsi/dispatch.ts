@@ -24,10 +24,10 @@ import {
   INVALID_COMMAND_OPERATION_CODE,
   invalidFieldInCdb,
   LOGICAL_UNIT_NOT_SUPPORTED,
-  SENSE_KEY_UNIT_ATTENTION,
   WRITE_PROTECTED,
 } from "./sense.js";
 import { COMMANDS } from "./table.js";
+import { senseKeyOf } from "./unit-attention.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 const SERVICE_ACTION_BYTE = 1;
@@ -102,8 +102,8 @@ export function dispatch(task: Task, services: Services): void {
   const conditions = row === null ? 0 : row.command.conditions;
   const attentions = task.session!.attentions;
   if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
-    const code = attentions.take(task.lun);
-    checkCondition(task, services, SENSE_KEY_UNIT_ATTENTION, code >>> 8, code & 0xff);
+    const condition = attentions.take(task.lun);
+    checkCondition(task, services, senseKeyOf(condition), (condition >>> 8) & 0xff, condition & 0xff);
     return;
   }
   if (row === null) {

@@ -3,7 +3,7 @@ import type { ModeValues } from "../messages.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import type { Services } from "./command.js";
-import { invalidFieldInCdb } from "./sense.js";
+import { invalidFieldInCdb, MEDIUM_NOT_PRESENT } from "./sense.js";
 import { setUint64 } from "./uint64.js";
 
 // CDB
@@ -178,11 +178,11 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
   let at = start + headerBytes;
   const descriptorBytes = blockDescriptorBytes(task, services, longLba);
   if (descriptorBytes === SHORT_DESCRIPTOR_BYTES) {
-    view.setUint32(at, Math.min(unit.blocks, 0xffff_ffff));
+    view.setUint32(at, Math.min(blocksOf(unit), 0xffff_ffff));
     // Byte 4 is reserved, the block length has 24 bits: ours stands in the lower ones.
     view.setUint32(at + 4, unit.blockLengthBytes);
   } else if (descriptorBytes === LONG_DESCRIPTOR_BYTES) {
-    setUint64(view, at, unit.blocks);
+    setUint64(view, at, blocksOf(unit));
     view.setUint32(at + 12, unit.blockLengthBytes);
   }
   at += descriptorBytes;
@@ -193,6 +193,11 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
   }
   task.parameterLength = at - start;
   return start;
+}
+
+/** A medium that is out has no blocks. */
+function blocksOf({ blocks, notReady }: LogicalUnit): number {
+  return notReady?.asc === MEDIUM_NOT_PRESENT.asc ? 0 : blocks;
 }
 
 function valuesOf(unit: LogicalUnit, control: number): ModeValues | null {

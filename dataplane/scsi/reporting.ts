@@ -12,8 +12,8 @@ import {
   NO_ADDITIONAL_SENSE,
   REPORTED_LUNS_DATA_HAS_CHANGED,
   SENSE_BYTES_MAX,
-  SENSE_KEY_UNIT_ATTENTION,
 } from "./sense.js";
+import { senseKeyOf } from "./unit-attention.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 /** Whether there is a unit with a medium was seen to before. */
@@ -27,7 +27,7 @@ const REQUEST_SENSE_FLAGS_BYTE = 1;
 const FLAG_DESC = 0x01;
 const REQUEST_SENSE_ALLOCATION_LENGTH = 4;
 
-/** The sense is data here, and the status is GOOD: a pending unit attention first, which is not reported again. */
+/** The sense is data here, and the status is GOOD: a pending unit attention or deferred error first, which is not reported again. */
 export function beginRequestSense(task: Task, services: Services): void {
   const at = services.parameterBuffer(task, SENSE_BYTES_MAX);
   if (at < 0) return;
@@ -38,8 +38,8 @@ export function beginRequestSense(task: Task, services: Services): void {
   if (task.unit === null) {
     if (!isWellKnownUnit(task)) ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
   } else if (attention >= 0) {
-    senseKey = SENSE_KEY_UNIT_ATTENTION;
-    asc = attention >>> 8;
+    senseKey = senseKeyOf(attention);
+    asc = (attention >>> 8) & 0xff;
     ascq = attention & 0xff;
   } else if (task.unit.notReady !== null) {
     ({ senseKey, asc, ascq, senseKeySpecific: progress } = senseOfNotReady(task.unit.notReady));

@@ -17,6 +17,12 @@ export const SENSE_KEY_DATA_PROTECT = 0x7;
 export const SENSE_KEY_COPY_ABORTED = 0xa;
 export const SENSE_KEY_ABORTED_COMMAND = 0xb;
 export const SENSE_KEY_MISCOMPARE = 0xe;
+/**
+ * Beside a sense key: a deferred error (SPC-5), that of an operation whose command ended with GOOD before. The command that is
+ * told of it has not been executed.
+ */
+export const SENSE_DEFERRED = 0x10;
+const SENSE_KEY_MASK = 0x0f;
 
 /** An additional sense code with its qualifier, and the sense key under which we report it. */
 export interface Sense {
@@ -33,6 +39,9 @@ export const NO_ADDITIONAL_SENSE = sense(SENSE_KEY_NO_SENSE, 0x00, 0x00);
 
 export const FORMAT_IN_PROGRESS = sense(SENSE_KEY_NOT_READY, 0x04, 0x04);
 export const SANITIZE_IN_PROGRESS = sense(SENSE_KEY_NOT_READY, 0x04, 0x1b);
+/** Stopped: START STOP UNIT brings it back. */
+export const INITIALIZING_COMMAND_REQUIRED = sense(SENSE_KEY_NOT_READY, 0x04, 0x02);
+export const MEDIUM_NOT_PRESENT = sense(SENSE_KEY_NOT_READY, 0x3a, 0x00);
 
 export const WRITE_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x0c, 0x00);
 export const UNRECOVERED_READ_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x11, 0x00);
@@ -61,12 +70,14 @@ export const SNACK_REJECTED = sense(SENSE_KEY_ABORTED_COMMAND, 0x11, 0x13);
 export const COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT = sense(SENSE_KEY_UNIT_ATTENTION, 0x47, 0x7f);
 
 export const INSUFFICIENT_RESOURCES = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x55, 0x03);
+export const MEDIUM_REMOVAL_PREVENTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x53, 0x02);
 export const INSUFFICIENT_REGISTRATION_RESOURCES = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x55, 0x04);
 
 /** A task attribute that has no meaning now: ACA, as an ACA condition is never established (SAM-5). */
 export const INVALID_MESSAGE_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x49, 0x00);
 
 export const POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x00);
+export const NOT_READY_TO_READY_CHANGE = sense(SENSE_KEY_UNIT_ATTENTION, 0x28, 0x00);
 export const BUS_DEVICE_RESET_FUNCTION_OCCURRED = sense(SENSE_KEY_UNIT_ATTENTION, 0x29, 0x03);
 export const RESERVATIONS_PREEMPTED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x03);
 export const RESERVATIONS_RELEASED = sense(SENSE_KEY_UNIT_ATTENTION, 0x2a, 0x04);
@@ -85,7 +96,7 @@ export const MISCOMPARE_DURING_VERIFY_OPERATION = sense(SENSE_KEY_MISCOMPARE, 0x
 /** Bytes of the fixed format. */
 export const SENSE_BYTES = 18;
 
-/** Response code of fixed format, current information. */
+/** Response code of fixed format, current information; one more is for deferred errors. */
 const RESPONSE_CODE_FIXED_CURRENT = 0x70;
 const SENSE_VALID = 0x80;
 
@@ -184,22 +195,26 @@ export function storeError(
   errno: number,
   writes = task.command !== null && (task.command.conditions & COMMAND_WRITES_MEDIUM) !== 0,
 ): void {
+  const condition = storeErrorSense(errno, writes);
+  if (condition.senseKey === SENSE_KEY_MEDIUM_ERROR) endWithInformation(task, services, condition, task.lba);
+  else endWithSense(task, services, condition);
+}
+
+/** What a store's negative errno means; a MEDIUM ERROR is that of a block. */
+export function storeErrorSense(errno: number, writes: boolean): Sense {
   switch (errno) {
     case ENOSPC:
     case EDQUOT:
-      endWithSense(task, services, SPACE_ALLOCATION_FAILED_WRITE_PROTECT);
-      return;
+      return SPACE_ALLOCATION_FAILED_WRITE_PROTECT;
     case EIO:
     case ENODATA:
-      endWithInformation(task, services, writes ? WRITE_ERROR : UNRECOVERED_READ_ERROR, task.lba);
-      return;
+      return writes ? WRITE_ERROR : UNRECOVERED_READ_ERROR;
     case EROFS:
     case EACCES:
     case EPERM:
-      endWithSense(task, services, writes ? WRITE_PROTECTED : INTERNAL_TARGET_FAILURE);
-      return;
+      return writes ? WRITE_PROTECTED : INTERNAL_TARGET_FAILURE;
     default:
-      endWithSense(task, services, INTERNAL_TARGET_FAILURE);
+      return INTERNAL_TARGET_FAILURE;
   }
 }
 
@@ -211,6 +226,10 @@ export function encodeSense(bytes: Uint8Array, view: DataView, offset: number, t
   const encode = task.unit?.descriptorSense === true ? encodeDescriptorSense : encodeFixedSense;
   const { senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific } = task;
   return encode(bytes, view, offset, senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific);
+}
+
+function responseCode(current: number, senseKey: number): number {
+  return (senseKey & SENSE_DEFERRED) === 0 ? current : current + 1;
 }
 
 /** The same from its parts. `information`, `senseKeySpecific` and `commandSpecific`: -1 where there is none. */
@@ -227,8 +246,8 @@ export function encodeFixedSense(
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES);
   const informationValid = information >= 0 && information <= 0xffff_ffff;
-  bytes[offset] = RESPONSE_CODE_FIXED_CURRENT | (informationValid ? SENSE_VALID : 0);
-  bytes[offset + 2] = senseKey;
+  bytes[offset] = responseCode(RESPONSE_CODE_FIXED_CURRENT, senseKey) | (informationValid ? SENSE_VALID : 0);
+  bytes[offset + 2] = senseKey & SENSE_KEY_MASK;
   if (informationValid) view.setUint32(offset + 3, information);
   bytes[offset + 7] = SENSE_BYTES - 8;
   if (commandSpecific >= 0) view.setUint32(offset + 8, commandSpecific);
@@ -268,8 +287,8 @@ export function encodeDescriptorSense(
   commandSpecific = -1,
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES_MAX);
-  bytes[offset] = RESPONSE_CODE_DESCRIPTOR_CURRENT;
-  bytes[offset + 1] = senseKey;
+  bytes[offset] = responseCode(RESPONSE_CODE_DESCRIPTOR_CURRENT, senseKey);
+  bytes[offset + 1] = senseKey & SENSE_KEY_MASK;
   bytes[offset + 2] = asc;
   bytes[offset + 3] = ascq;
   let at = offset + DESCRIPTOR_SENSE_HEADER_BYTES;

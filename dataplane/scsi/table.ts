@@ -2,7 +2,8 @@
  * The command table: the one place that says which commands there are, which bits of their CDBs are legal, and what may run
  * when. A CDB with any other bit set is refused before its handler sees it, RDPROTECT and the like included: without
  * protection information they must be 0. NACA and the rest of the CONTROL byte must be 0 too. The obsolete FUA_NV bit
- * (02h of byte 1 in READ and WRITE) is let through, as hosts were once told to set it.
+ * (02h of byte 1 in READ and WRITE) is let through, as hosts were once told to set it; and so is SYNC_NV (04h in SYNCHRONIZE
+ * CACHE), which asked for less than is done.
  */
 
 import {
@@ -73,7 +74,13 @@ import { beginReadDefectData10, beginReadDefectData12 } from "./defects.js";
 import { beginReceiveDiagnosticResults, beginSendDiagnostic, resumeSendDiagnostic } from "./diagnostics.js";
 import { beginInquiry } from "./inquiry.js";
 import { beginModeSense6, beginModeSense10, isModePageAllowedDuringSanitize } from "./mode.js";
-import { beginPreventAllowMediumRemoval, beginStartStopUnit, isAllowMediumRemoval, isStart } from "./power.js";
+import {
+  beginPreventAllowMediumRemoval,
+  beginStartStopUnit,
+  isAllowMediumRemoval,
+  isStart,
+  resumePreventAllowMediumRemoval,
+} from "./power.js";
 import {
   beginGetLbaStatus,
   beginUnmap,
@@ -116,6 +123,8 @@ export const OPCODE_MODE_SELECT_6 = 0x15;
 export const OPCODE_MODE_SELECT_10 = 0x55;
 export const OPCODE_RESERVE_6 = 0x16;
 export const OPCODE_RELEASE_6 = 0x17;
+export const OPCODE_START_STOP_UNIT = 0x1b;
+export const OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL = 0x1e;
 export const OPCODE_RESERVE_10 = 0x56;
 export const OPCODE_RELEASE_10 = 0x57;
 export const OPCODE_PERSISTENT_RESERVE_IN = 0x5e;
@@ -224,17 +233,17 @@ export const COMMANDS: readonly Command[] = [
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   duringSanitize(row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6), isModePageAllowedDuringSanitize),
-  { ...row("START STOP UNIT", [0x1b, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeFlush), isLetThrough: isStart },
+  { ...row("START STOP UNIT", [OPCODE_START_STOP_UNIT, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeControlled), isLetThrough: isStart },
   row("RECEIVE DIAGNOSTIC RESULTS", [0x1c, 0x01, 0xff, 0xff, 0xff, 0], SHARED_BY_NONE, beginReceiveDiagnosticResults),
   row("SEND DIAGNOSTIC", [0x1d, 0xf7, 0, 0xff, 0xff, 0], COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE, beginSendDiagnostic, resumeSendDiagnostic),
-  { ...row("PREVENT ALLOW MEDIUM REMOVAL", [0x1e, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval },
+  carriedOut("control", { ...row("PREVENT ALLOW MEDIUM REMOVAL", [OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval, resumePreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval }),
   duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10)),
   row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
   row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10),
   row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10, resumeWriteAndVerify),
   row("VERIFY(10)", [0x2f, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginVerify10, resumeVerify),
   row("PRE-FETCH(10)", [0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginPreFetch10),
-  row("SYNCHRONIZE CACHE(10)", [0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
+  row("SYNCHRONIZE CACHE(10)", [0x35, 0x06, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
   row("READ DEFECT DATA(10)", [0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0], READS, beginReadDefectData10),
   writeBuffer(BUFFER_MODE_DATA, "DATA", beginWriteDataBuffer, resumeWriteDataBuffer),
   writeBuffer(BUFFER_MODE_ECHO, "ECHO BUFFER", beginWriteEchoBuffer, resumeWriteEchoBuffer),
@@ -267,7 +276,7 @@ export const COMMANDS: readonly Command[] = [
   row("WRITE AND VERIFY(16)", [0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify16, resumeWriteAndVerify),
   row("VERIFY(16)", [0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify16, resumeVerify),
   row("PRE-FETCH(16)", [0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginPreFetch16),
-  row("SYNCHRONIZE CACHE(16)", [0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
+  row("SYNCHRONIZE CACHE(16)", [0x91, 0x06, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
   row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
   readBuffer16(BUFFER_MODE_DATA, "DATA", beginReadDataBuffer16),
   readBuffer16(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor16),

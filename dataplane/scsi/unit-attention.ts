@@ -5,16 +5,26 @@
  * They are reported oldest first, save that a reset (ASC 29h) goes before all that was pending: it has the highest
  * precedence in SAM-5's table. The queue of a LUN is bounded; a queue that is full is replaced by one POWER ON, RESET, OR
  * BUS DEVICE RESET OCCURRED, after which a host reads everything anew anyway.
+ *
+ * Deferred errors (SPC-5) wait in the same queue, as they are told in the same way: instead of the next command. They are
+ * never dropped for want of room.
  */
-import { POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED } from "./sense.js";
+import {
+  POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED,
+  SENSE_DEFERRED,
+  SENSE_KEY_UNIT_ATTENTION,
+  type Sense,
+} from "./sense.js";
 
 /** Conditions kept per LUN. */
 export const UNIT_ATTENTIONS_PER_LUN_MAX = 16;
 
 const ASC_RESET = 0x29;
+/** Of a condition in a queue: its sense key, where that is not UNIT ATTENTION, stands above ASC and ASCQ. */
+const SENSE_KEY_SHIFT = 16;
 
 export class UnitAttentions {
-  /** LUN -> conditions, each as asc * 256 + ascq, next to report first. A LUN without any has no entry. */
+  /** LUN -> conditions, next to report first. A LUN without any has no entry. */
   readonly #queues = new Map<number, number[]>();
 
   /** Whether the LUN has something to report. Costs one comparison while no LUN of the session has. */
@@ -24,7 +34,15 @@ export class UnitAttentions {
 
   /** Establishes a condition; one that is pending already stays where it is. */
   add(lun: number, asc: number, ascq: number): void {
-    const code = (asc << 8) | ascq;
+    this.#add(lun, (asc << 8) | ascq);
+  }
+
+  /** Something that the initiator takes as done has failed. */
+  addDeferredError(lun: number, { senseKey, asc, ascq }: Sense): void {
+    this.#add(lun, ((SENSE_DEFERRED | senseKey) << SENSE_KEY_SHIFT) | (asc << 8) | ascq);
+  }
+
+  #add(lun: number, code: number): void {
     const queue = this.#queues.get(lun);
     if (queue === undefined) {
       this.#queues.set(lun, [code]);
@@ -33,14 +51,15 @@ export class UnitAttentions {
     if (queue.includes(code)) return;
     if (queue.length === UNIT_ATTENTIONS_PER_LUN_MAX) {
       const reset = POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED;
-      this.#queues.set(lun, [(reset.asc << 8) | reset.ascq]);
+      const errors = [...queue, code].filter((condition) => condition >>> SENSE_KEY_SHIFT !== 0);
+      this.#queues.set(lun, [(reset.asc << 8) | reset.ascq, ...errors]);
       return;
     }
-    if (asc === ASC_RESET) queue.splice(firstNoReset(queue), 0, code);
+    if (code >>> 8 === ASC_RESET) queue.splice(firstNoReset(queue), 0, code);
     else queue.push(code);
   }
 
-  /** Takes the LUN's next condition, as asc * 256 + ascq, or -1 where none is pending. It is not reported again. */
+  /** Takes the LUN's next condition, or -1 where none is pending. It is not reported again. See `senseKeyOf`. */
   take(lun: number): number {
     const queue = this.#queues.get(lun);
     if (queue === undefined) return -1;
@@ -64,6 +83,11 @@ export class UnitAttentions {
   clear(lun: number): void {
     this.#queues.delete(lun);
   }
+}
+
+/** Of what `take` has given; ASC and ASCQ are its lower two bytes. */
+export function senseKeyOf(condition: number): number {
+  return condition >>> SENSE_KEY_SHIFT || SENSE_KEY_UNIT_ATTENTION;
 }
 
 function firstNoReset(queue: readonly number[]): number {

@@ -16,6 +16,7 @@ import { COUNTER } from "../counters.js";
 import { CONNECTION_CREDIT_BYTES_MAX } from "../limits.js";
 import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
+import { flushAfterControl } from "../scsi/control-command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
   COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT,
@@ -31,6 +32,7 @@ import type { LunMapping } from "../session/lun-mapping.js";
 import type { Shard } from "../shard.js";
 import { TASK_ATTRIBUTE_ACA } from "../wire/scsi-command.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
+import { BackgroundFlushes } from "./background-flushes.js";
 import type { Barrier } from "./barrier.js";
 import { Comparison } from "./comparison.js";
 import { DataOut } from "./data-out.js";
@@ -84,6 +86,7 @@ export class TaskEngine implements Services {
   readonly gates: Gates;
   readonly operations: Operations;
   readonly comparison: Comparison;
+  readonly backgroundFlushes: BackgroundFlushes;
   readonly #shard: Shard;
   readonly #reads: ReadTransfer;
   readonly #writes: WriteTransfer;
@@ -102,6 +105,7 @@ export class TaskEngine implements Services {
     this.gates = new Gates(this);
     this.operations = new Operations(this, this.gates);
     this.comparison = new Comparison(shard, this);
+    this.backgroundFlushes = new BackgroundFlushes(shard);
     this.#writes = new WriteTransfer(shard, this);
     this.dataOut = new DataOut(shard, this);
   }
@@ -224,6 +228,10 @@ export class TaskEngine implements Services {
     this.operations.start(task, OPERATION_FLUSH, 0, 0, 0);
   }
 
+  flushInBackground(task: Task): void {
+    this.backgroundFlushes.begin(task);
+  }
+
   discard(task: Task, lba: number, blocks: number): void {
     this.operations.start(task, OPERATION_DISCARD, 0, lba, blocks);
   }
@@ -302,6 +310,8 @@ export class TaskEngine implements Services {
         return this.checkCondition(task);
       case "status":
         return this.status(task, answer.status);
+      case "flush":
+        return flushAfterControl(task, this, answer.inBackground);
       default:
         answer satisfies never;
     }

@@ -45,6 +45,8 @@ export interface ReservationsOptions {
 export interface ReservationsService {
   readonly commands: SlowCommands;
   readonly changes: UnitChanges;
+  /** These sessions are preempted with PREEMPT AND ABORT: what else they have asked of the unit ends with that. */
+  readonly onAborted: (unitIndex: number, sessionIds: readonly number[]) => void;
 }
 
 type Changed = Outcome & { readonly kind: "changed" };
@@ -161,7 +163,7 @@ export class Reservations {
     const abortSessions = idsOf(aborted);
     const access = accessOf(state, sessions.values());
     if (wasOpen && access.blocked === 0 && attentions.length === 0 && abortSessions.length === 0) return;
-    const { commands, changes } = this.#service!;
+    const { commands, changes, onAborted } = this.#service!;
     const make = () =>
       changes.make(unit.unitIndex, {
         access,
@@ -169,8 +171,12 @@ export class Reservations {
         abortSessions,
         ...(by === undefined ? {} : { spared: { sessionId: by.session.sessionId, exchange: by.exchange } }),
       });
-    if (abortSessions.length === 0) await make();
-    else await commands.without(unit.unitIndex, abortSessions, make);
+    if (abortSessions.length === 0) {
+      await make();
+      return;
+    }
+    onAborted(unit.unitIndex, abortSessions);
+    await commands.without(unit.unitIndex, abortSessions, make);
   }
 
   #state(uuid: string): UnitReservations {

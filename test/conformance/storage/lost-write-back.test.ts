@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CDB_FUA, read16, synchronizeCache16, write16 } from "../../support/cdb.js";
+import { CDB_FUA, read16, synchronizeCache16, testUnitReady, write16 } from "../../support/cdb.js";
 import { LoopDevice, MemoryFileSystem, skipWithoutLoop } from "../../support/file-system.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import { MEDIUM_ERROR, senseOf, WRITE_ERROR } from "../../support/sense.js";
@@ -69,6 +69,27 @@ test("each session hears of it at its next SYNCHRONIZE CACHE, once", { skip: ski
     const found = await session.good({ cdb: read16(lba, blocks), read: data.length });
     assert.ok(found.equals(data));
   }
+});
+
+test("with IMMED=1 it is told instead of a later command, as a deferred error", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const { sessions } = await setScene(new Undo(context), "writeback");
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+  }
+  const immediate = synchronizeCache16();
+  immediate[1]! |= 0x02;
+  const [first, ...others] = sessions as [RawInitiator, ...RawInitiator[]];
+  await first.good({ cdb: immediate });
+  let told = await first.command({ cdb: testUnitReady() });
+  while (told.status === 0) told = await first.command({ cdb: testUnitReady() });
+  assert.equal(told.sense[0]! & 0x7f, 0x71, "deferred error");
+  assert.deepEqual([told.sense[2]! & 0x0f, told.sense.readUInt16BE(12)], [MEDIUM_ERROR, WRITE_ERROR]);
+  // It knows; the others are still to be told.
+  await first.good({ cdb: synchronizeCache16() });
+  for (const session of others) assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
 });
 
 test("flushes that are in flight at once are all told", { skip: skipWithoutLoop() }, async (context) => {

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { CacheMode, NotReady } from "../../../../dataplane/messages.js";
 import type { Services } from "../../../../dataplane/scsi/command.js";
+import { flushAfterControl } from "../../../../dataplane/scsi/control-command.js";
 import { dispatch } from "../../../../dataplane/scsi/dispatch.js";
 import {
   encodeSense,
@@ -69,6 +70,8 @@ export interface Outcome {
 }
 
 export interface Sense {
+  /** A deferred error: that of a command before. */
+  readonly deferred: boolean;
   readonly key: number;
   readonly asc: number;
   readonly ascq: number;
@@ -88,6 +91,8 @@ export class Bench implements Services {
   operations: Operation[] = [];
   /** First word of an operation -> negative errno with which it fails. */
   readonly failures = new Map<string, number>();
+  /** Control answers that the unit is to be flushed. */
+  controlFlushes: "no" | "before GOOD" | "in background" = "no";
 
   readonly #session: Session;
   #dataOut = new Uint8Array(0);
@@ -242,9 +247,10 @@ export class Bench implements Services {
     });
   }
 
-  askControl(_task: Task): void {
+  askControl(task: Task): void {
     this.#log("control");
-    this.#end({ status: "good", data: new Uint8Array(0), sense: null });
+    if (this.controlFlushes !== "no") flushAfterControl(task, this, this.controlFlushes === "in background");
+    else this.good(task);
   }
 
   own(task: Task): void {
@@ -255,6 +261,10 @@ export class Bench implements Services {
   flush(task: Task): void {
     this.#log("flush");
     this.#complete(task, "flush", () => 0);
+  }
+
+  flushInBackground(_task: Task): void {
+    this.#log("flush in background");
   }
 
   discard(task: Task, lba: number, blocks: number): void {
@@ -343,11 +353,12 @@ export function decodeSense(task: Task): Sense {
   const bytes = new Uint8Array(64).fill(GUARD);
   const view = new DataView(bytes.buffer);
   assert.equal(encodeSense(bytes, view, 8, task), SENSE_BYTES);
-  assert.equal(bytes[8]! & 0x7f, 0x70);
+  assert.equal(bytes[8]! & 0x7e, 0x70);
   assert.equal(bytes[15], 10);
   assert.equal(bytes[8 + SENSE_BYTES], GUARD);
   const specific = view.getUint32(22) & 0xff_ffff;
   return {
+    deferred: (bytes[8]! & 0x01) !== 0,
     key: bytes[10]!,
     asc: bytes[20]!,
     ascq: bytes[21]!,

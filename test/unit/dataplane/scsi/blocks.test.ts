@@ -353,19 +353,24 @@ test("PRE-FETCH reads ahead where there is a cache, within the longest transfer"
   }
 });
 
-test("SYNCHRONIZE CACHE flushes, with IMMED=1 too", () => {
+test("SYNCHRONIZE CACHE flushes, with IMMED=1 in the background; SYNC_NV is obsolete", () => {
   for (const cdb of SYNCHRONIZES) {
     for (const cache of ["direct", "writeback", "writethrough"] as const) {
       const bench = new Bench({ cache });
-      for (const immed of [0, 0x02]) {
+      for (const [flags, operation] of [
+        [0, "flush"],
+        [0x04, "flush"],
+        [0x02, "flush in background"],
+        [0x06, "flush in background"],
+      ] as const) {
         for (const [lba, blocks] of [
           [0, 0],
           [4095, 1],
           [4096, 0],
           [17, 5],
         ] as const) {
-          assertGood(bench.run(cdb(lba, blocks, immed)));
-          assert.deepEqual(bench.operations, ["flush"]);
+          assertGood(bench.run(cdb(lba, blocks, flags)));
+          assert.deepEqual(bench.operations, [operation]);
         }
       }
       assertGood(bench.run(cdb(0, 0), { readOnly: true }));

@@ -9,6 +9,7 @@ import {
   type Command,
   NO_SERVICE_ACTION,
 } from "../../../../dataplane/scsi/command.js";
+import { WRITE_ERROR } from "../../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
 import { assertInvalidFieldInCdb, assertSense, Bench } from "./bench.js";
 
@@ -126,6 +127,22 @@ test("a unit attention is reported once, by all but the excepted commands, and b
   assertSense(bench.run([0xff]), 6, 0x29, 0);
   bench.attentions.add(0, 0x29, 0x00);
   assertSense(bench.run([0x28, 0xff], { readOnly: true }), 6, 0x29, 0);
+});
+
+test("a deferred error is told instead of the next command, once", () => {
+  const bench = new Bench();
+  const write = [0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+  bench.attentions.addDeferredError(0, WRITE_ERROR);
+  const { deferred, fieldPointer, information } = assertSense(
+    bench.run(write, { dataOut: new Uint8Array(512) }),
+    3,
+    0x0c,
+    0,
+  );
+  assert.deepEqual({ deferred, fieldPointer, information }, { deferred: true, fieldPointer: null, information: null });
+  assert.deepEqual(bench.operations, []);
+  assert.equal(bench.run(write, { dataOut: new Uint8Array(512) }).status, "good");
+  assert.equal(assertSense(bench.run([0xff, 0, 0, 0, 0, 0]), 5, 0x20, 0).deferred, false);
 });
 
 test("INQUIRY leaves a unit attention pending", () => {

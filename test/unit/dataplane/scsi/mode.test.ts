@@ -112,3 +112,14 @@ test("every allocation length is legal, and the data length does not depend on i
     assert.equal(hex(modeSense10(bench, 0x3f, 0, 0, length).data), ten.slice(0, 2 * length));
   }
 });
+
+test("a medium that is out has no blocks; one that is only not ready has", () => {
+  for (const [notReady, blocks] of [
+    [{ asc: 0x3a, ascq: 0, progress: -1 }, "00000000"],
+    [{ asc: 0x04, ascq: 2, progress: -1 }, "00001000"],
+  ] as const) {
+    const bench = new Bench({ notReady, blocks: 4096 });
+    assert.equal(hex(modeSense6(bench, 0x08, 0).data.subarray(4, 12)), `${blocks}00000200`);
+    assert.equal(hex(modeSense10(bench, 0x08, LLBAA).data.subarray(8, 24)), `00000000${blocks}0000000000000200`);
+  }
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_SERVICE_ACTION } from "../../../../dataplane/scsi/command.js";
+import { WRITE_ERROR } from "../../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
 import { assertInvalidFieldInCdb, assertSense, Bench, hex, type Outcome, u16, u32 } from "./bench.js";
 
@@ -30,6 +31,15 @@ test("REQUEST SENSE reports unit attentions as data, each once", () => {
     bench.attentions.add(0, 0x2a, 0x09);
     assert.equal(requestSense(bench, desc), desc ? "7206290000000000" : "700006000000000a00000000290000000000");
     assert.equal(requestSense(bench, desc), desc ? "72062a0900000000" : "700006000000000a000000002a0900000000");
+    assert.equal(requestSense(bench, desc), desc ? "7200000000000000" : NO_SENSE);
+  }
+});
+
+test("REQUEST SENSE reports a deferred error as such", () => {
+  const bench = new Bench();
+  for (const desc of [0, 1]) {
+    bench.attentions.addDeferredError(0, WRITE_ERROR);
+    assert.equal(requestSense(bench, desc), desc ? "73030c0000000000" : "710003000000000a000000000c0000000000");
     assert.equal(requestSense(bench, desc), desc ? "7200000000000000" : NO_SENSE);
   }
 });

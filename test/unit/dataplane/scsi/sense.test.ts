@@ -10,6 +10,7 @@ import {
   lbaOutOfRange,
   SENSE_BYTES,
   SENSE_BYTES_MAX,
+  SENSE_DEFERRED,
   storeError,
 } from "../../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
@@ -99,6 +100,15 @@ test("COMMAND-SPECIFIC INFORMATION stands in both formats", () => {
   assert.equal(hex(bytes.subarray(0, fixed)), "70000a000000000a000001030d0200880006");
   const described = encodeDescriptorSense(bytes, view, 0, 0xa, 0x0d, 0x02, -1, 0x88_0006, 0x103);
   assert.equal(hex(bytes.subarray(0, described)), "720a0d0200000014" + "010a00000000000000000103" + "0206000088000600");
+});
+
+test("a deferred error has response codes of its own, and the sense key beside the mark", () => {
+  const task = new Task(0, 0);
+  Object.assign(task, { senseKey: SENSE_DEFERRED | 3, asc: 0x0c, ascq: 0 });
+  assert.equal(encoded(task), "710003000000000a000000000c0000000000");
+  const bytes = new Uint8Array(40);
+  const length = encodeDescriptorSense(bytes, new DataView(bytes.buffer), 0, SENSE_DEFERRED | 3, 0x0c, 0, -1, -1);
+  assert.equal(hex(bytes.subarray(0, length)), "73030c0000000000");
 });
 
 const READ_10 = COMMANDS.find((command) => command.name === "READ(10)")!;

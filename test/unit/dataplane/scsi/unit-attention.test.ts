@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { UNIT_ATTENTIONS_PER_LUN_MAX, UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
+import { SENSE_DEFERRED, WRITE_ERROR } from "../../../../dataplane/scsi/sense.js";
+import { senseKeyOf, UNIT_ATTENTIONS_PER_LUN_MAX, UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 
 function drain(attentions: UnitAttentions, lun: number): string[] {
   const codes: string[] = [];
@@ -26,6 +27,30 @@ test("conditions are reported once, oldest first, per LUN", () => {
   assert.deepEqual(drain(attentions, 0), ["2a09", "3f0e"]);
   assert.equal(attentions.pending(300), true);
   assert.deepEqual(drain(attentions, 300), ["2a01"]);
+});
+
+test("deferred errors wait in the same queue, behind a reset; a full queue does not drop them", () => {
+  const attentions = new UnitAttentions();
+  attentions.add(0, 0x2a, 0x09);
+  attentions.addDeferredError(0, WRITE_ERROR);
+  attentions.addDeferredError(0, WRITE_ERROR);
+  attentions.add(0, 0x29, 0x03);
+  const conditions = [0, 1, 2].map(() => attentions.take(0));
+  assert.deepEqual(
+    conditions.map((condition) => [senseKeyOf(condition), condition & 0xffff]),
+    [
+      [6, 0x2903],
+      [6, 0x2a09],
+      [SENSE_DEFERRED | 3, 0x0c00],
+    ],
+  );
+  assert.equal(attentions.pending(0), false);
+  attentions.addDeferredError(0, WRITE_ERROR);
+  for (let ascq = 0; ascq < UNIT_ATTENTIONS_PER_LUN_MAX; ascq++) attentions.add(0, 0x3f, ascq);
+  assert.deepEqual(drain(attentions, 0), ["2900", "130c00"]);
+  for (let ascq = 0; ascq < UNIT_ATTENTIONS_PER_LUN_MAX; ascq++) attentions.add(0, 0x3f, ascq);
+  attentions.addDeferredError(0, WRITE_ERROR);
+  assert.deepEqual(drain(attentions, 0), ["2900", "130c00"]);
 });
 
 test("a condition that is pending already is not added again", () => {

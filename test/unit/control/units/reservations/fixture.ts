@@ -212,6 +212,7 @@ function describe(answer: ScsiAnswer): string {
     assert.equal(answer.status, 0x18);
     return "conflict";
   }
+  assert(answer.kind === "sense");
   assert.equal(answer.senseKey, 5);
   const code = `${answer.asc.toString(16).padStart(2, "0")}/${answer.ascq.toString(16).padStart(2, "0")}`;
   const specific = answer.senseKeySpecific ?? -1;

@@ -51,6 +51,8 @@ class Setup {
   readonly reservations: Reservations;
   readonly commands: SlowCommands;
   readonly broadcasts = new Broadcasts(this.shards);
+  /** What PREEMPT AND ABORT has aborted: a unit, and sessions. */
+  readonly preempted: number[][] = [];
   /** Shards confirm by themselves. */
   confirms = true;
 
@@ -73,7 +75,9 @@ class Setup {
     const setup = new Setup(await StateDirectory.open(path));
     await setup.reservations.load(UUID);
     const changes = new UnitChanges(setup.units, setup.broadcasts, setup.shards);
-    setup.reservations.serve({ commands: setup.commands, changes });
+    const onAborted = (unitIndex: number, sessionIds: readonly number[]) =>
+      setup.preempted.push([unitIndex, ...sessionIds]);
+    setup.reservations.serve({ commands: setup.commands, changes, onAborted });
     return setup;
   }
 
@@ -277,6 +281,7 @@ test("PREEMPT AND ABORT: one change with the new access, the attentions, whom to
   await setup.out(a, RESERVE, { key: 1, type: 5 });
   setup.changes();
   await setup.out(b, PREEMPT_AND_ABORT, { key: 2, actionKey: 1, type: 6 }, 42);
+  assert.deepEqual(setup.preempted, [[UNIT_INDEX, a.sessionId]]);
   assert.deepEqual(setup.changes(), [
     {
       access: {

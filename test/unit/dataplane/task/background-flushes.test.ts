@@ -1,0 +1,160 @@
+/** Flushes behind commands that have ended (IMMED=1): how many, for whom, and who hears of a failure. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { errno } from "io-uring-node";
+import { initialState } from "../../../../control/units/unit-state.js";
+import type { UnitRecord } from "../../../../dataplane/messages.js";
+import { SENSE_DEFERRED } from "../../../../dataplane/scsi/sense.js";
+import { senseKeyOf, UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
+import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
+import type { Session } from "../../../../dataplane/session/session.js";
+import type { Shard } from "../../../../dataplane/shard.js";
+import type { Gate } from "../../../../dataplane/storage/gate.js";
+import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
+import { PENDING, type Store } from "../../../../dataplane/storage/store.js";
+import { BackgroundFlushes } from "../../../../dataplane/task/background-flushes.js";
+import { Task } from "../../../../dataplane/task/task.js";
+
+const RECORD: UnitRecord = {
+  unitIndex: 7,
+  statisticsBlock: 0,
+  name: "disk",
+  kind: "file",
+  fd: 7,
+  bufferedFd: 7,
+  errorFds: [8],
+  alignmentBytes: 1,
+  rangeAlignmentBytes: 1,
+  physicalBlockBytes: 4096,
+  blockLengthBytes: 512,
+  cache: "writeback",
+  readOnly: false,
+  removable: false,
+  thin: true,
+  inMemory: false,
+  uuid: "00000000-0000-4000-8000-000000000000",
+  state: initialState(2 ** 20, "writeback"),
+};
+
+class Host {
+  readonly mapping: LunMapping;
+  readonly attentions = new UnitAttentions();
+
+  constructor(unit: LogicalUnit) {
+    this.mapping = new LunMapping(3, unit, false, 0);
+  }
+
+  /** Sense key, and ASC and ASCQ, of what it is told next; null: nothing. */
+  told(): readonly [number, number] | null {
+    const condition = this.attentions.take(3);
+    return condition < 0 ? null : [senseKeyOf(condition), condition & 0xffff];
+  }
+}
+
+class Scene {
+  /** What a flush returns: PENDING, or the result of a store that need not wait. */
+  result = PENDING;
+  flushes = 0;
+  /** What the kernel has to tell of earlier writes, and nobody has asked for yet. */
+  loss = 0;
+  readonly unit: LogicalUnit;
+  readonly background: BackgroundFlushes;
+
+  constructor() {
+    const store = {
+      flush: (_kind: number, index: number) => {
+        assert.equal(index, RECORD.unitIndex);
+        this.flushes++;
+        return this.result;
+      },
+      takeLoss: () => {
+        const { loss } = this;
+        this.loss = 0;
+        return loss;
+      },
+    };
+    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate);
+    this.background = new BackgroundFlushes({ units: new Map([[RECORD.unitIndex, this.unit]]) } as unknown as Shard);
+  }
+
+  host(): Host {
+    return new Host(this.unit);
+  }
+
+  begin({ mapping, attentions }: Host): void {
+    const task = new Task(0, 0);
+    task.unit = this.unit;
+    task.mapping = mapping;
+    task.session = { attentions } as Session;
+    this.background.begin(task);
+  }
+
+  complete(result: number): void {
+    this.background.completed(RECORD.unitIndex, result);
+  }
+}
+
+const WRITE_ERROR = [SENSE_DEFERRED | 3, 0x0c00];
+const SPACE_ALLOCATION_FAILED = [SENSE_DEFERRED | 7, 0x2707];
+
+test("who has asked is told of a failure once, and of success nothing", () => {
+  const scene = new Scene();
+  const host = scene.host();
+  scene.begin(host);
+  scene.complete(0);
+  assert.equal(host.told(), null);
+  scene.begin(host);
+  scene.complete(-errno.EIO);
+  assert.deepEqual(host.told(), WRITE_ERROR);
+  scene.begin(host);
+  scene.complete(0);
+  assert.equal(host.told(), null);
+});
+
+test("what was lost before, and told to no flush yet, is told too", () => {
+  const scene = new Scene();
+  const host = scene.host();
+  scene.begin(host);
+  scene.loss = -errno.ENOSPC;
+  scene.complete(0);
+  assert.deepEqual(host.told(), SPACE_ALLOCATION_FAILED);
+});
+
+test("who has not asked hears of it at the next flush, as of every loss", () => {
+  const scene = new Scene();
+  const [asker, other] = [scene.host(), scene.host()];
+  scene.begin(asker);
+  scene.complete(-errno.EIO);
+  assert.equal(other.told(), null);
+  assert.equal(scene.unit.lossSince(other.mapping.lossesHeard), -errno.EIO);
+  assert.equal(scene.unit.lossSince(asker.mapping.lossesHeard), 0, "it knows");
+});
+
+test("who asks while one is in flight is served by the next one, all of them by one", () => {
+  const scene = new Scene();
+  const [first, second, third] = [scene.host(), scene.host(), scene.host()];
+  scene.begin(first);
+  for (const host of [second, third, second, first]) scene.begin(host);
+  assert.equal(scene.flushes, 1);
+  scene.complete(0);
+  assert.equal(scene.flushes, 2);
+  scene.complete(-errno.EIO);
+  for (const host of [first, second, third]) {
+    assert.deepEqual(host.told(), WRITE_ERROR);
+    assert.equal(host.told(), null);
+  }
+  assert.equal(scene.flushes, 2);
+  scene.begin(first);
+  assert.equal(scene.flushes, 3);
+});
+
+test("a store that need not wait", () => {
+  const scene = new Scene();
+  const host = scene.host();
+  scene.result = 0;
+  scene.begin(host);
+  assert.equal(host.told(), null);
+  scene.result = -errno.EIO;
+  scene.begin(host);
+  assert.deepEqual(host.told(), WRITE_ERROR);
+});
