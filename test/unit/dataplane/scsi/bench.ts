@@ -13,6 +13,7 @@ import {
   encodeSense,
   MISCOMPARE_DURING_VERIFY_OPERATION,
   SENSE_BYTES,
+  SENSE_BYTES_MAX,
   storeError,
 } from "../../../../dataplane/scsi/sense.js";
 import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
@@ -45,6 +46,8 @@ export interface BenchOptions {
   readonly thin?: boolean;
   readonly removable?: boolean;
   readonly notReady?: NotReady;
+  /** D_SENSE: sense goes out in descriptor format. */
+  readonly descriptorSense?: boolean;
   readonly cache?: CacheMode;
   readonly uuid?: string;
   readonly luns?: readonly number[];
@@ -130,6 +133,7 @@ export class Bench implements Services {
         state: {
           ...initialState(blocks * blockLengthBytes, options.cache ?? "writeback"),
           notReady: options.notReady ?? null,
+          descriptorSense: options.descriptorSense ?? false,
         },
       },
       {} as Store,
@@ -352,7 +356,10 @@ export class Bench implements Services {
 export function decodeSense(task: Task): Sense {
   const bytes = new Uint8Array(64).fill(GUARD);
   const view = new DataView(bytes.buffer);
-  assert.equal(encodeSense(bytes, view, 8, task), SENSE_BYTES);
+  const length = encodeSense(bytes, view, 8, task);
+  assert.equal(bytes[8 + SENSE_BYTES_MAX], GUARD);
+  if (task.unit?.descriptorSense === true) return decodeDescriptorSense(bytes.subarray(8, 8 + length));
+  assert.equal(length, SENSE_BYTES);
   assert.equal(bytes[8]! & 0x7e, 0x70);
   assert.equal(bytes[15], 10);
   assert.equal(bytes[8 + SENSE_BYTES], GUARD);
@@ -365,6 +372,23 @@ export function decodeSense(task: Task): Sense {
     information: (bytes[8]! & 0x80) !== 0 ? view.getUint32(11) : null,
     fieldPointer: describeFieldPointer(specific),
   };
+}
+
+function decodeDescriptorSense(sense: Uint8Array): Sense {
+  const view = new DataView(sense.buffer, sense.byteOffset, sense.byteLength);
+  assert.equal(sense[0]! & 0x7e, 0x72);
+  assert.equal(sense[7], sense.length - 8);
+  let information: number | null = null;
+  let fieldPointer: string | null = null;
+  let at = 8;
+  for (; at < sense.length; at += 2 + sense[at + 1]!) {
+    if (sense[at] === 0x00) information = Number(view.getBigUint64(at + 4));
+    else if (sense[at] === 0x02) fieldPointer = describeFieldPointer(view.getUint32(at + 3) & 0xff_ffff);
+    else assert.fail(`sense data descriptor ${sense[at]}`);
+  }
+  assert.equal(at, sense.length, "the descriptors fill what was announced");
+  const deferred = (sense[0]! & 1) !== 0;
+  return { key: sense[1]!, asc: sense[2]!, ascq: sense[3]!, information, fieldPointer, deferred };
 }
 
 /** "cdb 1.7", "list 2". */
