@@ -18,8 +18,17 @@ export class Broadcasts {
   }
 
   /** Sends what `message` makes of the exchange's number to all shards that serve, but `except`; resolves when all are done. */
-  async send(message: (exchange: number) => ControlMessage, except?: number): Promise<void> {
-    const pending = new Set(this.#shards.serving().filter((shard) => shard !== except));
+  send(message: (exchange: number) => ControlMessage, except?: number): Promise<void> {
+    return this.#send(message, (shard) => shard !== except);
+  }
+
+  /** The same to one shard. */
+  sendTo(only: number, message: (exchange: number) => ControlMessage): Promise<void> {
+    return this.#send(message, (shard) => shard === only);
+  }
+
+  async #send(message: (exchange: number) => ControlMessage, concerns: (shard: number) => boolean): Promise<void> {
+    const pending = new Set(this.#shards.serving().filter(concerns));
     if (pending.size === 0) return;
     const exchange = ++this.#lastExchange;
     await new Promise<void>((resolve) => {

@@ -212,14 +212,16 @@ export class LoginConnection {
       ({ session, connection }) => {
         // Or while the login waited for its turn: its units may be closed by now. It may try again at once.
         if (this.#host.configuration() !== configuration) return CONFIGURATION_CHANGED;
+        // Not what held before: reservations may have changed while the login waited for its turn, and units been closed.
+        const luns = lunRecords();
+        if (luns.length < access.grant.luns.length) return CONFIGURATION_CHANGED;
         const detached = detach(this.#socket);
         if (!detached.ok) return detached;
         this.#onAuthenticated();
         this.#host.onLogin(LOGIN_STATUS_SUCCESS);
         const { pingIntervalMs } = access.grant.target;
-        // Not what held before: reservations may have changed while the login waited for its turn.
         const record = {
-          ...this.#handoffRecord(result, session, connection.connectionId, detached.fd, lunRecords()),
+          ...this.#handoffRecord(result, session, connection.connectionId, detached.fd, luns),
           pingIntervalMs,
         };
         this.#host.shards.handOff(session.shard, { type: "connection", record });

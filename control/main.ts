@@ -157,7 +157,11 @@ async function reload(server: Server, logger: Logger, file: string): Promise<voi
     return;
   }
   for (const { path, line, message } of result.warnings) logger.warn({ file, line, path }, message);
-  await server.reload(result.configuration);
+  try {
+    await server.reload(result.configuration);
+  } catch (error) {
+    logger.error({ file, reason: (error as Error).message }, "configuration not reloaded: all stays as it was");
+  }
 }
 
 await main(process.argv);

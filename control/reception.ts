@@ -1,7 +1,6 @@
 /** Where initiators come in: the portals, and the connections that are control's own, in the Login Phase or in discovery. */
 import type { Socket } from "node:net";
-import { formatPortalAddress } from "./config/portal-address.js";
-import type { PortalGroupConfiguration } from "./config/schema.js";
+import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
 import { ConnectionQuota } from "./connection-quota.js";
 import type { ListeningPortal } from "./discovery.js";
 import { UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX } from "./limits.js";
@@ -48,18 +47,24 @@ export class Reception {
   }
 
   /** @throws PortalError */
-  async listen({ tag, portals }: PortalGroupConfiguration): Promise<void> {
-    for (const address of portals) {
-      const portal = await Portal.listen(tag, address, (socket) => this.#accept(socket, tag)).catch((error) => {
-        const name = formatPortalAddress(address);
-        throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${error.message}`, {
-          cause: error,
-        });
-      });
-      portal.onError((error) => this.#logger.error({ portal: formatPortalAddress(address), err: error }, "portal"));
-      this.#portals.push(portal);
-      this.#logger.info({ portal: formatPortalAddress(portal.address), tag }, "portal listens");
-    }
+  async listen(tag: number, address: PortalAddress): Promise<void> {
+    const name = formatPortalAddress(address);
+    const portal = await Portal.listen(tag, address, (socket) => this.#accept(socket, tag)).catch((error) => {
+      throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${error.message}`, { cause: error });
+    });
+    portal.onError((error) => this.#logger.error({ portal: name, err: error }, "portal"));
+    this.#portals.push(portal);
+    this.#logger.info({ portal: formatPortalAddress(portal.address), tag }, "portal listens");
+  }
+
+  /** Accepts no more at this portal. Connections that came through it go on. */
+  closePortal(tag: number, address: PortalAddress): void {
+    const at = this.#portals.findIndex(
+      (portal) => portal.tag === tag && formatPortalAddress(portal.configured) === formatPortalAddress(address),
+    );
+    const [portal] = at < 0 ? [] : this.#portals.splice(at, 1);
+    portal?.close();
+    if (portal !== undefined) this.#logger.info({ portal: formatPortalAddress(portal.address), tag }, "portal closed");
   }
 
   /** Accepts no more, and ends what is control's. */

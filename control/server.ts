@@ -2,11 +2,10 @@
  * The whole target in one object: units, shards, portals and HTTP, started in this order and stopped in the reverse one.
  * Several can live in one process.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
-import { judgeAccess } from "./access.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
+import type { Difference } from "./config/difference.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
@@ -18,7 +17,8 @@ import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
-import { type Session, type SessionIdentity, SessionRegistry, SHARD_NONE } from "./session-registry.js";
+import { Reconfiguration } from "./reconfiguration.js";
+import { type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
@@ -80,6 +80,7 @@ export class Server {
   #slowCommands: SlowCommands | undefined;
   #startStop: StartStop | undefined;
   #reception: Reception | undefined;
+  #reconfiguration: Reconfiguration | undefined;
   #http: HttpServer | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
   #stopped: Promise<void> | undefined;
@@ -167,7 +168,25 @@ export class Server {
     });
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
-    for (const group of portalGroups) await this.#reception.listen(group);
+    for (const { tag, portals } of portalGroups)
+      for (const address of portals) await this.#reception.listen(tag, address);
+    this.#reconfiguration = new Reconfiguration({
+      units: this.#units,
+      registry: this.#registry,
+      admission: this.#admission,
+      broadcasts: this.#broadcasts,
+      reception: this.#reception,
+      reservations: this.#reservations,
+      changes,
+      shards: this.#shards,
+      logger: this.#logger,
+      configuration: () => this.#configuration,
+      setConfiguration: (configuration) => {
+        this.#configuration = configuration;
+      },
+      openUnit: (unit) => this.#openUnit(unit),
+      lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
+    });
     if (http !== null) this.#http = await this.#startHttp(http);
     this.#phase = "ready";
   }
@@ -231,7 +250,7 @@ export class Server {
 
   async #openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]> {
     // Those that are open already have a say: no two units may have one identity.
-    const others = this.#configuration.units.filter((unit) => !units.includes(unit));
+    const others = this.#configuration.units.filter(({ name }) => !units.some((unit) => unit.name === name));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
     for (const { name } of units) {
       await this.#reservations.load(identities.get(name)!);
@@ -243,6 +262,16 @@ export class Server {
       records.push(this.#units.find(unit.name)!);
     }
     return records;
+  }
+
+  /** One more. What is not opened whole is not left open. */
+  async #openUnit(unit: UnitConfiguration): Promise<UnitRecord> {
+    try {
+      return (await this.#openUnits([unit]))[0]!;
+    } catch (error) {
+      await this.#units.close(unit.name);
+      throw error;
+    }
   }
 
   #createReception(admission: Admission): Reception {
@@ -394,80 +423,15 @@ export class Server {
   // ---- Reload
 
   /**
-   * Makes the configuration, which has been checked, the one in force. Sessions that it does not concern go on. What needs
-   * a restart is logged, and stays as it was.
+   * Makes the configuration, which has been checked, the one in force, or changes nothing. Sessions that it does not concern
+   * go on. What needs a restart is logged, and stays as it was.
+   *
+   * @returns what is different.
+   * @throws ReconfigurationError
    */
-  async reload(next: Configuration): Promise<void> {
-    const current = this.#configuration;
-    for (const key of ["portalGroups", "workers", "stateDir", "http"] as const) {
-      if (!isDeepStrictEqual(current[key], next[key])) this.#logger.warn({ key }, "changed: needs a restart");
-    }
-    this.#logger.level = next.log.level;
+  reload(next: Configuration): Promise<Difference[]> {
     this.#warnOfLimits(next);
-    const { kept, added, removed } = diffUnits(current.units, next.units);
-    for (const { name } of kept.filter(
-      (unit) =>
-        !isDeepStrictEqual(
-          unit,
-          next.units.find(({ name }) => name === unit.name),
-        ),
-    )) {
-      this.#logger.warn({ unit: name }, "unit changed: needs a restart");
-    }
-    // First of all, so that no new session gets what is about to go.
-    this.#configuration = {
-      ...current,
-      targets: next.targets,
-      discoveryAuth: next.discoveryAuth,
-      log: next.log,
-      units: kept,
-    };
-    await Promise.all(
-      this.sessions
-        .filter((session) => this.#isConcerned(session, current, removed))
-        .map((session) => this.#admission?.endSession(session, "configuration changed")),
-    );
-    for (const { name } of removed) {
-      const uuid = this.#units.find(name)?.uuid;
-      await this.#units.close(name);
-      if (uuid !== undefined) this.#reservations.forget(uuid);
-      this.#logger.info({ unit: name }, "unit removed");
-    }
-    for (const unit of added) await this.#addUnit(unit);
-    this.#logger.info(
-      { targets: next.targets.length, units: this.#configuration.units.length },
-      "configuration reloaded",
-    );
-  }
-
-  async #addUnit(unit: UnitConfiguration): Promise<void> {
-    try {
-      const [record] = await this.#openUnits([unit]);
-      this.#shards.addUnit(record!);
-      this.#configuration = { ...this.#configuration, units: [...this.#configuration.units, unit] };
-    } catch (error) {
-      this.#logger.error(
-        { unit: unit.name, reason: (error as Error).message },
-        "unit not opened: its LUNs are missing",
-      );
-    }
-  }
-
-  /**
-   * Its initiator has no access any more, or not the same to a LUN that it had, or one of its units is about to go. LUNs that
-   * are added concern nobody: the next login has them.
-   */
-  #isConcerned(session: Session, before: Configuration, removed: readonly UnitConfiguration[]): boolean {
-    if (session.shard === SHARD_NONE) return false;
-    const { targetName, portalGroup, initiatorName } = session.identity;
-    const access = (configuration: Configuration) =>
-      judgeAccess(configuration, targetName, Number(portalGroup), initiatorName);
-    const now = access(this.#configuration);
-    if (now.kind !== "granted") return true;
-    const then = access(before);
-    const had = then.kind === "granted" ? then.grant.luns : [];
-    if (had.some((mapping) => !now.grant.luns.some((other) => isDeepStrictEqual(mapping, other)))) return true;
-    return removed.some(({ name }) => session.unitIndexes.includes(this.#units.find(name)?.unitIndex ?? -1));
+    return this.#reconfiguration!.apply(next);
   }
 
   // ---- Stop
@@ -491,14 +455,4 @@ export class Server {
     this.#phase = "stopped";
     if (!flushed) throw new Error("not everything that was written could be made durable");
   }
-}
-
-function diffUnits(current: readonly UnitConfiguration[], next: readonly UnitConfiguration[]) {
-  const names = new Set(next.map(({ name }) => name));
-  const currentNames = new Set(current.map(({ name }) => name));
-  return {
-    kept: current.filter(({ name }) => names.has(name)),
-    added: next.filter(({ name }) => !currentNames.has(name)),
-    removed: current.filter(({ name }) => !names.has(name)),
-  };
 }

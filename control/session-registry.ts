@@ -80,6 +80,7 @@ export function sessionTypeOf({ shard }: Session): SessionType {
 }
 
 interface OpenSession extends Session {
+  unitIndexes: readonly number[];
   readonly connections: Map<number, Connection>;
 }
 
@@ -179,6 +180,12 @@ export class SessionRegistry {
     this.#tsihs.delete(session.tsih);
     if (sessionTypeOf(session) === "Discovery") this.#discoveryCount--;
     this.#onClosed(session);
+  }
+
+  /** The session sees other units from now on. */
+  setUnits(sessionId: number, unitIndexes: readonly number[]): void {
+    const session = this.#byId.get(sessionId);
+    if (session !== undefined) session.unitIndexes = unitIndexes;
   }
 
   session(sessionId: number): Session | undefined {

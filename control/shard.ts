@@ -7,7 +7,7 @@
  */
 import { closeSync, eventfdSignal } from "io-uring-node";
 import { allocateCounters } from "../dataplane/counters.js";
-import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import type { ControlMessage, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { forgetShard } from "../dataplane/storage/gate.js";
 import { SHARD_SHORT_LIFE_MS, SHARD_SHORT_LIVES_MAX, STOP_OVERTIME_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
@@ -85,6 +85,7 @@ export class Shard {
   }
 
   send(message: ControlMessage): void {
+    if (message.type === "lunChange") this.#serves(message.added);
     this.#thread?.send(message);
   }
 
@@ -104,8 +105,12 @@ export class Shard {
       return;
     }
     thread.own(message.record.fd);
-    for (const { unitIndex } of message.record.luns) thread.unitsServed.add(unitIndex);
+    this.#serves(message.record.luns);
     thread.send(message);
+  }
+
+  #serves(luns: readonly LunRecord[]): void {
+    for (const { unitIndex } of luns) this.#thread?.unitsServed.add(unitIndex);
   }
 
   /** Resolves when no operation of a dead thread can touch these units any more: at once, unless one has just died. */

@@ -8,6 +8,7 @@ import { unreachable } from "./assert.js";
 import { COUNTER } from "./counters.js";
 import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
+import { changeLuns } from "./session/lun-change.js";
 import {
   KIND_FLUSH,
   KIND_IGNORED,
@@ -115,6 +116,8 @@ export class Loop {
         return changeUnit(shard, message.exchange, message.unitIndex, message.change);
       case "scsiBegun":
         return shard.engine.begun(message.exchange);
+      case "lunChange":
+        return changeLuns(shard, message.sessionId, message.added, message.removed, message.exchange);
       case "scsiAnswer":
         return shard.engine.answered(message.exchange, message.answer);
       case "stop":

@@ -218,6 +218,14 @@ export type ControlMessage =
   | { readonly type: "unitChange"; readonly exchange: number; readonly unitIndex: number; readonly change: UnitChange }
   /** What a `scsiCommand` asks for is under way, whatever becomes of the command: its abort need not wait. The answer follows. */
   | { readonly type: "scsiBegun"; readonly exchange: number }
+  /** The session sees other LUNs from now on, and is told so (REPORTED LUNS DATA HAS CHANGED); then `done`. */
+  | {
+      readonly type: "lunChange";
+      readonly exchange: number;
+      readonly sessionId: number;
+      readonly added: readonly LunRecord[];
+      readonly removed: readonly number[];
+    }
   /** The answer to `scsiCommand`. */
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */

@@ -215,6 +215,31 @@ function fileSize(opened: OpenFiles, fd: number, stats: Stats): number {
   return configured;
 }
 
+/**
+ * Makes the file as long as is configured now, which is longer than it was; a device has to be so large already.
+ *
+ * @returns what gives the file its old length back.
+ * @throws UnitError
+ */
+export function growFile({ name, path, sizeBytes }: FileUnitConfiguration, fd: number): () => void {
+  const stats = fstatSync(fd);
+  if (stats.isBlockDevice()) {
+    const { sizeBytes: has } = blockDeviceGeometry(fd);
+    if (sizeBytes! > has) throw new UnitError(name, path, `has ${has} bytes, and the configured size is ${sizeBytes}`);
+    return () => {};
+  }
+  if (stats.size > sizeBytes!) {
+    throw new UnitError(name, path, `is ${stats.size} bytes long, and the configured size is ${sizeBytes}`);
+  }
+  try {
+    ftruncateSync(fd, sizeBytes!);
+    fsyncSync(fd);
+  } catch (error) {
+    throw new UnitError(name, path, `cannot grow to ${sizeBytes} bytes: ${(error as Error).message}`, { cause: error });
+  }
+  return () => ftruncateSync(fd, stats.size);
+}
+
 function deviceSize(opened: OpenFiles, { sizeBytes }: BlockDeviceGeometry): number {
   const { sizeBytes: configured, blockLengthBytes } = opened.unit;
   if (configured === null) return wholeBlocks(opened, sizeBytes, blockLengthBytes);

@@ -7,7 +7,7 @@ import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.
 import { UNIT_IN_USE_POLL_MS, UNIT_IN_USE_WAIT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
 import type { StatisticsMemory } from "../statistics.js";
-import { openFileUnit, type UnitIdentity, UnitInUseError } from "./file-unit.js";
+import { growFile, openFileUnit, type UnitIdentity, UnitInUseError } from "./file-unit.js";
 import { initialState } from "./unit-state.js";
 
 export class Units {
@@ -81,6 +81,22 @@ export class Units {
       }
       await sleep(UNIT_IN_USE_POLL_MS);
     }
+  }
+
+  /**
+   * Makes a unit that is open as large as it is configured now; shards are not told.
+   *
+   * @returns what takes that back.
+   * @throws UnitError
+   */
+  grow(unit: UnitConfiguration): () => void {
+    const { unitIndex, fd, state } = this.#byName.get(unit.name)!;
+    const shrink = unit.kind === "null" ? () => {} : growFile(unit, fd);
+    this.setState(unitIndex, { ...state, sizeBytes: unit.sizeBytes! });
+    return () => {
+      this.setState(unitIndex, state);
+      shrink();
+    };
   }
 
   /**

@@ -95,11 +95,15 @@ export class Reservations {
 
   /** Its nexus is lost: what it holds by RESERVE ends. Its registrations stay. */
   sessionClosed(session: Session): void {
-    // There is no command that would wait for it.
-    if (sessionTypeOf(session) === "Normal") void this.#nexusLost(session);
+    if (sessionTypeOf(session) === "Normal") this.unitsLost(session, session.unitIndexes);
   }
 
-  async #nexusLost({ identity, unitIndexes }: Session): Promise<void> {
+  /** The session no longer sees the units. There is no command that would wait for it. */
+  unitsLost({ identity }: Session, unitIndexes: readonly number[]): void {
+    void this.#nexusLost(identity, unitIndexes);
+  }
+
+  async #nexusLost(identity: SessionIdentity, unitIndexes: readonly number[]): Promise<void> {
     // If it was its shard that died, the writes that RESERVE was for may still be under way.
     await this.#service?.changes.settled(unitIndexes);
     for (const unitIndex of unitIndexes) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -275,20 +275,30 @@ describe("reload", () => {
     assert.deepEqual(started.server.sessions, []);
   });
 
-  test("a LUN that is added leaves sessions alone; one that goes, changes or becomes read only ends them", async (context) => {
+  test("LUNs come and go while sessions go on; one that changes or becomes read only ends them", async (context) => {
     const lun = (number: number, unit: string, readOnly = false) => ({ lun: number, unit, readOnly });
     const units = [nullUnit(), nullUnit("second")];
     const started = await start(context, { units });
     const reload = (...luns: ReturnType<typeof lun>[]) =>
       started.server.reload({ ...started.configuration, units, targets: [target({ luns })] });
     await logIn(started.connect);
+    const indexOf = (unit: string) => started.server.units.find(({ name }) => name === unit)!.unitIndex;
     await reload(lun(0, "disk"), lun(1, "second"));
-    assert.equal(started.server.sessions.length, 1);
-    const changes = [
-      [lun(0, "disk"), lun(1, "second", true)],
-      [lun(0, "disk"), lun(1, "disk", true)],
-      [lun(0, "disk")],
-    ];
+    assert.deepEqual(started.server.sessions[0]?.unitIndexes, [indexOf("disk"), indexOf("second")]);
+    await reload(lun(1, "second"));
+    assert.deepEqual(started.server.sessions[0]?.unitIndexes, [indexOf("second")]);
+    const told = started.seen.records
+      .map(({ msg }) => String(msg))
+      .filter((text) => text.startsWith('{"type":"lunChange"'))
+      .map((text) => JSON.parse(text));
+    assert.deepEqual(
+      told.map(({ added, removed }) => [added.map((record: { lun: number }) => record.lun), removed]),
+      [
+        [[1], []],
+        [[], [0]],
+      ],
+    );
+    const changes = [[lun(1, "second", true)], [lun(1, "disk", true)]];
     for (const [index, luns] of changes.entries()) {
       if (index > 0) await logIn(started.connect);
       await reload(...luns);
@@ -298,31 +308,107 @@ describe("reload", () => {
 
   test("what needs a restart is said, and stays as it was", async (context) => {
     const started = await start(context);
-    await started.server.reload({
-      ...started.configuration,
-      workers: 9,
-      portalGroups: [],
-      units: [{ ...nullUnit(), readOnly: true }],
-    });
+    const found = await started.server.reload({ ...started.configuration, workers: 9, stateDir: "/elsewhere" });
     const said = started.seen.records.filter(({ msg }) => String(msg).endsWith("needs a restart"));
     assert.deepEqual(
-      said.map(({ key, unit }) => key ?? unit),
-      ["portalGroups", "workers", "disk"],
+      said.map(({ path }) => path),
+      ["workers", "stateDir"],
+    );
+    assert.deepEqual(
+      found.map(({ path, kind, from, to, effect }) => [path, kind, from, to, effect]),
+      [
+        ["workers", "changed", "1", "9", "restart"],
+        ["stateDir", "changed", JSON.stringify(started.configuration.stateDir), '"/elsewhere"', "restart"],
+      ],
     );
     assert.equal(started.server.configuration.workers, 1);
-    assert.equal(started.server.units[0]?.readOnly, false);
     await logIn(started.connect);
   });
 
-  test("a unit that cannot be opened is missing, and all the rest goes on", async (context) => {
-    const started = await start(context);
-    await started.server.reload({
-      ...started.configuration,
-      units: [nullUnit(), { ...fileUnit("/no/such/folder"), name: "second" }],
-    });
-    const record = started.seen.records.find(({ msg }) => msg === "unit not opened: its LUNs are missing");
-    assert.equal(record?.unit, "second");
+  test("where a unit cannot be opened, nothing changes", async (context) => {
+    const path = folder(context);
+    const grows = { ...fileUnit(path), name: "grows", sizeBytes: 1 << 20 };
+    const started = await start(context, { units: [nullUnit(), grows] });
     await logIn(started.connect);
+    const units = [
+      nullUnit(),
+      { ...grows, sizeBytes: 2 << 20 },
+      { ...fileUnit(path), name: "new", path: join(path, "new.img"), sizeBytes: 1 << 20 },
+      { ...fileUnit("/no/such/folder"), name: "missing" },
+    ];
+    const portalGroups = [
+      {
+        tag: 1,
+        portals: [
+          { host: "127.0.0.1", port: 0 },
+          { host: "127.0.0.2", port: 0 },
+        ],
+      },
+    ];
+    await assert.rejects(
+      started.server.reload({ ...started.configuration, units, portalGroups, targets: [] }),
+      /^ReconfigurationError: unit missing: .* does not exist/,
+    );
+    assert.deepEqual(
+      started.server.units.map(({ name, state }) => [name, state.sizeBytes]),
+      [
+        ["disk", nullUnit().sizeBytes],
+        [grows.name, 1 << 20],
+      ],
+    );
+    assert.equal(statSync(grows.path).size, 1 << 20);
+    assert.equal(started.server.portals.length, 1);
+    assert.equal(started.server.sessions.length, 1);
+    await started.server.reload({ ...started.configuration, units: units.slice(0, 3), portalGroups });
+    assert.equal(started.server.sessions.length, 1);
+  });
+
+  test("a unit grows while its sessions go on, and they are told", async (context) => {
+    const path = folder(context);
+    const grows = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const started = await start(context, { units: [grows] });
+    await logIn(started.connect);
+    await started.server.reload({ ...started.configuration, units: [{ ...grows, sizeBytes: 3 << 20 }] });
+    assert.equal(started.server.sessions.length, 1);
+    assert.equal(statSync(grows.path).size, 3 << 20);
+    const told = await started.seen.message((text) => text.startsWith('{"type":"unitChange"'));
+    const { change } = JSON.parse(String(told.msg));
+    assert.equal(change.state.sizeBytes, 3 << 20);
+    assert.deepEqual(change.attentions, [{ asc: 0x2a, ascq: 0x09 }]);
+  });
+
+  test("a unit that changes otherwise is opened anew: its sessions end, and come back to the new one", async (context) => {
+    const path = folder(context);
+    const unit = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const started = await start(context, { units: [unit] });
+    const ended = await logIn(started.connect);
+    await started.server.reload({ ...started.configuration, units: [{ ...unit, readOnly: true }] });
+    assert.ok(await ended.ends());
+    assert.equal(started.server.units[0]?.readOnly, true);
+    await logIn(started.connect);
+    // It cannot become what is asked for: it is what it was.
+    const other = { ...unit, path: join(path, "nothing.img"), sizeBytes: null };
+    await assert.rejects(started.server.reload({ ...started.configuration, units: [other] }), /ENOENT|does not exist/);
+    assert.equal(started.server.units[0]?.readOnly, true);
+    await logIn(started.connect);
+  });
+
+  test("portals come and go; a connection that came through one that goes is not touched", async (context) => {
+    const started = await start(context);
+    const initiator = await logIn(started.connect);
+    const [portal] = started.server.portals;
+    const there = { host: "127.0.0.2", port: 0 };
+    await started.server.reload({ ...started.configuration, portalGroups: [{ tag: 1, portals: [there] }] });
+    assert.deepEqual(
+      started.server.portals.map(({ address }) => address.host),
+      ["127.0.0.2"],
+    );
+    assert.ok(!initiator.socket.destroyed);
+    assert.equal(started.server.sessions.length, 1);
+    await assert.rejects(Initiator.connect(portal!.address), /ECONNREFUSED/);
+    const late = await Initiator.connect(started.server.portals[0]!.address);
+    context.after(() => late.close());
+    assert.equal(loginOutcome(await late.login({ keys: KEYS, isid: 9 }))?.status, 0);
   });
 });
 

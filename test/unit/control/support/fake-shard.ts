@@ -73,6 +73,11 @@ class FakeShard {
         if (record !== undefined && !this.#units.has(UNIT_ENDS_NOTHING)) this.#close(record, message.reason);
         break;
       }
+      case "lunChange":
+      case "unitChange":
+        this.#log(JSON.stringify(message));
+        this.#post({ type: "done", exchange: message.exchange });
+        break;
       case "resetUnit":
         this.#post({ type: "done", exchange: message.exchange });
         break;

@@ -1,0 +1,133 @@
+/** What is different between two configurations, said in the words of the file, and what putting it in force takes. */
+import { isDeepStrictEqual } from "node:util";
+import { formatPortalAddress } from "./portal-address.js";
+import type { Configuration, InitiatorConfiguration, LunMapping, TargetConfiguration } from "./schema.js";
+import { Secret } from "./secret.js";
+
+/**
+ * `live`: nobody notices who is not meant to. `session`: sessions that have to do with it end, and may log in again at once.
+ * `restart`: it stays as it was until the program is started anew.
+ */
+export type Effect = "live" | "session" | "restart";
+
+export interface Difference {
+  /** `units.vm0.size`, `targets["iqn.2026-11.io.ringlun:vm"].luns.1` */
+  readonly path: string;
+  readonly kind: "added" | "removed" | "changed";
+  /** Of what has changed; secrets are not shown. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly effect: Effect;
+}
+
+/** Keys of which each has a value of its own, or more keys below it. */
+interface Tree {
+  readonly [key: string]: unknown;
+}
+
+/** In the order of the file: portal groups, targets, units, the rest. */
+export function differences(current: Configuration, next: Configuration): Difference[] {
+  const found: Difference[] = [];
+  compare([], treeOf(current), treeOf(next), found);
+  return found;
+}
+
+function compare(path: readonly string[], current: Tree, next: Tree, found: Difference[]): void {
+  for (const key of new Set([...Object.keys(current), ...Object.keys(next)])) {
+    const [from, to] = [current[key], next[key]];
+    if (isDeepStrictEqual(from, to)) continue;
+    const at = [...path, key];
+    if (isTree(from) && isTree(to)) {
+      compare(at, from, to, found);
+      continue;
+    }
+    const kind =
+      from === undefined || from === null ? "added" : to === undefined || to === null ? "removed" : "changed";
+    const values = kind === "changed" ? { from: shown(from), to: shown(to) } : {};
+    found.push({ path: formatted(at), kind, ...values, effect: effectOf(at, kind, from, to) });
+  }
+}
+
+function effectOf([section, , key]: readonly string[], kind: Difference["kind"], from: unknown, to: unknown): Effect {
+  switch (section) {
+    case "portalGroups":
+      return kind === "removed" ? "session" : "live";
+    case "targets":
+      if (key === "luns" || key === "initiators") return kind === "added" ? "live" : "session";
+      return key === undefined && kind === "removed" ? "session" : "live";
+    case "units":
+      if (key === undefined) return kind === "removed" ? "session" : "live";
+      return key === "size" && typeof from === "number" && typeof to === "number" && from < to ? "live" : "session";
+    case "discovery":
+    case "log":
+      return "live";
+    default:
+      return "restart";
+  }
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Secret);
+}
+
+function formatted(path: readonly string[]): string {
+  return path
+    .map((key, i) => (/^[A-Za-z0-9_-]+$/.test(key) ? (i === 0 ? key : `.${key}`) : `[${JSON.stringify(key)}]`))
+    .join("");
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value, (_key, part) => (part instanceof Secret ? "(secret)" : part));
+}
+
+// -- a configuration as the file has it: lists by what names their members
+
+function treeOf(configuration: Configuration): Tree {
+  const { portalGroups, targets, units, discoveryAuth, http, workers, stateDir, log } = configuration;
+  return {
+    portalGroups: keyed(portalGroups, ({ tag, portals, ...more }) => [
+      String(tag),
+      { ...more, portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]) },
+    ]),
+    targets: keyed(targets, (target) => [target.name, targetTree(target)]),
+    units: keyed(units, ({ name, ...unit }) => [name, renamed(unit)]),
+    discovery: { auth: discoveryAuth },
+    http,
+    workers,
+    stateDir,
+    log,
+  };
+}
+
+function targetTree({ name: _, luns, initiators, ...target }: TargetConfiguration): Tree {
+  return {
+    ...renamed(target),
+    luns: lunTree(luns),
+    initiators: initiators && keyed(initiators, (initiator) => [initiator.name, initiatorTree(initiator)]),
+  };
+}
+
+function initiatorTree({ name: _, luns, ...initiator }: InitiatorConfiguration): Tree {
+  return { ...initiator, luns: lunTree(luns) };
+}
+
+function lunTree(luns: readonly LunMapping[]): Tree {
+  return keyed(luns, ({ lun, ...mapping }) => [String(lun), mapping]);
+}
+
+/** Keys whose names the program has made plainer. */
+const FILE_KEYS: Readonly<Record<string, string>> = {
+  sizeBytes: "size",
+  blockLengthBytes: "blockLength",
+  physicalBlockBytes: "physicalBlockLength",
+  pingIntervalMs: "pingInterval",
+  path: "file",
+};
+
+function renamed(value: object): Tree {
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [FILE_KEYS[key] ?? key, part]));
+}
+
+function keyed<T>(list: readonly T[], entryOf: (member: T) => [string, unknown]): Tree {
+  return Object.fromEntries(list.map(entryOf));
+}

@@ -1,0 +1,263 @@
+/**
+ * Puts another configuration in force while everything runs: all of it, or none.
+ *
+ *     prepare    what may fail, and disturbs nobody: new units are opened, new portals listen, files grow
+ *     reopen     units that cannot be changed while they are open: their sessions end, they are closed and opened anew
+ *     commit     what cannot fail: the configuration is in force, sessions are told or ended, what is gone is closed
+ *
+ * Whatever fails before the commit is undone.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { LunRecord, UnitRecord } from "../dataplane/messages.js";
+import { CAPACITY_DATA_HAS_CHANGED } from "../dataplane/scsi/sense.js";
+import { type AccessDecision, judgeAccess } from "./access.js";
+import type { Admission } from "./admission.js";
+import type { Broadcasts } from "./broadcasts.js";
+import { type Difference, differences } from "./config/difference.js";
+import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
+import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import type { Logger } from "./logger.js";
+import type { Reception } from "./reception.js";
+import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
+import type { Shards } from "./shards.js";
+import type { Reservations } from "./units/reservations/reservations.js";
+import type { UnitChanges } from "./units/unit-changes.js";
+import type { Units } from "./units/units.js";
+
+export interface ReconfigurationHost {
+  readonly units: Units;
+  readonly registry: SessionRegistry;
+  readonly admission: Admission;
+  readonly broadcasts: Broadcasts;
+  readonly reception: Reception;
+  readonly reservations: Reservations;
+  readonly changes: UnitChanges;
+  readonly shards: Shards;
+  readonly logger: Logger;
+  configuration(): Configuration;
+  /** From now on this is in force. */
+  setConfiguration(configuration: Configuration): void;
+  /** Opens a unit with all that survived of it. @throws UnitError, StateError */
+  openUnit(unit: UnitConfiguration): Promise<UnitRecord>;
+  lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
+}
+
+/** What was asked for cannot be had; nothing has changed but what the message says. */
+export class ReconfigurationError extends Error {
+  override readonly name = "ReconfigurationError";
+}
+
+/** Takes back a step. */
+type Undo = () => unknown;
+
+/** Keys that are read once, at the start. */
+const RESTART_KEYS = ["workers", "stateDir", "http"] as const;
+
+export class Reconfiguration {
+  readonly #host: ReconfigurationHost;
+  /** Ends with the change that was asked for last. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: ReconfigurationHost) {
+    this.#host = host;
+  }
+
+  /**
+   * Puts the configuration, which has been checked, in force: one after the other, in the order of the calls.
+   *
+   * @returns what is different. What needs a restart stays as it was.
+   * @throws ReconfigurationError
+   */
+  apply(next: Configuration): Promise<Difference[]> {
+    const turn = this.#last.then(() => this.#apply(next));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #apply(wanted: Configuration): Promise<Difference[]> {
+    const { logger } = this.#host;
+    const current = this.#host.configuration();
+    const found = differences(current, wanted);
+    for (const { path, effect } of found) if (effect === "restart") logger.warn({ path }, "changed: needs a restart");
+    const kept = Object.fromEntries(RESTART_KEYS.map((key) => [key, current[key]]));
+    const next: Configuration = { ...wanted, ...kept };
+    const change = new UnitDifference(current.units, next.units);
+    const undo: Undo[] = [];
+    try {
+      await this.#prepare(current, next, change, undo);
+      await this.#reopen(change, undo);
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw new ReconfigurationError((error as Error).message, { cause: error });
+    }
+    await this.#commit(current, next, change);
+    logger.info({ differences: found.length }, "configuration reloaded");
+    return found;
+  }
+
+  // ---- prepare
+
+  async #prepare(current: Configuration, next: Configuration, change: UnitDifference, undo: Undo[]): Promise<void> {
+    const { reception, units, openUnit } = this.#host;
+    for (const unit of change.added) {
+      await openUnit(unit);
+      undo.push(() => this.#close(unit.name));
+    }
+    const had = portalsOf(current);
+    for (const [name, { tag, address }] of portalsOf(next)) {
+      if (had.has(name)) continue;
+      await reception.listen(tag, address);
+      undo.push(() => reception.closePortal(tag, address));
+    }
+    for (const { to } of change.grown) {
+      undo.push(units.grow(to));
+    }
+  }
+
+  // ---- reopen
+
+  async #reopen({ reopened }: UnitDifference, undo: Undo[]): Promise<void> {
+    for (const { from, to } of reopened) {
+      await this.#endSessionsOf(from.name);
+      await this.#close(from.name);
+      undo.push(() => this.#open(from));
+      await this.#open(to);
+      undo.push(() => this.#close(to.name));
+    }
+  }
+
+  async #open(unit: UnitConfiguration): Promise<void> {
+    this.#host.shards.addUnit(await this.#host.openUnit(unit));
+  }
+
+  // ---- commit
+
+  async #commit(current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
+    const { reception, shards, units, logger } = this.#host;
+    logger.level = next.log.level;
+    for (const { name } of change.added) shards.addUnit(units.find(name)!);
+    const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");
+    // Before anything goes, so that no new session gets it.
+    this.#host.setConfiguration(next);
+    const has = portalsOf(next);
+    for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
+    for (const { to } of change.grown) await this.#announceSize(to);
+    await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
+    for (const { name } of change.removed) {
+      await this.#endSessionsOf(name).then(
+        () => this.#close(name),
+        // What is under way on it may use its files: it stays open, and nobody sees it.
+        (error) => logger.error({ unit: name, reason: (error as Error).message }, "unit not closed"),
+      );
+    }
+  }
+
+  async #announceSize({ name }: UnitConfiguration): Promise<void> {
+    const { units, changes } = this.#host;
+    const { unitIndex, state } = units.find(name)!;
+    const { asc, ascq } = CAPACITY_DATA_HAS_CHANGED;
+    await changes.make(unitIndex, { state, attentions: [{ asc, ascq }] });
+  }
+
+  /**
+   * A session keeps what it has where it may still have it, and is given what is new. It ends where its initiator has no access
+   * any more, where one of its LUNs becomes another one, and where a unit of its goes.
+   */
+  async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
+    const { admission, broadcasts, registry, reservations, lunRecords } = this.#host;
+    const [then, now] = [accessOf(session, current), accessOf(session, next)];
+    const lost = new Set(change.removed.map(({ name }) => name));
+    if (now.kind !== "granted") {
+      await admission.endSession(session, "configuration changed: no access any more");
+      return;
+    }
+    const had = then.kind === "granted" ? then.grant.luns : [];
+    const removed = had.filter(({ lun }) => !now.grant.luns.some((other) => other.lun === lun));
+    const changed = had.some((mapping) =>
+      now.grant.luns.some((other) => other.lun === mapping.lun && !isDeepStrictEqual(other, mapping)),
+    );
+    if (changed || removed.some(({ unit }) => lost.has(unit))) {
+      await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
+      return;
+    }
+    const added = now.grant.luns.filter(({ lun }) => !had.some((other) => other.lun === lun));
+    if (added.length === 0 && removed.length === 0) return;
+    const records = lunRecords(added, session.identity);
+    const stay = lunRecords(now.grant.luns, session.identity).map(({ unitIndex }) => unitIndex);
+    const gone = session.unitIndexes.filter((unitIndex) => !stay.includes(unitIndex));
+    registry.setUnits(session.sessionId, stay);
+    await broadcasts.sendTo(session.shard, (exchange) => ({
+      type: "lunChange",
+      exchange,
+      sessionId: session.sessionId,
+      added: records,
+      removed: removed.map(({ lun }) => lun),
+    }));
+    reservations.unitsLost(session, gone);
+  }
+
+  // ---- units
+
+  /** @throws ReconfigurationError if not all of them end in time. */
+  async #endSessionsOf(name: string): Promise<void> {
+    const { admission, registry, units, changes } = this.#host;
+    const { unitIndex } = units.find(name)!;
+    const sessions = [...registry.sessions()].filter(({ unitIndexes }) => unitIndexes.includes(unitIndex));
+    const ended = await Promise.all(
+      sessions.map((session) => admission.endSession(session, `configuration changed: unit ${name}`)),
+    );
+    if (!ended.every(Boolean)) throw new ReconfigurationError(`sessions of unit ${name} have not ended in time`);
+    // Of sessions that no longer see the unit, and have not ended what they had begun before.
+    const abortSessions = [...registry.sessions()].map(({ sessionId }) => sessionId);
+    await changes.make(unitIndex, { abortSessions });
+  }
+
+  async #close(name: string): Promise<void> {
+    const { units, reservations, logger } = this.#host;
+    const uuid = units.find(name)?.uuid;
+    await units.close(name);
+    if (uuid !== undefined) reservations.forget(uuid);
+    logger.info({ unit: name }, "unit closed");
+  }
+}
+
+/** What is to be done to units. */
+class UnitDifference {
+  readonly added: readonly UnitConfiguration[];
+  readonly removed: readonly UnitConfiguration[];
+  /** Larger, and nothing else. */
+  readonly grown: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
+  /** What else has changed: they are closed and opened anew. */
+  readonly reopened: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
+
+  constructor(current: readonly UnitConfiguration[], next: readonly UnitConfiguration[]) {
+    const named = (list: readonly UnitConfiguration[], name: string) => list.find((unit) => unit.name === name);
+    this.added = next.filter(({ name }) => named(current, name) === undefined);
+    this.removed = current.filter(({ name }) => named(next, name) === undefined);
+    const changed = current.flatMap((from) => {
+      const to = named(next, from.name);
+      return to === undefined || isDeepStrictEqual(from, to) ? [] : [{ from, to }];
+    });
+    this.grown = changed.filter(({ from, to }) => isGrown(from, to));
+    this.reopened = changed.filter(({ from, to }) => !isGrown(from, to));
+  }
+}
+
+function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
+  if (from.sizeBytes === null || to.sizeBytes === null || to.sizeBytes <= from.sizeBytes) return false;
+  return !to.readOnly && isDeepStrictEqual({ ...from, sizeBytes: to.sizeBytes }, to);
+}
+
+function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {
+  const { targetName, portalGroup, initiatorName } = identity;
+  return judgeAccess(configuration, targetName, Number(portalGroup), initiatorName);
+}
+
+/** By what names them. */
+function portalsOf({ portalGroups }: Configuration): Map<string, { tag: number; address: PortalAddress }> {
+  return new Map(
+    portalGroups.flatMap(({ tag, portals }) =>
+      portals.map((address) => [`${tag} ${formatPortalAddress(address)}`, { tag, address }] as const),
+    ),
+  );
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { differences } from "../../../../control/config/difference.js";
+import type { Configuration } from "../../../../control/config/schema.js";
+import { Secret } from "../../../../control/config/secret.js";
+import { configuration, nullUnit, TARGET, target } from "../support/fixtures.js";
+
+const base = configuration("/nowhere", { targets: [target()], units: [nullUnit()] });
+
+function found(changes: Partial<Configuration>, from: Configuration = base): string[] {
+  return differences(from, { ...base, ...changes }).map(
+    ({ path, kind, from: was, to, effect }) =>
+      `${kind} ${path}${was === undefined ? "" : `: ${was} -> ${to}`} (${effect})`,
+  );
+}
+
+test("nothing is different from itself", () => {
+  assert.deepEqual(found({}), []);
+  assert.deepEqual(found({ targets: [{ ...target() }], units: [{ ...nullUnit() }] }), []);
+});
+
+test("what is added and removed is named as a whole, and by what names it", () => {
+  const other = target({ name: "iqn.2026-11.io.ringlun:other" });
+  assert.deepEqual(found({ targets: [target(), other], units: [nullUnit(), nullUnit("second")] }), [
+    `added targets["${other.name}"] (live)`,
+    "added units.second (live)",
+  ]);
+  assert.deepEqual(found({ targets: [], units: [] }), [
+    `removed targets["${TARGET}"] (session)`,
+    "removed units.disk (session)",
+  ]);
+  const portals = [
+    { host: "127.0.0.1", port: 3260 },
+    { host: "::1", port: 3260 },
+  ];
+  const before = { ...base, portalGroups: [{ tag: 1, portals: portals.slice(0, 1) }] };
+  assert.deepEqual(found({ portalGroups: [{ tag: 1, portals: portals.slice(1) }] }, before), [
+    'removed portalGroups.1.portals["127.0.0.1:3260"] (session)',
+    'added portalGroups.1.portals["[::1]:3260"] (live)',
+  ]);
+});
+
+test("what is changed is shown as it was and as it will be, in the words of the file", () => {
+  const size = nullUnit().sizeBytes!;
+  assert.deepEqual(found({ units: [{ ...nullUnit(), sizeBytes: 2 * size }] }), [
+    `changed units.disk.size: ${size} -> ${2 * size} (live)`,
+  ]);
+  assert.deepEqual(found({ units: [{ ...nullUnit(), sizeBytes: size / 2, readOnly: true }] }), [
+    "changed units.disk.readOnly: false -> true (session)",
+    `changed units.disk.size: ${size} -> ${size / 2} (session)`,
+  ]);
+  const lun = (number: number, unit: string, readOnly = false) => ({ lun: number, unit, readOnly });
+  assert.deepEqual(found({ targets: [target({ luns: [lun(0, "disk", true), lun(1, "disk")] })] }), [
+    `changed targets["${TARGET}"].luns.0.readOnly: false -> true (session)`,
+    `added targets["${TARGET}"].luns.1 (live)`,
+  ]);
+  assert.deepEqual(found({ workers: 7 }), ["changed workers: 1 -> 7 (restart)"]);
+});
+
+test("a secret that has changed is seen, and not shown", () => {
+  const auth = (secret: string) => ({
+    chap: [{ user: "alice", secret: new Secret(Buffer.from(secret)) }],
+    mutual: null,
+  });
+  const before = { ...base, targets: [target({ auth: auth("an old secret of hers") })] };
+  const said = found({ targets: [target({ auth: auth("a new secret of hers") })] }, before);
+  assert.deepEqual(said, [
+    `changed targets["${TARGET}"].auth.chap: [{"user":"alice","secret":"(secret)"}] -> [{"user":"alice","secret":"(secret)"}] (live)`,
+  ]);
+});
