@@ -124,6 +124,7 @@ export class Server {
       this.#configuration.targets.find(({ name }) => name === targetName)?.portalGroups ?? [];
     this.#primaryCommands = new PrimaryCommands({
       stateDirectory: this.#stateDirectory,
+      counted: (unit) => this.#statisticsMemory.read(unit.statisticsBlock),
       sessions: () => this.#registry.sessions(),
       targetPorts,
       http: () => this.httpAddress,

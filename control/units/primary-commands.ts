@@ -1,8 +1,10 @@
 /** Primary commands (SPC-5) that control answers and that are about neither modes nor reservations: those who answer them, in one hand. */
+import type { UnitRecord } from "../../dataplane/messages.js";
 import type { PortalAddress } from "../config/portal-address.js";
 import type { StateDirectory } from "../config/state-directory.js";
 import type { Session } from "../session-registry.js";
 import { IdentifyingInformation } from "./identifying-information.js";
+import { Logs } from "./logs.js";
 import { answerManagementAddresses, OPCODE_INQUIRY } from "./management-addresses.js";
 import { Priorities } from "./priorities.js";
 import type { SlowCommands } from "./slow-commands.js";
@@ -11,6 +13,8 @@ import type { UnitChanges } from "./unit-changes.js";
 
 export interface PrimaryCommandsOptions {
   readonly stateDirectory: StateDirectory;
+  /** What was counted of the unit's commands, by all shards. */
+  readonly counted: (unit: UnitRecord) => Float64Array;
   readonly sessions: () => Iterable<Session>;
   /** Tags of all portal groups of a target. */
   readonly targetPorts: (targetName: string) => readonly number[];
@@ -21,12 +25,14 @@ export interface PrimaryCommandsOptions {
 export class PrimaryCommands {
   readonly #http: PrimaryCommandsOptions["http"];
   readonly #identifyingInformation: IdentifyingInformation;
+  readonly #logs: Logs;
   readonly #priorities: Priorities;
   readonly #timestamps = new Timestamps();
 
   constructor(options: PrimaryCommandsOptions) {
     this.#http = options.http;
     this.#identifyingInformation = new IdentifyingInformation(options.stateDirectory);
+    this.#logs = new Logs(options);
     this.#priorities = new Priorities(options);
   }
 
@@ -38,6 +44,7 @@ export class PrimaryCommands {
   serve(commands: SlowCommands, changes: UnitChanges): void {
     commands.register(OPCODE_INQUIRY, (command) => answerManagementAddresses(command, this.#http()));
     this.#identifyingInformation.serve(commands, changes);
+    this.#logs.serve(commands, changes);
     this.#priorities.serve(commands, changes);
     this.#timestamps.serve(commands, changes);
   }

@@ -20,6 +20,7 @@ import {
 import type { Services } from "./command.js";
 import { beginControlled } from "./control-command.js";
 import { fillExtendedInquiryData, fillModePagePolicy } from "./inquiry-extended.js";
+import { thresholdExponent } from "./mapping-resources.js";
 import { invalidFieldInCdb } from "./sense.js";
 import { setUint64 } from "./uint64.js";
 import { isWellKnownUnit } from "./well-known.js";
@@ -282,6 +283,7 @@ const PROVISIONING_TYPE_THIN = 0x02;
 
 function fillLogicalBlockProvisioning(_task: Task, services: Services, unit: LogicalUnit, at: number): number {
   const page = at - VPD_HEADER_BYTES;
+  if (unit.hasMappingResources) services.bytes[page + 4] = thresholdExponent(unit);
   if (unit.thin) {
     services.bytes[page + 5] = LBPU | LBPWS | LBPWS10 | LBPRZ;
     services.bytes[page + 6] = PROVISIONING_TYPE_THIN;

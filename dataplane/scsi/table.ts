@@ -111,6 +111,11 @@ const SERVICE_ACTION_MASK = 0x1f;
 export const OPCODE_FORMAT_UNIT = 0x04;
 const OPCODE_UNMAP = 0x42;
 export const OPCODE_SANITIZE = 0x48;
+export const OPCODE_LOG_SELECT = 0x4c;
+export const OPCODE_LOG_SENSE = 0x4d;
+/** Page code of the list of log pages. */
+export const LOG_PAGE_SUPPORTED = 0x00;
+const LOG_PAGE_TEMPERATURE = 0x0d;
 export const OPCODE_MAINTENANCE_IN = 0xa3;
 export const OPCODE_MAINTENANCE_OUT = 0xa4;
 export const ACTION_REPORT_IDENTIFYING_INFORMATION = 0x05;
@@ -171,6 +176,9 @@ function carriedOut(place: CommandPlace, command: Command): Command {
 function duringSanitize(command: Command, isAllowed: Command["isAllowedDuringSanitize"] = () => true): Command {
   return { ...command, isAllowedDuringSanitize: isAllowed };
 }
+
+const isTemperatureLog: Command["isAllowedDuringSanitize"] = ({ cdb }, { bytes }) =>
+  (bytes[cdb + 2]! & 0x3f) === LOG_PAGE_TEMPERATURE && bytes[cdb + 3] === 0;
 
 /** SCOPE and TYPE may be anything where they are ignored. Who conflicts with what is judged with the registrations: by control. */
 function persistentReserveOut(serviceAction: number, name: string): Command {
@@ -253,6 +261,8 @@ export const COMMANDS: readonly Command[] = [
   readBuffer10(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor10),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
+  row("LOG SELECT", [OPCODE_LOG_SELECT, 0x02, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
+  duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], 0, beginControlled), isTemperatureLog),
   row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),

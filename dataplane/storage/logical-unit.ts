@@ -1,5 +1,6 @@
 /** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
 import type { CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
+import { hasMappingResources } from "../scsi/mapping-resources.js";
 import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
@@ -15,6 +16,8 @@ export class LogicalUnit {
   readonly readOnly: boolean;
   readonly removable: boolean;
   readonly thin: boolean;
+  /** See scsi/mapping-resources.ts. */
+  readonly hasMappingResources: boolean;
   readonly cache: CacheMode;
   readonly store: Store;
   readonly gate: Gate;
@@ -44,6 +47,7 @@ export class LogicalUnit {
     this.readOnly = record.readOnly;
     this.removable = record.removable;
     this.thin = record.thin;
+    this.hasMappingResources = hasMappingResources(record);
     this.cache = record.cache;
     this.store = store;
     this.gate = gate;

@@ -9,6 +9,7 @@ import { type Session, SessionRegistry } from "../../../../control/session-regis
 import { StatisticsMemory } from "../../../../control/statistics.js";
 import { SlowCommands } from "../../../../control/units/slow-commands.js";
 import type { UnitChanges } from "../../../../control/units/unit-changes.js";
+import { initialState } from "../../../../control/units/unit-state.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer, UnitChange, UnitRecord } from "../../../../dataplane/messages.js";
 import { AGREEMENT, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
@@ -24,8 +25,10 @@ export class SlowFixture {
   readonly made: UnitChange[] = [];
   readonly changes: UnitChanges;
 
-  constructor() {
+  /** `unit`: in place of a null unit. */
+  constructor(unit?: UnitRecord) {
     this.units.open(nullUnit(), UUID);
+    if (unit !== undefined) this.units.records = () => [unit];
     this.commands = new SlowCommands({ units: this.units, registry: this.registry, logger: silent });
     this.changes = {
       make: (unitIndex: number, change: UnitChange) => {
@@ -69,6 +72,30 @@ export class SlowFixture {
   async sense(session: Session, cdb: string, parameters = ""): Promise<string> {
     return describeSense(await this.run(session, cdb, parameters));
   }
+}
+
+/** A unit on a thin file that nobody opens. */
+export function fileUnitRecord(): UnitRecord {
+  return {
+    unitIndex: 0,
+    name: "disk",
+    statisticsBlock: 1,
+    kind: "file",
+    fd: -1,
+    bufferedFd: -1,
+    errorFds: [],
+    alignmentBytes: 1,
+    rangeAlignmentBytes: 1,
+    blockLengthBytes: 512,
+    physicalBlockBytes: 4096,
+    cache: "writeback",
+    readOnly: false,
+    removable: false,
+    thin: true,
+    inMemory: false,
+    uuid: UUID,
+    state: initialState(2 ** 30, "writeback"),
+  };
 }
 
 export function describeSense(answer: ScsiAnswer): string {

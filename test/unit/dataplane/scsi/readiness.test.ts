@@ -36,6 +36,14 @@ test("while a unit is sanitized, and where that has failed, only what SBC-4 allo
   }
 });
 
+test("LOG SENSE of the Temperature page is allowed while the unit is sanitized, of others it is not", () => {
+  const run = (page: number, subpage = 0) =>
+    new Bench({ notReady: SANITIZING }).run([0x4d, 0, page, subpage, 0, 0, 0, 0, 255, 0]);
+  for (const page of [0x0d, 0x4d]) assert.equal(run(page).status, "good");
+  for (const page of [0x00, 0x0c, 0x2f]) assertSense(run(page), 2, 0x04, 0x1b);
+  assertSense(run(0x0d, 0xff), 2, 0x04, 0x1b);
+});
+
 test("while a unit is formatted nothing runs that needs it", () => {
   for (const command of COMMANDS) {
     const outcome = new Bench({ notReady: FORMATTING }).run(cdbOf(command));
