@@ -1,4 +1,4 @@
-/** What a CHECK CONDITION says, from fixed format sense data (SPC); like pdu.ts apart from the code under test. */
+/** What a CHECK CONDITION says (SPC); like pdu.ts apart from the code under test. */
 import assert from "node:assert/strict";
 import type { CommandResult } from "./raw-task.js";
 
@@ -14,7 +14,7 @@ export interface Sense {
   readonly information: number | undefined;
 }
 
-/** The sense of a command that must have ended with CHECK CONDITION. */
+/** The sense, of fixed format, of a command that must have ended with CHECK CONDITION. */
 export function senseOf({ response, status, sense }: CommandResult): Sense {
   assert.deepEqual({ response, status }, { response: 0, status: CHECK_CONDITION });
   assert.equal(sense[0]! & 0x7f, CURRENT_FIXED, "response code");
@@ -31,3 +31,35 @@ export const WRITE_ERROR = 0x0c00;
 export const UNRECOVERED_READ_ERROR = 0x1100;
 export const WRITE_PROTECTED = 0x2700;
 export const SPACE_ALLOCATION_FAILED = 0x2707;
+
+const DESCRIPTOR_HEADER_BYTES = 8;
+/** Where ADDITIONAL SENSE LENGTH stands, in both formats. */
+const ADDITIONAL_SENSE_LENGTH = 7;
+/** Sense data descriptors: type -> its length with its header. */
+const DESCRIPTORS: ReadonlyMap<number, number> = new Map([
+  [0x00, 12],
+  [0x01, 12],
+  [0x02, 8],
+]);
+const SENSE_BYTES_MAX = 252;
+
+/** Asserts that sense data is as SPC has it, in fixed or in descriptor format, of an error now or before. */
+export function assertWellFormedSense(sense: Buffer): void {
+  const responseCode = sense[0]! & 0x7f;
+  assert.ok(responseCode >= 0x70 && responseCode <= 0x73, `response code ${responseCode}`);
+  assert.ok(sense.length <= SENSE_BYTES_MAX);
+  assert.equal(sense.length, 8 + sense[ADDITIONAL_SENSE_LENGTH]!, "ADDITIONAL SENSE LENGTH");
+  const isFixed = responseCode <= 0x71;
+  const [key, code] = isFixed ? [sense[2]! & 0x0f, sense.readUInt16BE(12)] : [sense[1]! & 0x0f, sense.readUInt16BE(2)];
+  assert.notEqual(key, 0, "a sense key");
+  assert.notEqual(code, 0, "an additional sense code");
+  if (isFixed) {
+    assert.ok(sense.length >= 18);
+    return;
+  }
+  let at = DESCRIPTOR_HEADER_BYTES;
+  for (; at < sense.length; at += 2 + sense[at + 1]!) {
+    assert.equal(2 + sense[at + 1]!, DESCRIPTORS.get(sense[at]!), `sense data descriptor ${sense[at]}`);
+  }
+  assert.equal(at, sense.length, "descriptors fill what was announced");
+}

@@ -14,6 +14,7 @@ import {
   NO_SERVICE_ACTION,
 } from "../../../../dataplane/scsi/command.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
+import { cdbs, dataOut, legalBits } from "../../../support/arbitrary-cdb.js";
 import { FIRST_SEED } from "../../../support/seed.js";
 import { assertInvalidFieldInCdb, assertSense, Bench, type Outcome, type RunOptions } from "./bench.js";
 
@@ -32,71 +33,20 @@ interface Circumstances extends RunOptions {
   readonly attention: boolean;
 }
 
-// -- what comes
-
-/** Bytes of a field: any, or such as stand for few blocks, for the end of the unit, for nothing and for everything. */
-function fields(length: number): fc.Arbitrary<number[]> {
-  const byte = fc.integer({ min: 0, max: 255 });
-  return fc.oneof(
-    fc.array(byte, { minLength: length, maxLength: length }),
-    fc.constantFrom(0x00, 0xff).map((value) => new Array<number>(length).fill(value)),
-    // Zeroes, but for a few bytes: addresses and lengths that are within the unit.
-    fc
-      .array(fc.tuple(fc.nat(length - 1), fc.constantFrom(0, 1, 2, 3, 8, 0x57, 0x58, 0xff)), { maxLength: 4 })
-      .map((some) => {
-        const bytes = new Array<number>(length).fill(0);
-        for (const [at, value] of some) bytes[at] = value;
-        return bytes;
-      }),
-  );
-}
-
-/** CDBs of the row: most of them have none but legal bits, else hardly any would come further than the table. */
-function cdbs({ opcode, serviceAction, usage }: Command): fc.Arbitrary<number[]> {
-  const isMasked = fc.integer({ min: 0, max: 9 }).map((tenth) => tenth > 0);
-  return fc.tuple(fields(usage.length), isMasked).map(([bytes, masked]) => {
-    const cdb = bytes.map((byte, i) => (masked ? byte & legalBits(usage, serviceAction, i) : byte));
-    cdb[0] = opcode;
-    if (serviceAction !== NO_SERVICE_ACTION) cdb[1] = (cdb[1]! & 0xe0) | serviceAction;
-    return cdb;
-  });
-}
-
-function legalBits(usage: readonly number[], serviceAction: number, byte: number): number {
-  return usage[byte]! | (serviceAction !== NO_SERVICE_ACTION && byte === 1 ? 0x1f : 0);
-}
-
 const circumstances: fc.Arbitrary<Circumstances> = fc.record({
-  dataOut: fc.oneof(
-    fc.uint8Array({ maxLength: 64 }),
-    fc.uint8Array({ minLength: 512, maxLength: 2048 }),
-    fc.constantFrom(0, 1, 7, 8, 24, 512, 1024, 4096, 65_535).map((length) => new Uint8Array(length)),
-    // Lists whose lengths are right, of UNMAP and the like.
-    fc.array(fc.tuple(fc.nat(BLOCKS + 1), fc.nat(20)), { maxLength: 4 }).map(unmapList),
-  ),
+  dataOut: dataOut(BLOCKS),
   readOnly: fc.boolean(),
   blocked: fc.constantFrom(0, 0, 0, COMMAND_CONFLICTS_WRITE_EXCLUSIVE, EVERY_CONFLICT),
   buffersMissing: fc.constantFrom(0, 0, 1, 2),
   attention: fc.integer({ min: 0, max: 9 }).map((tenth) => tenth === 0),
 });
 
-function unmapList(ranges: readonly (readonly [number, number])[]): Uint8Array {
-  const list = Buffer.alloc(8 + 16 * ranges.length);
-  list.writeUInt16BE(list.length - 2, 0);
-  list.writeUInt16BE(16 * ranges.length, 2);
-  for (const [i, [lba, blocks]] of ranges.entries()) {
-    list.writeUInt32BE(lba, 8 + 16 * i + 4);
-    list.writeUInt32BE(blocks, 8 + 16 * i + 8);
-  }
-  return Uint8Array.from(list);
-}
-
 // -- what must be
 
 /** First byte with an illegal bit and the leftmost of these, as a field pointer; null: there is none. */
-function illegalField({ usage, serviceAction }: Command, cdb: readonly number[]): string | null {
-  for (let byte = 1; byte < usage.length; byte++) {
-    const illegal = cdb[byte]! & ~legalBits(usage, serviceAction, byte);
+function illegalField(command: Command, cdb: readonly number[]): string | null {
+  for (let byte = 1; byte < command.usage.length; byte++) {
+    const illegal = cdb[byte]! & ~legalBits(command, byte);
     if (illegal !== 0) return `${byte}.${Math.floor(Math.log2(illegal))}`;
   }
   return null;
@@ -236,7 +186,7 @@ test("every bit that a CDB may not have is refused, alone, with a pointer to it"
     for (let bit = 8; bit < usage.length * 8; bit++) {
       const byte = bit >>> 3;
       const value = 0x80 >>> (bit & 7);
-      if ((legalBits(usage, serviceAction, byte) & value) !== 0) continue;
+      if ((legalBits(command, byte) & value) !== 0) continue;
       const cdb = new Array<number>(usage.length).fill(0);
       cdb[0] = opcode;
       if (serviceAction !== NO_SERVICE_ACTION) cdb[1] = serviceAction;
