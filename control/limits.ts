@@ -40,6 +40,18 @@ export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 /** Nexuses with a priority of their own on one unit (SET PRIORITY): one more is refused with INSUFFICIENT RESOURCES. */
 export const PRIORITIES_PER_UNIT_MAX = 1024;
 
+/**
+ * Copies inside the server: bytes that go through memory at a time, and how many such parts are under way, of all copies
+ * together. The others wait. Each part occupies a thread of libuv's pool, which has four.
+ */
+export const COPY_PART_BYTES = 1024 * 1024;
+export const COPY_PARTS_AT_ONCE = 2;
+/** Outcomes of copies that a session has not asked for yet: of one more the oldest is forgotten. */
+export const COPY_OUTCOMES_PER_SESSION_MAX = 256;
+/** ROD tokens of the whole process, and of one initiator name: one more is refused (INSUFFICIENT RESOURCES TO CREATE ROD TOKEN). */
+export const ROD_TOKENS_MAX = 2048;
+export const ROD_TOKENS_PER_INITIATOR_MAX = 256;
+
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;
 

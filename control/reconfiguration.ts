@@ -20,6 +20,7 @@ import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
 import type { Shards } from "./shards.js";
+import type { CopyManager } from "./units/copy/copy-manager.js";
 import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnitChanges } from "./units/unit-changes.js";
 import type { Units } from "./units/units.js";
@@ -31,6 +32,7 @@ export interface ReconfigurationHost {
   readonly broadcasts: Broadcasts;
   readonly reception: Reception;
   readonly reservations: Reservations;
+  readonly copies: CopyManager;
   readonly changes: UnitChanges;
   readonly shards: Shards;
   readonly logger: Logger;
@@ -213,10 +215,11 @@ export class Reconfiguration {
   }
 
   async #close(name: string): Promise<void> {
-    const { units, reservations, logger } = this.#host;
-    const uuid = units.find(name)?.uuid;
+    const { units, reservations, copies, logger } = this.#host;
+    const unit = units.find(name);
+    if (unit !== undefined) await copies.forgetUnit(unit.unitIndex);
     await units.close(name);
-    if (uuid !== undefined) reservations.forget(uuid);
+    if (unit !== undefined) reservations.forget(unit.uuid);
     logger.info({ unit: name }, "unit closed");
   }
 }

@@ -22,6 +22,9 @@ import { type Session, type SessionIdentity, SessionRegistry } from "./session-r
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
+import { CopyManager } from "./units/copy/copy-manager.js";
+import { DataMover } from "./units/copy/data-mover.js";
+import { Reaches } from "./units/copy/reach.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { ModeSelect } from "./units/mode-select.js";
 import { PrimaryCommands } from "./units/primary-commands.js";
@@ -77,6 +80,7 @@ export class Server {
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
   #unitResets: UnitResets | undefined;
+  #copies: CopyManager | undefined;
   #slowCommands: SlowCommands | undefined;
   #startStop: StartStop | undefined;
   #reception: Reception | undefined;
@@ -93,6 +97,7 @@ export class Server {
     this.#units = new Units(this.#logger, this.#statisticsMemory);
     this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) => {
       this.#sessionStatistics.close(session);
+      this.#copies?.sessionClosed(session);
       this.#reservations.sessionClosed(session);
       this.#removalPrevention.sessionClosed(session);
     });
@@ -144,6 +149,7 @@ export class Server {
       arenaBytes: options.arenaBytes ?? ARENA_BYTES,
       logger: this.#logger,
       onMessage: (shard, message) => this.#onMessage(shard, message),
+      settled: async (unitIndexes) => this.#copies?.settled(unitIndexes),
       onDeath: (shard) => this.#onDeath(shard),
       onFatal: options.onFatal ?? ((reason) => this.#exit(reason)),
       ...(options.worker === undefined ? {} : { worker: options.worker }),
@@ -152,7 +158,9 @@ export class Server {
     this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
-    const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards);
+    this.#copies = this.#createCopies();
+    this.#copies.serve(this.#slowCommands);
+    const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards, this.#copies);
     this.#reservations.serve({
       commands: this.#slowCommands,
       changes,
@@ -178,6 +186,7 @@ export class Server {
       broadcasts: this.#broadcasts,
       reception: this.#reception,
       reservations: this.#reservations,
+      copies: this.#copies,
       changes,
       shards: this.#shards,
       logger: this.#logger,
@@ -275,6 +284,20 @@ export class Server {
     }
   }
 
+  #createCopies(): CopyManager {
+    const reaches = new Reaches({
+      registry: this.#registry,
+      units: this.#units,
+      blocked: (uuid, identity) => this.#reservations.blocked(uuid, identity),
+      grant: (targetName, portalGroupTag, initiatorName) => {
+        const access = judgeAccess(this.#configuration, targetName, portalGroupTag, initiatorName);
+        return access.kind === "granted" ? access.grant : undefined;
+      },
+    });
+    const mover = new DataMover((unitIndex) => this.#shards.gate(unitIndex));
+    return new CopyManager({ reaches, mover, logger: this.#logger });
+  }
+
   #createReception(admission: Admission): Reception {
     return new Reception({
       registry: this.#registry,
@@ -341,6 +364,7 @@ export class Server {
         this.#answerText(shard, message);
         break;
       case "unitReset":
+        this.#copies?.endOnUnit(message.unitIndex);
         void this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
         break;
       case "targetColdReset":
@@ -449,6 +473,7 @@ export class Server {
   async #stop(graceMs: number): Promise<void> {
     this.#phase = "stopping";
     this.#reception?.close();
+    await this.#copies?.stop();
     // Unset where the start failed before.
     await (this.#shards as Shards | undefined)?.stop(graceMs);
     const flushed = await this.#units.closeAll();

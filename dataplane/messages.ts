@@ -55,7 +55,7 @@ export interface UnitRecord {
   /** Descriptor for I/O that `fd` would refuse as misaligned; equal to `fd` where that is buffered. -1 for a null unit. */
   readonly bufferedFd: number;
   /**
-   * One descriptor for each shard, of an open file description of its own, which the kernel tells of every failed write-back
+   * One descriptor for each shard, and behind them one for control, each of an open file description of its own, which the kernel tells of every failed write-back
    * of the page cache, once. Empty for a unit without write-back.
    */
   readonly errorFds: readonly number[];

@@ -84,7 +84,7 @@ export function openFileUnit(
       kind: isBlock ? "block" : "file",
       fd: direct?.fd ?? file,
       bufferedFd: file,
-      errorFds: unit.readOnly || inMemory ? [] : opened.openForErrors(shards),
+      errorFds: unit.readOnly || inMemory ? [] : opened.openForErrors(shards + 1),
       alignmentBytes: direct?.alignmentBytes ?? 1,
       rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
       blockLengthBytes: unit.blockLengthBytes,

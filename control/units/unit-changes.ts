@@ -4,25 +4,39 @@ import type { Broadcasts } from "../broadcasts.js";
 import type { ShardControl } from "../shards.js";
 import type { Units } from "./units.js";
 
+/** What reads and writes units from control. */
+export interface UnitUsers {
+  endOnUnit(unitIndex: number): void;
+  endOfSessions(unitIndex: number, sessionIds: readonly number[]): void;
+}
+
 export class UnitChanges {
   readonly #units: Units;
   readonly #broadcasts: Broadcasts;
   readonly #shards: ShardControl;
+  readonly #users: UnitUsers;
 
-  constructor(units: Units, broadcasts: Broadcasts, shards: ShardControl) {
+  constructor(units: Units, broadcasts: Broadcasts, shards: ShardControl, users: UnitUsers) {
     this.#units = units;
     this.#broadcasts = broadcasts;
     this.#shards = shards;
+    this.#users = users;
   }
 
-  /** Resolves when every shard has made the change, and the tasks that it aborts are gone, those of a dead shard too. */
+  /**
+   * Resolves when every shard has made the change, and the tasks that it aborts are gone, with what control had under way for
+   * them, and those of a dead shard too.
+   */
   async make(unitIndex: number, change: UnitChange): Promise<void> {
-    if (change.state !== undefined) this.#units.setState(unitIndex, change.state);
+    const { state, refusesTasks, abortSessions } = change;
+    if (state !== undefined) this.#units.setState(unitIndex, state);
+    if (refusesTasks === true) this.#users.endOnUnit(unitIndex);
+    if (abortSessions !== undefined) this.#users.endOfSessions(unitIndex, abortSessions);
     await this.#broadcasts.send((exchange) => ({ type: "unitChange", exchange, unitIndex, change }));
     await this.settled([unitIndex]);
   }
 
-  /** Resolves when nothing that a dead shard had begun on the units is under way any more. */
+  /** Resolves when nothing that a dead shard, or a session that is gone, had begun on the units is under way any more. */
   settled(unitIndexes: readonly number[]): Promise<void> {
     return this.#shards.unitsSettled(unitIndexes);
   }

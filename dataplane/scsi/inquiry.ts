@@ -4,7 +4,6 @@
  * What identifies a unit (pages 80 and 83) comes from its UUID alone, so that it outlives restarts and renames and is the
  * same through every target and shard.
  */
-import { createHash } from "node:crypto";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import {
@@ -22,7 +21,9 @@ import { beginControlled } from "./control-command.js";
 import { fillExtendedInquiryData, fillModePagePolicy } from "./inquiry-extended.js";
 import { thresholdExponent } from "./mapping-resources.js";
 import { invalidFieldInCdb } from "./sense.js";
+import { thirdPartyCopyPage } from "./third-party-copy.js";
 import { setUint64 } from "./uint64.js";
+import { NAA_BYTES, naaOf } from "./unit-name.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 /** T10 VENDOR IDENTIFICATION, PRODUCT IDENTIFICATION and PRODUCT REVISION LEVEL; padded with spaces to 8, 16 and 4 bytes. */
@@ -51,6 +52,8 @@ const RMB = 0x80;
 const VERSION_SPC_4 = 0x06;
 const HISUP = 0x10;
 const RESPONSE_DATA_FORMAT = 0x02;
+/** 3PC. */
+const THIRD_PARTY_COPY = 0x08;
 const CMDQUE = 0x02;
 const VERSION_DESCRIPTORS_OFFSET = 58;
 /** SAM-5, iSCSI, SPC-4, SPC-5, SBC-3, SBC-4 (each: no version claimed). The older ones are what older hosts look for. */
@@ -80,6 +83,7 @@ const VPD_PAGES: readonly VpdPage[] = [
   { code: VPD_MANAGEMENT_NETWORK_ADDRESSES, fill: null },
   { code: 0x86, fill: fillExtendedInquiryData },
   { code: 0x87, fill: fillModePagePolicy },
+  { code: 0x8f, fill: fillThirdPartyCopy },
   { code: 0xb0, fill: fillBlockLimits },
   { code: 0xb1, fill: fillBlockDeviceCharacteristics },
   { code: 0xb2, fill: fillLogicalBlockProvisioning },
@@ -104,6 +108,7 @@ export function beginInquiry(task: Task, services: Services): void {
   bytes[at + 2] = VERSION_SPC_4;
   bytes[at + 3] = HISUP | RESPONSE_DATA_FORMAT;
   bytes[at + 4] = STANDARD_BYTES - 5;
+  bytes[at + 5] = task.unit === null ? 0 : THIRD_PARTY_COPY;
   bytes[at + 7] = CMDQUE;
   putText(bytes, at + 8, VENDOR_IDENTIFICATION);
   putText(bytes, at + 16, PRODUCT_IDENTIFICATION);
@@ -177,10 +182,8 @@ function fillDeviceIdentification(task: Task, services: Services, unit: LogicalU
   let at = start;
 
   const naa = at + DESIGNATOR_HEADER_BYTES;
-  const digest = createHash("sha256").update(unit.uuid).digest();
-  for (let i = 0; i < 8; i++) bytes[naa + i] = digest[i]!;
-  bytes[naa] = NAA_LOCALLY_ASSIGNED | (bytes[naa]! & 0x0f);
-  at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_UNIT | DESIGNATOR_NAA, 8);
+  bytes.set(naaOf(unit.uuid), naa);
+  at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_UNIT | DESIGNATOR_NAA, NAA_BYTES);
 
   const t10 = putText(bytes, at + DESIGNATOR_HEADER_BYTES, VENDOR_IDENTIFICATION + unit.uuid);
   at = endDesignator(bytes, at, CODE_SET_ASCII, ASSOCIATION_UNIT | DESIGNATOR_T10, t10);
@@ -200,13 +203,6 @@ function fillDeviceIdentification(task: Task, services: Services, unit: LogicalU
 
   return at - start;
 }
-
-/**
- * NAA 3h: locally assigned, 60 bits. An IEEE-registered name needs a company identifier, which we do not have. The bits are
- * of a digest, as a UUID that was written by hand may have hardly any of its own where they would be cut out. They are
- * what hosts know the disk by: the derivation must never change.
- */
-const NAA_LOCALLY_ASSIGNED = 0x30;
 
 /** Writes the header before a designator of `length` bytes and returns where the next one starts. */
 function endDesignator(bytes: Uint8Array, at: number, codeSet: number, kind: number, length: number): number {
@@ -228,6 +224,12 @@ function putName(bytes: Uint8Array, at: number, name: string): number {
   const utf8 = new TextEncoder().encode(name);
   bytes.set(utf8, at);
   return (utf8.length + 4) & ~3;
+}
+
+function fillThirdPartyCopy(_task: Task, services: Services, unit: LogicalUnit, at: number): number {
+  const page = thirdPartyCopyPage(unit.blockLengthBytes);
+  services.bytes.set(page, at);
+  return page.length;
 }
 
 // -- block device pages. Offsets are those of the standard, less the header.

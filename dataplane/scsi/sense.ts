@@ -43,6 +43,8 @@ export const SANITIZE_IN_PROGRESS = sense(SENSE_KEY_NOT_READY, 0x04, 0x1b);
 export const INITIALIZING_COMMAND_REQUIRED = sense(SENSE_KEY_NOT_READY, 0x04, 0x02);
 export const MEDIUM_NOT_PRESENT = sense(SENSE_KEY_NOT_READY, 0x3a, 0x00);
 
+export const OPERATION_IN_PROGRESS = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x00, 0x16);
+
 export const WRITE_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x0c, 0x00);
 export const UNRECOVERED_READ_ERROR = sense(SENSE_KEY_MEDIUM_ERROR, 0x11, 0x00);
 
@@ -57,10 +59,18 @@ export const PARAMETER_LIST_LENGTH_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x1a
 export const INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x0e, 0x03);
 export const INVALID_COMMAND_OPERATION_CODE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x20, 0x00);
 export const LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x21, 0x00);
+export const UNSUPPORTED_TOKEN_TYPE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x23, 0x01);
+export const TOKEN_UNKNOWN = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x23, 0x04);
+export const INVALID_TOKEN_LENGTH = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x23, 0x0a);
 export const INVALID_FIELD_IN_CDB = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x24, 0x00);
 export const LOGICAL_UNIT_NOT_SUPPORTED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x25, 0x00);
 export const INVALID_FIELD_IN_PARAMETER_LIST = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x00);
 export const COMMAND_SEQUENCE_ERROR = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x2c, 0x00);
+export const TOO_MANY_TARGET_DESCRIPTORS = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x06);
+export const UNSUPPORTED_TARGET_DESCRIPTOR_TYPE_CODE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x07);
+export const TOO_MANY_SEGMENT_DESCRIPTORS = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x08);
+export const UNSUPPORTED_SEGMENT_DESCRIPTOR_TYPE_CODE = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x09);
+export const INLINE_DATA_LENGTH_EXCEEDED = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x0b);
 export const INVALID_RELEASE_OF_PERSISTENT_RESERVATION = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x04);
 export const INVALID_FAST_FORMAT = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x26, 0x13);
 
@@ -93,6 +103,16 @@ export const REPORTED_LUNS_DATA_HAS_CHANGED = sense(SENSE_KEY_UNIT_ATTENTION, 0x
 export const WRITE_PROTECTED = sense(SENSE_KEY_DATA_PROTECT, 0x27, 0x00);
 export const SPACE_ALLOCATION_FAILED_WRITE_PROTECT = sense(SENSE_KEY_DATA_PROTECT, 0x27, 0x07);
 
+export const INSUFFICIENT_RESOURCES_TO_CREATE_ROD_TOKEN = sense(SENSE_KEY_ILLEGAL_REQUEST, 0x55, 0x0d);
+
+// What ends an EXTENDED COPY once its parameter list was found to be right.
+export const COPY_ABORTED_WITHOUT_REASON = sense(SENSE_KEY_COPY_ABORTED, 0x00, 0x00);
+export const UNREACHABLE_COPY_TARGET = sense(SENSE_KEY_COPY_ABORTED, 0x08, 0x04);
+export const THIRD_PARTY_DEVICE_FAILURE = sense(SENSE_KEY_COPY_ABORTED, 0x0d, 0x01);
+export const COPY_TARGET_DEVICE_NOT_REACHABLE = sense(SENSE_KEY_COPY_ABORTED, 0x0d, 0x02);
+export const INCORRECT_COPY_TARGET_DEVICE_TYPE = sense(SENSE_KEY_COPY_ABORTED, 0x0d, 0x03);
+export const UNEXPECTED_INEXACT_SEGMENT = sense(SENSE_KEY_COPY_ABORTED, 0x26, 0x0a);
+
 export const MISCOMPARE_DURING_VERIFY_OPERATION = sense(SENSE_KEY_MISCOMPARE, 0x1d, 0x00);
 
 /** Bytes of the fixed format. */
@@ -105,6 +125,8 @@ const SENSE_VALID = 0x80;
 /** Sense-key-specific bytes as a 24-bit value: a field pointer for ILLEGAL REQUEST, a PROGRESS INDICATION for NOT READY. */
 export const SENSE_KEY_SPECIFIC_VALID = 0x80_0000;
 const FIELD_IS_IN_CDB = 0x40_0000;
+/** SD of a segment pointer. */
+const SEGMENT_DESCRIPTOR = 0x20_0000;
 const BIT_POINTER_VALID = 0x08_0000;
 const BIT_POINTER_SHIFT = 16;
 const FIELD_POINTER_MAX = 0xffff;
@@ -164,6 +186,11 @@ export function fieldInCdb(byte: number, bit = -1): number {
 /** The field pointer of `invalidFieldInParameterList`, as Task.senseKeySpecific. */
 export function fieldInParameterList(byte: number, bit = -1): number {
   return fieldPointer(0, byte, bit);
+}
+
+/** Segment pointer of COPY ABORTED, as Task.senseKeySpecific: `byte` is counted from the segment descriptor's start. */
+export function fieldInSegmentDescriptor(byte: number): number {
+  return SENSE_KEY_SPECIFIC_VALID | SEGMENT_DESCRIPTOR | byte;
 }
 
 function fieldPointer(place: number, byte: number, bit: number): number {

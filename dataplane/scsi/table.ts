@@ -97,6 +97,23 @@ import {
   beginTestUnitReady,
 } from "./reporting.js";
 
+import {
+  ACTION_COPY_OPERATION_ABORT,
+  ACTION_EXTENDED_COPY_LID1,
+  ACTION_EXTENDED_COPY_LID4,
+  ACTION_POPULATE_TOKEN,
+  ACTION_RECEIVE_COPY_DATA_LID1,
+  ACTION_RECEIVE_COPY_FAILURE_DETAILS,
+  ACTION_RECEIVE_COPY_OPERATING_PARAMETERS,
+  ACTION_RECEIVE_COPY_STATUS_LID1,
+  ACTION_RECEIVE_COPY_STATUS_LID4,
+  ACTION_RECEIVE_ROD_TOKEN_INFORMATION,
+  ACTION_REPORT_ALL_ROD_TOKENS,
+  ACTION_WRITE_USING_TOKEN,
+  OPCODE_COPY_IN,
+  OPCODE_COPY_OUT,
+} from "./third-party-copy.js";
+
 const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_PASSES_UNIT_ATTENTION;
 /** Conflicts with what keeps others from reading. */
 const EXCLUSIVE = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
@@ -224,6 +241,28 @@ function readBuffer16(mode: number, name: string, begin: Command["begin"]): Comm
   return actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE, begin);
 }
 
+/** Whose parameter list control judges: it may be about other units than the one that it is sent to. */
+function copyOut(
+  name: string,
+  action: number,
+  listIdentifier: readonly number[],
+  conditions: number,
+  group = 0,
+): Command {
+  const usage = [OPCODE_COPY_OUT, action, 0, 0, 0, 0, ...listIdentifier, 0xff, 0xff, 0xff, 0xff, group, 0];
+  return actionRow(name, usage, conditions, beginControlledOut({ byte: 10, width: 4 }), resumeControlled);
+}
+
+/** As TEST UNIT READY passes all persistent reservations: see REPORT CAPABILITIES of PERSISTENT RESERVE IN. */
+function copyIn(name: string, action: number, listIdentifier: readonly number[]): Command {
+  const usage = [OPCODE_COPY_IN, action, ...listIdentifier, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0];
+  return actionRow(name, usage, COMMAND_CONFLICTS_RESERVE, beginControlled);
+}
+
+const LID_NONE = [0, 0, 0, 0];
+const LID1 = [0xff, 0, 0, 0];
+const LID4 = [0xff, 0xff, 0xff, 0xff];
+
 /** Whether the task's unit has the command: UNMAP only where it can deallocate. */
 function isSupported(command: Command, { unit }: { readonly unit: { readonly thin: boolean } | null }): boolean {
   return command.opcode !== OPCODE_UNMAP || unit?.thin === true;
@@ -279,6 +318,18 @@ export const COMMANDS: readonly Command[] = [
   persistentReserveOut(0x05, "PREEMPT AND ABORT"),
   persistentReserveOut(0x06, "REGISTER AND IGNORE EXISTING KEY"),
   persistentReserveOut(0x07, "REGISTER AND MOVE"),
+  copyOut("EXTENDED COPY(LID1)", ACTION_EXTENDED_COPY_LID1, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
+  copyOut("EXTENDED COPY(LID4)", ACTION_EXTENDED_COPY_LID4, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
+  copyOut("POPULATE TOKEN", ACTION_POPULATE_TOKEN, LID4, READS, 0x3f),
+  copyOut("WRITE USING TOKEN", ACTION_WRITE_USING_TOKEN, LID4, WRITES, 0x3f),
+  actionRow("COPY OPERATION ABORT", [OPCODE_COPY_OUT, ACTION_COPY_OPERATION_ABORT, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_CONFLICTS_RESERVE, beginControlled),
+  copyIn("RECEIVE COPY STATUS(LID1)", ACTION_RECEIVE_COPY_STATUS_LID1, LID1),
+  copyIn("RECEIVE COPY DATA(LID1)", ACTION_RECEIVE_COPY_DATA_LID1, LID1),
+  copyIn("RECEIVE COPY OPERATING PARAMETERS", ACTION_RECEIVE_COPY_OPERATING_PARAMETERS, LID_NONE),
+  copyIn("RECEIVE COPY FAILURE DETAILS(LID1)", ACTION_RECEIVE_COPY_FAILURE_DETAILS, LID1),
+  copyIn("RECEIVE COPY STATUS(LID4)", ACTION_RECEIVE_COPY_STATUS_LID4, LID4),
+  copyIn("RECEIVE ROD TOKEN INFORMATION", ACTION_RECEIVE_ROD_TOKEN_INFORMATION, LID4),
+  copyIn("REPORT ALL ROD TOKENS", ACTION_REPORT_ALL_ROD_TOKENS, LID_NONE),
   row("READ(16)", [0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead16),
   row("COMPARE AND WRITE", [0x89, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0x3f, 0], WRITES, beginCompareAndWrite, resumeCompareAndWrite),
   row("WRITE(16)", [0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite16),
