@@ -3,6 +3,7 @@
  * Several can live in one process.
  */
 import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { judgeAccess } from "./access.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
 import type { Difference } from "./config/difference.js";

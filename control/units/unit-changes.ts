@@ -10,13 +10,15 @@ export interface UnitUsers {
   endOfSessions(unitIndex: number, sessionIds: readonly number[]): void;
 }
 
+const NO_USERS: UnitUsers = { endOnUnit: () => {}, endOfSessions: () => {} };
+
 export class UnitChanges {
   readonly #units: Units;
   readonly #broadcasts: Broadcasts;
   readonly #shards: ShardControl;
   readonly #users: UnitUsers;
 
-  constructor(units: Units, broadcasts: Broadcasts, shards: ShardControl, users: UnitUsers) {
+  constructor(units: Units, broadcasts: Broadcasts, shards: ShardControl, users = NO_USERS) {
     this.#units = units;
     this.#broadcasts = broadcasts;
     this.#shards = shards;

@@ -136,16 +136,8 @@ function operationStatus({ state, request }: CopyOperation): number {
 }
 
 function statusOf(answer: ScsiAnswer): number {
-  switch (answer.kind) {
-    case "good":
-      return SCSI_STATUS_GOOD;
-    case "sense":
-      return SCSI_STATUS_CHECK_CONDITION;
-    case "status":
-      return answer.status;
-    default:
-      return answer satisfies never;
-  }
+  if (answer.kind === "status") return answer.status;
+  return answer.kind === "sense" ? SCSI_STATUS_CHECK_CONDITION : SCSI_STATUS_GOOD;
 }
 
 /** Empty where there is none. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { SENSE_BYTES_MAX } from "../../../../dataplane/scsi/sense.js";
+import { COMMANDS } from "../../../../dataplane/scsi/table.js";
 import { assertInvalidFieldInCdb, Bench, type BenchOptions, fromHex, hex, TARGET_NAME, UUID, u16 } from "./bench.js";
 
 function inquiry(bench: Bench, allocationLength = 0xffff, lun = 0): Uint8Array {
@@ -21,7 +22,7 @@ function ascii(text: string): string {
 
 test("standard data", () => {
   const expected =
-    "00 00 06 12 5b 00 00 02" +
+    "00 00 06 12 5b 08 00 02" +
     ascii("RINGLUN ") +
     ascii("Virtual Disk    ") +
     ascii("0001") +
@@ -66,8 +67,36 @@ test("a page code without EVPD, and pages that are not there, are refused", () =
 
 test("page 00 lists the pages, and each of them can be read", () => {
   const list = vpd(0x00);
-  assert.equal(hex(list), "008083858687b0b1b2");
+  assert.equal(hex(list), "0080838586878fb0b1b2");
   for (const code of list) if (code !== 0x85) vpd(code);
+});
+
+test("page 8f: third-party copy, its bounds and RODs", () => {
+  const expected = [
+    "0000 0020 000000000000 0080 00000258 0000003c 0000000000000000 0000000000020000",
+    "0001 0014 10 83 05 00 01 10 11 1c 84 07 00 01 03 04 05 07 08 000000",
+    "0004 001c 00000000 0040 0100 00002400 00000000 000000000000000000000000",
+    "0008 0004 02 02 e4 00",
+    "000c 0004 0002 ffff",
+    `0106 005c ${"00".repeat(12)} 00000001 ffffffff 00000258 ${"00".repeat(18)} 0030`,
+    `0000 002c 0000 0000 ${"00".repeat(8)} 0000000004000000 ${"00".repeat(24)}`,
+    "0108 0084 0000 0080",
+    `00010000 03 00 0000 ${"00".repeat(56)} ffff0001 02 00 0000 ${"00".repeat(56)}`,
+    `8001 0020 000000ff 00000020 00000000 09 00 ${"00".repeat(18)}`,
+  ];
+  assert.equal(hex(vpd(0x8f)), expected.join("").replaceAll(" ", ""));
+  // OPTIMAL TRANSFER COUNT is told in blocks.
+  assert.equal(hex(vpd(0x8f, { blockLengthBytes: 4096 }).subarray(28, 36)), "0000000000004000");
+});
+
+test("page 8f lists the service actions that the command table has", () => {
+  const page = vpd(0x8f);
+  const list = [...page.subarray(36 + 5, 36 + 5 + page[36 + 4]!)];
+  const expected = [0x83, 0x84].flatMap((opcode) => {
+    const actions = COMMANDS.filter((command) => command.opcode === opcode).map(({ serviceAction }) => serviceAction);
+    return [opcode, actions.length, ...actions];
+  });
+  assert.deepEqual(list, expected);
 });
 
 test("page 85 is control's to answer", () => {

@@ -42,8 +42,6 @@ const UNIT_INDEX = 0;
 const GOOD: ScsiAnswer = { kind: "good" };
 const CONFLICT: ScsiAnswer = { kind: "status", status: 0x18 };
 
-const NO_USERS = { endOnUnit: () => {}, endOfSessions: () => {} };
-
 class Setup {
   readonly registry: SessionRegistry = new SessionRegistry(1, 100, (session) =>
     this.reservations.sessionClosed(session),
@@ -76,15 +74,10 @@ class Setup {
   static async start(path: string): Promise<Setup> {
     const setup = new Setup(await StateDirectory.open(path));
     await setup.reservations.load(UUID);
-<<<<<<< HEAD
     const changes = new UnitChanges(setup.units, setup.broadcasts, setup.shards);
     const onAborted = (unitIndex: number, sessionIds: readonly number[]) =>
       setup.preempted.push([unitIndex, ...sessionIds]);
     setup.reservations.serve({ commands: setup.commands, changes, onAborted });
-=======
-    const changes = new UnitChanges(setup.units, setup.broadcasts, setup.shards, NO_USERS);
-    setup.reservations.serve({ commands: setup.commands, changes });
->>>>>>> 5897d67 (control: third-party copy: EXTENDED COPY and tokens)
     return setup;
   }
 
