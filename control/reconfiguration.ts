@@ -20,6 +20,7 @@ import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
 import type { Shards } from "./shards.js";
+import type { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import type { CopyManager } from "./units/copy/copy-manager.js";
 import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnitChanges } from "./units/unit-changes.js";
@@ -33,6 +34,7 @@ export interface ReconfigurationHost {
   readonly reception: Reception;
   readonly reservations: Reservations;
   readonly copies: CopyManager;
+  readonly access: AsymmetricAccess;
   readonly changes: UnitChanges;
   readonly shards: Shards;
   readonly logger: Logger;
@@ -145,6 +147,7 @@ export class Reconfiguration {
     for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
     for (const { to } of change.grown) await this.#announceSize(to);
     await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
+    await this.#host.access.configurationChanged(units.records());
     for (const { name } of change.removed) {
       await this.#endSessionsOf(name).then(
         () => this.#close(name),
@@ -215,11 +218,14 @@ export class Reconfiguration {
   }
 
   async #close(name: string): Promise<void> {
-    const { units, reservations, copies, logger } = this.#host;
+    const { units, reservations, copies, access, logger } = this.#host;
     const unit = units.find(name);
     if (unit !== undefined) await copies.forgetUnit(unit.unitIndex);
     await units.close(name);
-    if (unit !== undefined) reservations.forget(unit.uuid);
+    if (unit !== undefined) {
+      reservations.forget(unit.uuid);
+      access.forget(unit.uuid);
+    }
     logger.info({ unit: name }, "unit closed");
   }
 }
@@ -239,7 +245,7 @@ class UnitDifference {
     this.removed = current.filter(({ name }) => named(next, name) === undefined);
     const changed = current.flatMap((from) => {
       const to = named(next, from.name);
-      return to === undefined || isDeepStrictEqual(from, to) ? [] : [{ from, to }];
+      return to === undefined || isSameOpen(from, to) ? [] : [{ from, to }];
     });
     this.grown = changed.filter(({ from, to }) => isGrown(from, to));
     this.reopened = changed.filter(({ from, to }) => !isGrown(from, to));
@@ -248,7 +254,12 @@ class UnitDifference {
 
 function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
   if (from.sizeBytes === null || to.sizeBytes === null || to.sizeBytes <= from.sizeBytes) return false;
-  return !to.readOnly && isDeepStrictEqual({ ...from, sizeBytes: to.sizeBytes }, to);
+  return !to.readOnly && isSameOpen({ ...from, sizeBytes: to.sizeBytes } as UnitConfiguration, to);
+}
+
+/** Access states change whatever the unit is open as. */
+function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
+  return isDeepStrictEqual({ ...from, access: to.access }, to);
 }
 
 function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {

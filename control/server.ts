@@ -23,6 +23,7 @@ import { type Session, type SessionIdentity, SessionRegistry } from "./session-r
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
+import { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import { CopyManager } from "./units/copy/copy-manager.js";
 import { DataMover } from "./units/copy/data-mover.js";
 import { Reaches } from "./units/copy/reach.js";
@@ -77,6 +78,7 @@ export class Server {
   #modeSelect!: ModeSelect;
   #reservations!: Reservations;
   #primaryCommands!: PrimaryCommands;
+  #access!: AsymmetricAccess;
   #shards!: Shards;
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
@@ -142,7 +144,12 @@ export class Server {
       targetPorts,
       unit: (index) => this.#unitAt(index),
     });
-    await this.#openUnits(units);
+    this.#access = new AsymmetricAccess({
+      stateDirectory: this.#stateDirectory,
+      logger: this.#logger,
+      configuration: () => this.#configuration,
+    });
+    await this.#access.begin(await this.#openUnits(units));
     this.#shards = await Shards.start({
       count: workers,
       units: () => this.#units.records(),
@@ -167,6 +174,7 @@ export class Server {
       changes,
       onAborted: (unitIndex, sessionIds) => this.#removalPrevention.withdraw(unitIndex, sessionIds),
     });
+    this.#access.serve({ commands: this.#slowCommands, changes });
     this.#modeSelect.serve(this.#slowCommands, changes);
     this.#primaryCommands.serve(this.#slowCommands, changes);
     this.#removalPrevention.serve(this.#slowCommands);
@@ -188,6 +196,7 @@ export class Server {
       reception: this.#reception,
       reservations: this.#reservations,
       copies: this.#copies,
+      access: this.#access,
       changes,
       shards: this.#shards,
       logger: this.#logger,
@@ -266,6 +275,7 @@ export class Server {
     for (const { name } of units) {
       await this.#reservations.load(identities.get(name)!);
       await this.#primaryCommands.load(identities.get(name)!);
+      await this.#access.load(identities.get(name)!);
     }
     const records: UnitRecord[] = [];
     for (const unit of units) {
@@ -339,7 +349,8 @@ export class Server {
       const unit = this.#units.find(name);
       if (unit === undefined) return [];
       const blocked = this.#reservations.blocked(unit.uuid, identity);
-      return [{ lun, unitIndex: unit.unitIndex, readOnly: readOnly || unit.readOnly, blocked }];
+      const accessState = this.#access.state(unit, Number(identity.portalGroup));
+      return [{ lun, unitIndex: unit.unitIndex, readOnly: readOnly || unit.readOnly, blocked, accessState }];
     });
   }
 

@@ -87,6 +87,13 @@ export interface UnitAccess {
   readonly exemptSessions: readonly number[];
 }
 
+/** The asymmetric access state of a unit through one target port group. */
+export interface AccessStateRecord {
+  readonly portalGroupTag: number;
+  /** ACCESS_STATE_* (scsi/access-state.ts). */
+  readonly state: number;
+}
+
 /** A unit attention for the sessions that see the unit: all, or only some, or all but some. */
 export interface AttentionRecord {
   readonly asc: number;
@@ -99,6 +106,8 @@ export interface AttentionRecord {
 export interface UnitChange {
   readonly state?: UnitState;
   readonly access?: UnitAccess;
+  /** Of the groups that have changed. */
+  readonly accessStates?: readonly AccessStateRecord[];
   readonly attentions?: readonly AttentionRecord[];
   /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
   readonly abortSessions?: readonly number[];
@@ -160,6 +169,8 @@ export interface LunRecord {
   readonly readOnly: boolean;
   /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps this nexus from at this moment. */
   readonly blocked: number;
+  /** ACCESS_STATE_* of the session's portal group for the unit at this moment. */
+  readonly accessState: number;
 }
 
 /** The one record of the hand-off: a connection whose negotiation is done, less the final Login Response, which the shard sends. */

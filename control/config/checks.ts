@@ -87,7 +87,7 @@ class Checker implements Results {
     const listen = sound(sound(document.http)?.listen);
     if (listen !== undefined) this.#listen(listen, ["http", "listen"]);
     const units = entries<Unit>(document.units);
-    this.#checkUnits(units);
+    this.#checkUnits(units, tagsOf(document.portalGroups));
     const unitNames = new Set(units.map(([name]) => name));
     // Without a sound list of units, no reference to one can be called wrong.
     this.#checkTargets(document, document.units === FLAWED ? undefined : unitNames);
@@ -109,6 +109,12 @@ class Checker implements Results {
       const path = ["portalGroups", index];
       const tag = sound(group.tag);
       if (tag !== undefined) this.#unique(tags, tag, [...path, "tag"], `the tag ${tag}`);
+      if (tag === 0) {
+        this.#warn(
+          [...path, "tag"],
+          "is 0, which SCSI keeps for no port at all: hosts with several paths want 1 to 65535",
+        );
+      }
       const portals = items<PortalAddress>(group.portals);
       for (const [portalIndex, portal] of portals) this.#listen(portal, [...path, "portals", portalIndex]);
       if (tag !== undefined) {
@@ -131,7 +137,7 @@ class Checker implements Results {
     this.#addresses.push([path, address]);
   }
 
-  #checkUnits(units: readonly [string, Flawed<Unit>][]): void {
+  #checkUnits(units: readonly [string, Flawed<Unit>][], tags: Set<number> | undefined): void {
     const files = new Map<string, Path>();
     const ids = new Map<string, Path>();
     for (const [name, flawed] of units) {
@@ -142,6 +148,7 @@ class Checker implements Results {
       const id = sound(unit.id);
       if (id !== undefined) this.#unique(ids, id, [...path, "id"], `the id ${id}`);
       this.#checkUnitSize(unit, path);
+      this.#checkUnitAccess(unit.access, tags, [...path, "access"]);
       if (unit.file !== undefined && unit.null !== undefined) {
         this.#fault([...path, "null"], "excludes file: remove one of them", "key");
       } else if (unit.null !== undefined) {
@@ -171,6 +178,16 @@ class Checker implements Results {
     const blockLength = sound(unit.blockLength);
     if (size === undefined || blockLength === undefined || size % blockLength === 0) return;
     this.#fault([...path, "size"], `is ${size} bytes: write a multiple of the block length, ${blockLength}`);
+  }
+
+  #checkUnitAccess(flawed: Flawed<Unit["access"]> | undefined, known: Set<number> | undefined, path: Path): void {
+    for (const [tag] of entries<Unit["access"][string]>(flawed)) {
+      if (!/^(0|[1-9][0-9]{0,4})$/.test(tag)) {
+        this.#fault([...path, tag], "is no portal group: write its tag, a decimal number", "key");
+      } else if (known !== undefined && !known.has(Number(tag))) {
+        this.#fault([...path, tag], `is ${tag}: no portal group has that tag${choicesOf(known, Number(tag))}`, "key");
+      }
+    }
   }
 
   #checkUnitFile(

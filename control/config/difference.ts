@@ -57,6 +57,7 @@ function effectOf([section, , key]: readonly string[], kind: Difference["kind"],
       return key === undefined && kind === "removed" ? "session" : "live";
     case "units":
       if (key === undefined) return kind === "removed" ? "session" : "live";
+      if (key === "access") return "live";
       return key === "size" && typeof from === "number" && typeof to === "number" && from < to ? "live" : "session";
     case "discovery":
     case "log":
@@ -85,12 +86,15 @@ function shown(value: unknown): string {
 function treeOf(configuration: Configuration): Tree {
   const { portalGroups, targets, units, discoveryAuth, http, workers, stateDir, log } = configuration;
   return {
-    portalGroups: keyed(portalGroups, ({ tag, portals, ...more }) => [
+    portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred } }) => [
       String(tag),
-      { ...more, portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]) },
+      { portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]), access: state, preferred },
     ]),
     targets: keyed(targets, (target) => [target.name, targetTree(target)]),
-    units: keyed(units, ({ name, ...unit }) => [name, renamed(unit)]),
+    units: keyed(units, ({ name, access, ...unit }) => [
+      name,
+      { ...renamed(unit), access: keyed(access, ({ portalGroup, ...own }) => [String(portalGroup), own]) },
+    ]),
     discovery: { auth: discoveryAuth },
     http,
     workers,

@@ -12,6 +12,7 @@ import {
   type ConfigurationDocument,
   documentSchema,
   type LunMapping,
+  type PortalGroupConfiguration,
   type TargetConfiguration,
   type UnitConfiguration,
 } from "./schema.js";
@@ -66,7 +67,14 @@ function complete(
   origin: Origin,
   secrets: ReadonlyMap<object, Secret>,
 ): Configuration {
-  const units = Object.entries(document.units).map(([name, unit]) => completeUnit(name, unit, origin));
+  const portalGroups = document.portalGroups.map(
+    ({ tag, portals, access: state, preferred }): PortalGroupConfiguration => ({
+      tag,
+      portals,
+      access: { state, preferred },
+    }),
+  );
+  const units = Object.entries(document.units).map(([name, unit]) => completeUnit(name, unit, portalGroups, origin));
   const readOnlyUnits = new Set(units.filter(({ readOnly }) => readOnly).map(({ name }) => name));
 
   const completeCredential = (credential: CredentialDocument): ChapCredential => {
@@ -111,7 +119,7 @@ function complete(
 
   return {
     file: origin.file,
-    portalGroups: document.portalGroups,
+    portalGroups,
     targets: document.targets.map(completeTarget),
     units,
     discoveryAuth: completeAuth(document.discovery.auth),
@@ -122,7 +130,12 @@ function complete(
   };
 }
 
-function completeUnit(name: string, unit: UnitDocument, origin: Origin): UnitConfiguration {
+function completeUnit(
+  name: string,
+  unit: UnitDocument,
+  portalGroups: readonly PortalGroupConfiguration[],
+  origin: Origin,
+): UnitConfiguration {
   const common = {
     name,
     id: unit.id ?? null,
@@ -131,6 +144,11 @@ function completeUnit(name: string, unit: UnitDocument, origin: Origin): UnitCon
     cache: unit.cache,
     readOnly: unit.readOnly,
     removable: unit.removable,
+    access: Object.entries(unit.access).map(([tag, own]) => {
+      const group = portalGroups.find((candidate) => candidate.tag === Number(tag));
+      assert(group !== undefined, "a portal group that is not there passed the checks");
+      return { portalGroup: group.tag, ...group.access, ...own };
+    }),
   };
   if (unit.file !== undefined) {
     return { ...common, kind: "file", path: resolveFrom(origin, unit.file), sizeBytes: unit.size ?? null };

@@ -31,7 +31,19 @@ export interface PortalGroupConfiguration {
   readonly tag: number;
   /** At least one; none appears twice in a configuration. */
   readonly portals: readonly PortalAddress[];
+  /** Of units that say nothing else. */
+  readonly access: PathAccess;
 }
+
+/** How a unit is reached through a portal group (asymmetric logical unit access, SPC-5). */
+export interface PathAccess {
+  readonly state: AccessStateName;
+  /** PREF: hosts should use it where they can. */
+  readonly preferred: boolean;
+}
+
+export const ACCESS_STATE_NAMES = ["optimized", "non-optimized", "standby", "unavailable", "transitioning"] as const;
+export type AccessStateName = (typeof ACCESS_STATE_NAMES)[number];
 
 export interface TargetConfiguration {
   /** iqn., eui. or naa., in normal form (lower case): compare it with `parseIscsiName(received).name`. */
@@ -125,6 +137,13 @@ interface UnitCommon {
   readonly cache: CacheMode;
   readonly readOnly: boolean;
   readonly removable: boolean;
+  /** Through portal groups of which the unit says something of its own; what it leaves out is the group's. */
+  readonly access: readonly UnitPathAccess[];
+}
+
+export interface UnitPathAccess extends PathAccess {
+  /** Tag of a portal group that exists. */
+  readonly portalGroup: number;
 }
 
 /** A regular file or a block device. */
@@ -320,6 +339,33 @@ const sessionKeys = {
   ),
 };
 
+const ACCESS_STATE_TYPE = ACCESS_STATE_NAMES.map((name) => `\`${name}\``)
+  .join(", ")
+  .replace(/, ([^,]*)$/, " or $1");
+const accessState = value.choice(...ACCESS_STATE_NAMES);
+
+const unitAccess = value.dictionary(
+  value.shorthand(
+    "state",
+    accessState,
+    value.mapping({
+      state: key(
+        accessState.exactOptional(),
+        ACCESS_STATE_TYPE,
+        "Its state for this unit.",
+        "that of the portal group",
+      ),
+      preferred: key(
+        value.boolean.exactOptional(),
+        "boolean",
+        "Whether hosts should prefer it for this unit.",
+        "as of the portal group",
+      ),
+    }),
+  ),
+  "write portal group and state, as { 1: optimized, 2: standby }",
+);
+
 const initiator = value.mapping({
   name: key(value.iscsiName, "iSCSI name", "Name of the initiator."),
   luns: key(luns.exactOptional(), "", "LUNs of this initiator instead of the target's.", "those of the target"),
@@ -408,6 +454,12 @@ const unit = value.mapping({
     "`512` or `4096`",
     "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
   ),
+  access: key(
+    unitAccess.default({}),
+    "",
+    "Tag of a portal group to the state in which the unit is reached through it, or to a mapping as follows.",
+    "as `portalGroups[].access` says",
+  ),
   id: key(
     value.uuid.exactOptional(),
     "UUID",
@@ -426,6 +478,18 @@ export const documentSchema = value.mapping({
           value.listOfSome(iscsiPortal, "list at least one portal, as 127.0.0.1:3260"),
           "list of addresses",
           "Where to listen: `IPv4:port`, `[IPv6]:port` or `host:port`; port 3260 unless given. None may be listed twice.",
+        ),
+        access: key(
+          accessState.default("optimized"),
+          ACCESS_STATE_TYPE,
+          "How hosts are told to use these paths (ALUA), for units that say nothing else: `optimized` and `non-optimized` serve " +
+            "everything, the latter where there is nothing better; `standby` and `unavailable` refuse reads and writes until a host, " +
+            "or you, make them active; `transitioning` has hosts try again a little later.",
+        ),
+        preferred: key(
+          value.boolean.default(false),
+          "boolean",
+          "Hosts should come back to these paths whenever they can (the preferred bit of ALUA).",
         ),
       }),
       "list at least one portal group",
@@ -475,7 +539,7 @@ export const documentSchema = value.mapping({
   stateDir: key(
     value.path.exactOptional(),
     "path",
-    "Folder for what must survive a restart: unit identities, saved mode pages, persistent reservations.",
+    "Folder for what must survive a restart: unit identities, saved mode pages, persistent reservations, access states that hosts have set.",
     "the configuration file's name and `.state`",
   ),
   log: key(

@@ -13,7 +13,7 @@ const DESCRIPTOR_HEADER_BYTES = 4;
 const STATUS_OF_TARGET_DEVICE = 0x43;
 const STATUS_PATH = "/api/v1/status";
 
-/** INQUIRY with the one page that shards leave to control. `http`: where it listens, if it does. */
+/** INQUIRY with this page. `http`: where it listens, if it does. */
 export function answerManagementAddresses(
   { cdb, session }: Pick<SlowCommand, "cdb" | "session">,
   http: PortalAddress | undefined,

@@ -1,5 +1,6 @@
 /** Primary commands (SPC-5) that control answers and that are about neither modes nor reservations: those who answer them, in one hand. */
-import type { UnitRecord } from "../../dataplane/messages.js";
+import type { ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
+import { VPD_SCSI_PORTS } from "../../dataplane/scsi/inquiry.js";
 import type { PortalAddress } from "../config/portal-address.js";
 import type { StateDirectory } from "../config/state-directory.js";
 import type { Session } from "../session-registry.js";
@@ -7,9 +8,13 @@ import { IdentifyingInformation } from "./identifying-information.js";
 import { Logs } from "./logs.js";
 import { answerManagementAddresses, OPCODE_INQUIRY } from "./management-addresses.js";
 import { Priorities } from "./priorities.js";
-import type { SlowCommands } from "./slow-commands.js";
+import { answerScsiPorts } from "./scsi-ports.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import { Timestamps } from "./timestamps.js";
 import type { UnitChanges } from "./unit-changes.js";
+
+/** Of the CDB of INQUIRY. */
+const VPD_PAGE_BYTE = 2;
 
 export interface PrimaryCommandsOptions {
   readonly stateDirectory: StateDirectory;
@@ -24,6 +29,7 @@ export interface PrimaryCommandsOptions {
 
 export class PrimaryCommands {
   readonly #http: PrimaryCommandsOptions["http"];
+  readonly #targetPorts: PrimaryCommandsOptions["targetPorts"];
   readonly #identifyingInformation: IdentifyingInformation;
   readonly #logs: Logs;
   readonly #priorities: Priorities;
@@ -31,6 +37,7 @@ export class PrimaryCommands {
 
   constructor(options: PrimaryCommandsOptions) {
     this.#http = options.http;
+    this.#targetPorts = options.targetPorts;
     this.#identifyingInformation = new IdentifyingInformation(options.stateDirectory);
     this.#logs = new Logs(options);
     this.#priorities = new Priorities(options);
@@ -42,11 +49,18 @@ export class PrimaryCommands {
   }
 
   serve(commands: SlowCommands, changes: UnitChanges): void {
-    commands.register(OPCODE_INQUIRY, (command) => answerManagementAddresses(command, this.#http()));
+    commands.register(OPCODE_INQUIRY, (command) => this.#vitalProductData(command));
     this.#identifyingInformation.serve(commands, changes);
     this.#logs.serve(commands, changes);
     this.#priorities.serve(commands, changes);
     this.#timestamps.serve(commands, changes);
+  }
+
+  /** The pages that shards leave to control. */
+  #vitalProductData(command: SlowCommand): ScsiAnswer {
+    return command.cdb[VPD_PAGE_BYTE] === VPD_SCSI_PORTS
+      ? answerScsiPorts(command, this.#targetPorts(command.session.identity.targetName))
+      : answerManagementAddresses(command, this.#http());
   }
 
   unitReset(unitIndex: number): void {

@@ -3,6 +3,7 @@
  * the CDB by the command table and received the parameter list; a handler judges what is left and answers.
  */
 
+import { SLICE_BYTES_MAX } from "../../dataplane/limits.js";
 import type { NotReady, ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
 import { senseOfNotReady } from "../../dataplane/scsi/readiness.js";
 import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE, type Sense } from "../../dataplane/scsi/sense.js";
@@ -213,6 +214,6 @@ export const GOOD: ScsiAnswer = { kind: "good" };
 /** GOOD with data, of which the initiator takes `allocationLength` bytes at most. */
 export function dataAnswer(data: Uint8Array, allocationLength: number): ScsiAnswer {
   // No more goes to the shard than it can send.
-  const sent = data.subarray(0, allocationLength);
+  const sent = data.subarray(0, Math.min(allocationLength, SLICE_BYTES_MAX));
   return { kind: "good", data: Buffer.from(sent).toString("hex"), allocationLength };
 }

@@ -71,9 +71,10 @@ export class Lifecycle {
     if (session === undefined) {
       session = new Session(record);
       shard.sessions.set(record.sessionId, session);
-      for (const { lun, unitIndex, readOnly, blocked } of record.luns) {
+      for (const { lun, unitIndex, readOnly, blocked, accessState } of record.luns) {
         const unit = shard.units.get(unitIndex);
-        if (unit !== undefined) session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked));
+        if (unit === undefined) continue;
+        session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState));
       }
     }
     session.connections.push(connection);

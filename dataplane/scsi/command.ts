@@ -52,6 +52,10 @@ export const COMMAND_CONFLICTS_WRITE_EXCLUSIVE = 1 << 4;
 export const COMMAND_CONFLICTS_EXCLUSIVE_ACCESS = 1 << 5;
 /** RESERVE (6) and (10). */
 export const COMMAND_CONFLICTS_RESERVE = 1 << 6;
+// Runs although the target port group of the session is in this asymmetric access state (SPC-5). Active groups let all through.
+export const COMMAND_RUNS_IN_STANDBY = 1 << 8;
+export const COMMAND_RUNS_IN_UNAVAILABLE = 1 << 9;
+export const COMMAND_RUNS_IN_TRANSITION = 1 << 10;
 
 /**
  * What the task engine does for a command. Everything below either ends the task, or parks it until a completion.

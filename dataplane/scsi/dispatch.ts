@@ -2,15 +2,23 @@
  * From a CDB to its handler: finds the row of the command table, judges the CDB and the state of the unit once, and begins
  * the command; handlers trust what was judged here. On the path of every I/O: it allocates nothing.
  *
- * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, reservation, not ready, write
- * protection.
+ * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, access state, reservation, not
+ * ready, write protection.
  */
 import { assert } from "../assert.js";
+import type { LunMapping } from "../session/lun-mapping.js";
 import type { Task } from "../task/task.js";
 import { SCSI_STATUS_RESERVATION_CONFLICT } from "../wire/scsi-response.js";
+import { accessBit, accessSense } from "./access-state.js";
 import {
+  COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
+  COMMAND_CONFLICTS_RESERVE,
+  COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
   COMMAND_OF_WELL_KNOWN_UNIT,
   COMMAND_PASSES_UNIT_ATTENTION,
+  COMMAND_RUNS_IN_STANDBY,
+  COMMAND_RUNS_IN_TRANSITION,
+  COMMAND_RUNS_IN_UNAVAILABLE,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
   type Command,
@@ -36,10 +44,15 @@ const SERVICE_ACTION_BIT = 4;
 const SERVICE_ACTIONS = 32;
 /** CDBs of the table are no longer than this, and a task's copy no shorter. */
 const CDB_BYTES = 16;
+const CONFLICTS = COMMAND_CONFLICTS_WRITE_EXCLUSIVE | COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
+const RUNS_IN_EVERY_STATE = COMMAND_RUNS_IN_STANDBY | COMMAND_RUNS_IN_UNAVAILABLE | COMMAND_RUNS_IN_TRANSITION;
 
 /** A command as the dispatcher wants it: the bits that must be 0, as four big-endian words over the CDB and what follows it. */
 class Row {
   readonly command: Command;
+  readonly conditions: number;
+  /** Which bits of LunMapping.blocked keep it out: its conflicts, and those of the access states in which it does not run. */
+  readonly blockedBy: number;
   readonly illegal0: number;
   readonly illegal1: number;
   readonly illegal2: number;
@@ -47,6 +60,8 @@ class Row {
 
   constructor(command: Command) {
     this.command = command;
+    this.conditions = command.conditions;
+    this.blockedBy = (command.conditions & CONFLICTS) | (~command.conditions & RUNS_IN_EVERY_STATE);
     this.illegal0 = illegalWord(command, 0);
     this.illegal1 = illegalWord(command, 4);
     this.illegal2 = illegalWord(command, 8);
@@ -99,7 +114,7 @@ export function dispatch(task: Task, services: Services): void {
     dispatchWithoutUnit(task, services, row);
     return;
   }
-  const conditions = row === null ? 0 : row.command.conditions;
+  const conditions = row === null ? 0 : row.conditions;
   const attentions = task.session!.attentions;
   if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
     const condition = attentions.take(task.lun);
@@ -116,10 +131,8 @@ export function dispatch(task: Task, services: Services): void {
     return;
   }
   const { mapping } = task;
-  if (mapping !== null && (conditions & mapping.blocked) !== 0 && !row.command.isLetThrough?.(task, services)) {
-    services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
+  if (mapping !== null && (row.blockedBy & mapping.blocked) !== 0 && refuseBlocked(task, services, row, mapping))
     return;
-  }
   if (unit.notReady !== null && isRefused(unit.notReady, row.command, task, services)) {
     endNotReady(task, services, unit.notReady);
     return;
@@ -133,9 +146,20 @@ export function dispatch(task: Task, services: Services): void {
   row.command.begin(task, services);
 }
 
+/** By the state of the port group, or by a reservation; false: the command is let through all the same. */
+function refuseBlocked(task: Task, services: Services, { blockedBy, command }: Row, mapping: LunMapping): boolean {
+  if ((blockedBy & accessBit(mapping.accessState)) !== 0) {
+    endWithSense(task, services, accessSense(mapping.accessState)!);
+    return true;
+  }
+  if (command.isLetThrough?.(task, services)) return false;
+  services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
+  return true;
+}
+
 /** No unit attention, reservation or medium comes into it. */
 function dispatchWithoutUnit(task: Task, services: Services, row: Row | null): void {
-  const conditions = row === null ? 0 : row.command.conditions;
+  const conditions = row === null ? 0 : row.conditions;
   const isWellKnown = isWellKnownUnit(task);
   if (row === null || (conditions & (isWellKnown ? COMMAND_OF_WELL_KNOWN_UNIT : COMMAND_WITHOUT_UNIT)) === 0) {
     endWithSense(task, services, isWellKnown ? INVALID_COMMAND_OPERATION_CODE : LOGICAL_UNIT_NOT_SUPPORTED);

@@ -50,6 +50,8 @@ const STANDARD_BYTES = 96;
 const RMB = 0x80;
 /** VERSION: SPC-4. It goes with the version descriptors. */
 const VERSION_SPC_4 = 0x06;
+/** TPGS: asymmetric access states change by themselves and by SET TARGET PORT GROUPS. */
+const TPGS_IMPLICIT_AND_EXPLICIT = 0x30;
 const HISUP = 0x10;
 const RESPONSE_DATA_FORMAT = 0x02;
 /** 3PC. */
@@ -74,6 +76,7 @@ interface VpdPage {
 }
 
 export const VPD_MANAGEMENT_NETWORK_ADDRESSES = 0x85;
+export const VPD_SCSI_PORTS = 0x88;
 
 /** In ascending order: page 00 lists them so. */
 const VPD_PAGES: readonly VpdPage[] = [
@@ -83,6 +86,7 @@ const VPD_PAGES: readonly VpdPage[] = [
   { code: VPD_MANAGEMENT_NETWORK_ADDRESSES, fill: null },
   { code: 0x86, fill: fillExtendedInquiryData },
   { code: 0x87, fill: fillModePagePolicy },
+  { code: VPD_SCSI_PORTS, fill: null },
   { code: 0x8f, fill: fillThirdPartyCopy },
   { code: 0xb0, fill: fillBlockLimits },
   { code: 0xb1, fill: fillBlockDeviceCharacteristics },
@@ -108,7 +112,7 @@ export function beginInquiry(task: Task, services: Services): void {
   bytes[at + 2] = VERSION_SPC_4;
   bytes[at + 3] = HISUP | RESPONSE_DATA_FORMAT;
   bytes[at + 4] = STANDARD_BYTES - 5;
-  bytes[at + 5] = task.unit === null ? 0 : THIRD_PARTY_COPY;
+  bytes[at + 5] = task.unit === null ? 0 : TPGS_IMPLICIT_AND_EXPLICIT | THIRD_PARTY_COPY;
   bytes[at + 7] = CMDQUE;
   putText(bytes, at + 8, VENDOR_IDENTIFICATION);
   putText(bytes, at + 16, PRODUCT_IDENTIFICATION);
@@ -178,7 +182,6 @@ const DESIGNATOR_HEADER_BYTES = 4;
 function fillDeviceIdentification(task: Task, services: Services, unit: LogicalUnit, start: number): number {
   const { bytes, view } = services;
   const { targetName, targetPortalGroupTag } = task.session!;
-  const portName = `${targetName},t,0x${targetPortalGroupTag.toString(16).padStart(4, "0")}`;
   let at = start;
 
   const naa = at + DESIGNATOR_HEADER_BYTES;
@@ -188,20 +191,29 @@ function fillDeviceIdentification(task: Task, services: Services, unit: LogicalU
   const t10 = putText(bytes, at + DESIGNATOR_HEADER_BYTES, VENDOR_IDENTIFICATION + unit.uuid);
   at = endDesignator(bytes, at, CODE_SET_ASCII, ASSOCIATION_UNIT | DESIGNATOR_T10, t10);
 
-  // The portal group is the SCSI port (RFC 7143 section 4.4.2), so its tag numbers the port and its group.
+  // The portal group is the SCSI port (RFC 7143 section 4.4.2), so its tag numbers the port and the group of this one port.
   view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, targetPortalGroupTag);
   at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_PORT | DESIGNATOR_RELATIVE_PORT, 4);
 
   view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, targetPortalGroupTag);
   at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_PORT | DESIGNATOR_PORT_GROUP, 4);
 
-  const port = putName(bytes, at + DESIGNATOR_HEADER_BYTES, portName);
-  at = endDesignator(bytes, at, CODE_SET_UTF_8, ASSOCIATION_PORT | DESIGNATOR_SCSI_NAME, port);
+  at = putPortNameDesignator(bytes, at, targetName, targetPortalGroupTag);
 
   const target = putName(bytes, at + DESIGNATOR_HEADER_BYTES, targetName);
   at = endDesignator(bytes, at, CODE_SET_UTF_8, ASSOCIATION_TARGET | DESIGNATOR_SCSI_NAME, target);
 
   return at - start;
+}
+
+/** An iSCSI name of 223 bytes, the tag, a NUL, padding. */
+export const DESIGNATOR_BYTES_MAX = DESIGNATOR_HEADER_BYTES + 236;
+
+/** The name of a target port (RFC 7143 section 4.4.2). Returns where the next designator starts; the memory is zero before. */
+export function putPortNameDesignator(bytes: Uint8Array, at: number, targetName: string, tag: number): number {
+  const name = `${targetName},t,0x${tag.toString(16).padStart(4, "0")}`;
+  const length = putName(bytes, at + DESIGNATOR_HEADER_BYTES, name);
+  return endDesignator(bytes, at, CODE_SET_UTF_8, ASSOCIATION_PORT | DESIGNATOR_SCSI_NAME, length);
 }
 
 /** Writes the header before a designator of `length` bytes and returns where the next one starts. */

@@ -5,6 +5,9 @@ import {
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
   COMMAND_NEEDS_MEDIUM,
   COMMAND_PASSES_UNIT_ATTENTION,
+  COMMAND_RUNS_IN_STANDBY,
+  COMMAND_RUNS_IN_TRANSITION,
+  COMMAND_RUNS_IN_UNAVAILABLE,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
   type Command,
@@ -56,5 +59,8 @@ function mayRun({ conditions, isAllowedDuringSanitize }: Command): string {
   if ((conditions & COMMAND_PASSES_UNIT_ATTENTION) !== 0) when.push("unit attention");
   if ((conditions & COMMAND_WITHOUT_UNIT) !== 0) when.push("no unit");
   if (isAllowedDuringSanitize !== undefined) when.push("sanitize");
+  if ((conditions & COMMAND_RUNS_IN_STANDBY) !== 0) when.push("standby");
+  if ((conditions & COMMAND_RUNS_IN_UNAVAILABLE) !== 0) when.push("unavailable");
+  if ((conditions & COMMAND_RUNS_IN_TRANSITION) !== 0) when.push("transition");
   return when.join(", ");
 }

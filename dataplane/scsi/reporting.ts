@@ -2,6 +2,7 @@
 import type { Session } from "../session/session.js";
 import type { Task } from "../task/task.js";
 import { encodeLun, WELL_KNOWN_LUN_REPORT_LUNS } from "../wire/lun.js";
+import { accessSense } from "./access-state.js";
 import { type Command, NO_SERVICE_ACTION, type Services } from "./command.js";
 import { senseOfNotReady } from "./readiness.js";
 import {
@@ -35,12 +36,15 @@ export function beginRequestSense(task: Task, services: Services): void {
   const attention = task.session!.attentions.take(task.lun);
   let { senseKey, asc, ascq } = NO_ADDITIONAL_SENSE;
   let progress = -1;
+  const unreachable = task.mapping === null ? null : accessSense(task.mapping.accessState);
   if (task.unit === null) {
     if (!isWellKnownUnit(task)) ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
   } else if (attention >= 0) {
     senseKey = senseKeyOf(attention);
     asc = (attention >>> 8) & 0xff;
     ascq = attention & 0xff;
+  } else if (unreachable !== null) {
+    ({ senseKey, asc, ascq } = unreachable);
   } else if (task.unit.notReady !== null) {
     ({ senseKey, asc, ascq, senseKeySpecific: progress } = senseOfNotReady(task.unit.notReady));
   }

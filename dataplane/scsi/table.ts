@@ -63,6 +63,9 @@ import {
   COMMAND_NEEDS_MEDIUM,
   COMMAND_OF_WELL_KNOWN_UNIT,
   COMMAND_PASSES_UNIT_ATTENTION,
+  COMMAND_RUNS_IN_STANDBY,
+  COMMAND_RUNS_IN_TRANSITION,
+  COMMAND_RUNS_IN_UNAVAILABLE,
   COMMAND_WITHOUT_UNIT,
   COMMAND_WRITES_MEDIUM,
   type Command,
@@ -114,7 +117,11 @@ import {
   OPCODE_COPY_OUT,
 } from "./third-party-copy.js";
 
-const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_PASSES_UNIT_ATTENTION;
+/** For what tells of a unit and does not use it, and for what brings it back. */
+const IN_STANDBY = COMMAND_RUNS_IN_STANDBY;
+const IN_UNAVAILABLE = IN_STANDBY | COMMAND_RUNS_IN_UNAVAILABLE;
+const IN_EVERY_STATE = IN_UNAVAILABLE | COMMAND_RUNS_IN_TRANSITION;
+const ALWAYS = COMMAND_WITHOUT_UNIT | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_PASSES_UNIT_ATTENTION | IN_EVERY_STATE;
 /** Conflicts with what keeps others from reading. */
 const EXCLUSIVE = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
 /** Conflicts with every reservation. */
@@ -136,9 +143,11 @@ const LOG_PAGE_TEMPERATURE = 0x0d;
 export const OPCODE_MAINTENANCE_IN = 0xa3;
 export const OPCODE_MAINTENANCE_OUT = 0xa4;
 export const ACTION_REPORT_IDENTIFYING_INFORMATION = 0x05;
+export const ACTION_REPORT_TARGET_PORT_GROUPS = 0x0a;
 export const ACTION_REPORT_PRIORITY = 0x0e;
 export const ACTION_REPORT_TIMESTAMP = 0x0f;
 export const ACTION_SET_IDENTIFYING_INFORMATION = 0x06;
+export const ACTION_SET_TARGET_PORT_GROUPS = 0x0a;
 export const ACTION_SET_PRIORITY = 0x0e;
 export const ACTION_SET_TIMESTAMP = 0x0f;
 export const OPCODE_MODE_SELECT_6 = 0x15;
@@ -201,12 +210,17 @@ const isTemperatureLog: Command["isAllowedDuringSanitize"] = ({ cdb }, { bytes }
 function persistentReserveOut(serviceAction: number, name: string): Command {
   const usage = [OPCODE_PERSISTENT_RESERVE_OUT, serviceAction, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0];
   const begin = beginControlledOut({ byte: 5, width: 4 });
-  return actionRow(`PERSISTENT RESERVE OUT, ${name}`, usage, 0, begin, resumeControlled);
+  return actionRow(`PERSISTENT RESERVE OUT, ${name}`, usage, IN_STANDBY, begin, resumeControlled);
 }
 
 function persistentReserveIn(serviceAction: number, name: string): Command {
   const usage = [OPCODE_PERSISTENT_RESERVE_IN, serviceAction, 0, 0, 0, 0, 0, 0xff, 0xff, 0];
-  return actionRow(`PERSISTENT RESERVE IN, ${name}`, usage, 0, beginControlled);
+  return actionRow(`PERSISTENT RESERVE IN, ${name}`, usage, IN_STANDBY, beginControlled);
+}
+
+/** Of READ BUFFER and WRITE BUFFER only the echo modes are there in every state but the active ones (SPC-5). */
+function bufferStates(mode: number): number {
+  return mode === BUFFER_MODE_ECHO || mode === BUFFER_MODE_ECHO_DESCRIPTOR ? IN_EVERY_STATE : 0;
 }
 
 /** Masks of what these commands have beside a length: in byte 2 and in byte 10. */
@@ -217,7 +231,7 @@ interface MaintenanceFields {
 
 function maintenanceIn(serviceAction: number, name: string, { scope = 0, type = 0 }: MaintenanceFields = {}): Command {
   const usage = [OPCODE_MAINTENANCE_IN, serviceAction, scope, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, type, 0];
-  return actionRow(name, usage, 0, beginControlled);
+  return actionRow(name, usage, IN_STANDBY, beginControlled);
 }
 
 function maintenanceOut(serviceAction: number, name: string, { scope = 0, type = 0 }: MaintenanceFields = {}): Command {
@@ -228,17 +242,17 @@ function maintenanceOut(serviceAction: number, name: string, { scope = 0, type =
 /** The mode stands where others have a service action, and counts as one. */
 function writeBuffer(mode: number, name: string, begin: Command["begin"], resume: Command["resume"]): Command {
   const usage = [0x3b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`WRITE BUFFER, ${name}`, usage, SHARED_BY_NONE, begin, resume);
+  return actionRow(`WRITE BUFFER, ${name}`, usage, SHARED_BY_NONE | bufferStates(mode), begin, resume);
 }
 
 function readBuffer10(mode: number, name: string, begin: Command["begin"]): Command {
   const usage = [0x3c, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`READ BUFFER(10), ${name}`, usage, EXCLUSIVE, begin);
+  return actionRow(`READ BUFFER(10), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin);
 }
 
 function readBuffer16(mode: number, name: string, begin: Command["begin"]): Command {
   const usage = [0x9b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE, begin);
+  return actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin);
 }
 
 /** Whose parameter list control judges: it may be about other units than the one that it is sent to. */
@@ -276,15 +290,15 @@ export const COMMANDS: readonly Command[] = [
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
   carriedOut("both", row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry)),
-  row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
+  row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(6)", [OPCODE_RELEASE_6, 0, 0, 0, 0, 0], 0, beginControlled),
-  duringSanitize(row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense6), isModePageAllowedDuringSanitize),
+  duringSanitize(row("MODE SENSE(6)", [0x1a, 0x08, 0xff, 0xff, 0xff, 0], EXCLUSIVE | IN_STANDBY, beginModeSense6), isModePageAllowedDuringSanitize),
   { ...row("START STOP UNIT", [OPCODE_START_STOP_UNIT, 0x01, 0, 0x0f, 0xf7, 0], SHARED_BY_NONE, beginStartStopUnit, resumeControlled), isLetThrough: isStart },
-  row("RECEIVE DIAGNOSTIC RESULTS", [0x1c, 0x01, 0xff, 0xff, 0xff, 0], SHARED_BY_NONE, beginReceiveDiagnosticResults),
-  row("SEND DIAGNOSTIC", [0x1d, 0xf7, 0, 0xff, 0xff, 0], COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE, beginSendDiagnostic, resumeSendDiagnostic),
+  row("RECEIVE DIAGNOSTIC RESULTS", [0x1c, 0x01, 0xff, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginReceiveDiagnosticResults),
+  row("SEND DIAGNOSTIC", [0x1d, 0xf7, 0, 0xff, 0xff, 0], COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE | IN_STANDBY, beginSendDiagnostic, resumeSendDiagnostic),
   carriedOut("control", { ...row("PREVENT ALLOW MEDIUM REMOVAL", [OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval, resumePreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval }),
-  duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity10)),
+  duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | IN_STANDBY, beginReadCapacity10)),
   row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
   row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10),
   row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10, resumeWriteAndVerify),
@@ -300,12 +314,12 @@ export const COMMANDS: readonly Command[] = [
   readBuffer10(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor10),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
-  row("LOG SELECT", [OPCODE_LOG_SELECT, 0x02, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
-  duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], 0, beginControlled), isTemperatureLog),
-  row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
+  row("LOG SELECT", [OPCODE_LOG_SELECT, 0x02, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
+  duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], IN_STANDBY, beginControlled), isTemperatureLog),
+  row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
-  duringSanitize(row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE, beginModeSense10), isModePageAllowedDuringSanitize),
+  duringSanitize(row("MODE SENSE(10)", [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], EXCLUSIVE | IN_STANDBY, beginModeSense10), isModePageAllowedDuringSanitize),
   persistentReserveIn(0x00, "READ KEYS"),
   persistentReserveIn(0x01, "READ RESERVATION"),
   persistentReserveIn(0x02, "REPORT CAPABILITIES"),
@@ -344,15 +358,17 @@ export const COMMANDS: readonly Command[] = [
   readBuffer16(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer16),
   readBuffer16(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor16),
   row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic),
-  duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM, beginReadCapacity16)),
+  duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM | IN_STANDBY, beginReadCapacity16)),
   carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
   maintenanceIn(ACTION_REPORT_IDENTIFYING_INFORMATION, "REPORT IDENTIFYING INFORMATION", { type: 0xfe }),
-  duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
-  duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE, beginReportSupportedTaskManagementFunctions)),
+  actionRow("REPORT TARGET PORT GROUPS", [OPCODE_MAINTENANCE_IN, 0xe0 | ACTION_REPORT_TARGET_PORT_GROUPS, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], IN_EVERY_STATE, beginControlled),
+  duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [OPCODE_MAINTENANCE_IN, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE | IN_STANDBY, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
+  duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [OPCODE_MAINTENANCE_IN, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE | IN_STANDBY, beginReportSupportedTaskManagementFunctions)),
   maintenanceIn(ACTION_REPORT_PRIORITY, "REPORT PRIORITY", { scope: 0xc0 }),
   maintenanceIn(ACTION_REPORT_TIMESTAMP, "REPORT TIMESTAMP"),
   maintenanceOut(ACTION_SET_IDENTIFYING_INFORMATION, "SET IDENTIFYING INFORMATION", { type: 0xfe }),
+  actionRow("SET TARGET PORT GROUPS", [OPCODE_MAINTENANCE_OUT, ACTION_SET_TARGET_PORT_GROUPS, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], SHARED_BY_NONE | IN_UNAVAILABLE, beginControlledOut({ byte: 6, width: 4 }), resumeControlled),
   maintenanceOut(ACTION_SET_PRIORITY, "SET PRIORITY", { scope: 0xc0 }),
   maintenanceOut(ACTION_SET_TIMESTAMP, "SET TIMESTAMP"),
   row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12),

@@ -5,6 +5,7 @@
  * one session, all of which live on one shard (SAM-5: SIMPLE waits for older ORDERED tasks, ORDERED for all older ones, HEAD OF
  * QUEUE for none).
  */
+import { ACCESS_STATE_OPTIMIZED, accessBit } from "../scsi/access-state.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import { TASK_DORMANT, type Task } from "../task/task.js";
 import { TASK_ATTRIBUTE_HEAD_OF_QUEUE, TASK_ATTRIBUTE_ORDERED } from "../wire/scsi-command.js";
@@ -14,22 +15,47 @@ export class LunMapping {
   readonly unit: LogicalUnit;
   /** The mapping or the unit is configured as read-only. */
   readonly readOnly: boolean;
-  /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps this nexus from. 0: nothing. */
-  blocked: number;
+  /** What keeps commands of this nexus out: `conflicts`, and the bit that `accessState` asks for. 0: nothing. */
+  blocked = 0;
   /** The unit's count of losses of which the initiator knows: its flushes have failed since. */
   lossesHeard: number;
   /** Tasks that were admitted and have not ended. */
   #running = 0;
+  #conflicts = 0;
+  #accessState = ACCESS_STATE_OPTIMIZED;
   #orderedRuns = false;
   #dormantHead: Task | null = null;
   #dormantTail: Task | null = null;
 
-  constructor(lun: number, unit: LogicalUnit, readOnly: boolean, blocked: number) {
+  constructor(
+    lun: number,
+    unit: LogicalUnit,
+    readOnly: boolean,
+    conflicts: number,
+    accessState: number = ACCESS_STATE_OPTIMIZED,
+  ) {
     this.lun = lun;
     this.unit = unit;
     this.readOnly = readOnly;
-    this.blocked = blocked;
+    this.conflicts = conflicts;
+    this.accessState = accessState;
     this.lossesHeard = unit.losses;
+  }
+
+  /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps this nexus from. */
+  set conflicts(conflicts: number) {
+    this.#conflicts = conflicts;
+    this.blocked = conflicts | accessBit(this.#accessState);
+  }
+
+  /** ACCESS_STATE_* of the session's target port group for this unit. */
+  get accessState(): number {
+    return this.#accessState;
+  }
+
+  set accessState(state: number) {
+    this.#accessState = state;
+    this.blocked = this.#conflicts | accessBit(state);
   }
 
   /** Whether the task may run now; if not, it is dormant. */

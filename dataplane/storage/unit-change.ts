@@ -23,11 +23,13 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
   barrier.leave();
 }
 
-function changeSession(session: Session, unit: LogicalUnit, { access, attentions }: UnitChange): void {
-  const { sessionId } = session;
+function changeSession(session: Session, unit: LogicalUnit, { access, accessStates, attentions }: UnitChange): void {
+  const { sessionId, targetPortalGroupTag } = session;
+  const accessState = accessStates?.find(({ portalGroupTag }) => portalGroupTag === targetPortalGroupTag)?.state;
   for (const mapping of session.luns.values()) {
     if (mapping.unit !== unit) continue;
-    if (access !== undefined) mapping.blocked = access.exemptSessions.includes(sessionId) ? 0 : access.blocked;
+    if (access !== undefined) mapping.conflicts = access.exemptSessions.includes(sessionId) ? 0 : access.blocked;
+    if (accessState !== undefined) mapping.accessState = accessState;
     for (const attention of attentions ?? []) {
       if (concerns(attention, sessionId)) session.attentions.add(mapping.lun, attention.asc, attention.ascq);
     }

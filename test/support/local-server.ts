@@ -16,6 +16,8 @@ export interface LocalServerOptions {
   readonly cache: "direct" | "writeback" | "writethrough";
   readonly workers: number;
   readonly sizeBytes: number;
+  /** Portal groups 1 to so many, through all of which the target is reached. Default: 1. */
+  readonly portalGroups?: number;
 }
 
 export class LocalServer {
@@ -28,16 +30,20 @@ export class LocalServer {
     this.path = path;
   }
 
-  static async start(undo: Undo, { cache, workers, sizeBytes }: LocalServerOptions): Promise<LocalServer> {
+  static async start(
+    undo: Undo,
+    { cache, workers, sizeBytes, portalGroups = 1 }: LocalServerOptions,
+  ): Promise<LocalServer> {
     const directory = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-local-"));
     undo.add(() => rmSync(directory, { recursive: true }));
     const config = join(directory, "ringlun.yaml");
-    // The port does not matter before it is replaced below: a configuration file cannot ask for any.
+    const tags = Array.from({ length: portalGroups }, (_, index) => index + 1);
+    // The ports do not matter before they are replaced below: a configuration file cannot ask for any.
     writeFileSync(
       config,
       `
-portalGroups: [{ tag: 1, portals: ["127.0.0.1:3260"] }]
-targets: [{ name: "${TARGET_NAME}", portalGroups: [1], luns: { 0: disk } }]
+portalGroups: [${tags.map((tag) => `{ tag: ${tag}, portals: ["127.0.0.1:${3260 + tag}"] }`).join(", ")}]
+targets: [{ name: "${TARGET_NAME}", portalGroups: [${tags.join(", ")}], luns: { 0: disk } }]
 units: { disk: { file: ./disk.img, size: ${sizeBytes}, cache: ${cache} } }
 http: { listen: "127.0.0.1:9260" }
 workers: ${workers}
@@ -47,7 +53,10 @@ workers: ${workers}
     assert(result.ok, "the configuration has faults");
     const configuration = {
       ...result.configuration,
-      portalGroups: [{ tag: 1, portals: [{ host: "127.0.0.1", port: 0 }] }],
+      portalGroups: result.configuration.portalGroups.map((group) => ({
+        ...group,
+        portals: [{ host: "127.0.0.1", port: 0 }],
+      })),
       http: null,
     };
     const server = await Server.start(configuration, {

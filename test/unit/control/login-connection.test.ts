@@ -59,7 +59,7 @@ describe("the hand-off", () => {
     assert.deepEqual([record.expCmdSN, record.statSN], [0xfffffff0, 0xffffffff]);
     assert.equal(record.connection.headerDigest, "CRC32C");
     assert.equal(record.connection.maxSendDataSegmentLength, 65536);
-    assert.deepEqual(record.luns, [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }]);
+    assert.deepEqual(record.luns, [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }]);
     assert.match(record.initiatorAddress, /^127\.0\.0\.1:[0-9]+$/);
 
     // What the shard does first.

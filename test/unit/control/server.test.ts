@@ -17,6 +17,7 @@ import {
   INITIATOR,
   type LogRecords,
   nullUnit,
+  portalGroup,
   recordingLogger,
   TARGET,
   target,
@@ -94,7 +95,7 @@ describe("start", () => {
     const { port } = occupied.address() as { port: number };
     const path = folder(context);
     const file = { ...fileUnit(path), sizeBytes: 1 << 20 };
-    const portalGroups = [{ tag: 7, portals: [{ host: "127.0.0.1", port }] }];
+    const portalGroups = [portalGroup({ tag: 7, portals: [{ host: "127.0.0.1", port }] })];
     const failing = Server.start(configuration(path, { portalGroups, units: [file] }), {
       logger: recordingLogger().logger,
       worker: WORKER,
@@ -336,15 +337,11 @@ describe("reload", () => {
       { ...fileUnit(path), name: "new", path: join(path, "new.img"), sizeBytes: 1 << 20 },
       { ...fileUnit("/no/such/folder"), name: "missing" },
     ];
-    const portalGroups = [
-      {
-        tag: 1,
-        portals: [
-          { host: "127.0.0.1", port: 0 },
-          { host: "127.0.0.2", port: 0 },
-        ],
-      },
+    const portals = [
+      { host: "127.0.0.1", port: 0 },
+      { host: "127.0.0.2", port: 0 },
     ];
+    const portalGroups = [portalGroup({ portals })];
     await assert.rejects(
       started.server.reload({ ...started.configuration, units, portalGroups, targets: [] }),
       /^ReconfigurationError: unit missing: .* does not exist/,
@@ -398,7 +395,7 @@ describe("reload", () => {
     const initiator = await logIn(started.connect);
     const [portal] = started.server.portals;
     const there = { host: "127.0.0.2", port: 0 };
-    await started.server.reload({ ...started.configuration, portalGroups: [{ tag: 1, portals: [there] }] });
+    await started.server.reload({ ...started.configuration, portalGroups: [portalGroup({ portals: [there] })] });
     assert.deepEqual(
       started.server.portals.map(({ address }) => address.host),
       ["127.0.0.2"],
@@ -441,5 +438,6 @@ function fileUnit(path: string): FileUnitConfiguration {
     cache: "writeback",
     readOnly: false,
     removable: false,
+    access: [],
   };
 }

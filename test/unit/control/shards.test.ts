@@ -68,7 +68,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     expCmdSN: 1,
     statSN: 1,
     loginResponse: "00".repeat(48),
-    luns: [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
+    luns: [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }],
     statisticsBlock: 0,
     pingIntervalMs: 0,
     ...changes,
@@ -220,7 +220,7 @@ describe("a shard that dies", () => {
     const { shards, seen } = await start(context);
     shards.handOff(0, {
       type: "connection",
-      record: record(1, { luns: [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }] }),
+      record: record(1, { luns: [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0, accessState: 0 }] }),
     });
     await seen.message((text) => text.startsWith("handoff"));
     const order: string[] = [];
@@ -236,7 +236,7 @@ describe("a shard that dies", () => {
   });
 
   test("holds them back from the moment on in which anybody hears of it", async (context) => {
-    const luns = [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0 }];
+    const luns = [{ lun: 0, unitIndex: 7, readOnly: false, blocked: 0, accessState: 0 }];
     const owned = record(1, { luns });
     let isOpenThen: Promise<boolean> | undefined;
     const { shards, seen } = await start(context, {

@@ -49,6 +49,7 @@ export function handoffRecord(
       unitIndex: unit.record.unitIndex,
       readOnly: false,
       blocked: 0,
+      accessState: 0,
     })),
     pingIntervalMs,
   };

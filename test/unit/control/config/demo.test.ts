@@ -18,6 +18,7 @@ test("the demo is what the outside may depend on", (t) => {
           { host: "127.0.0.1", port: 3260 },
           { host: "::1", port: 3260 },
         ],
+        access: { state: "optimized", preferred: false },
       },
     ],
     targets: [
@@ -42,6 +43,7 @@ test("the demo is what the outside may depend on", (t) => {
         cache: "direct",
         readOnly: false,
         removable: false,
+        access: [],
         kind: "file",
         path: join(folder, "demo", "demo.img"),
         sizeBytes: 2 ** 30,

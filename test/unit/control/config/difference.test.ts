@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { differences } from "../../../../control/config/difference.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 import { Secret } from "../../../../control/config/secret.js";
-import { configuration, nullUnit, TARGET, target } from "../support/fixtures.js";
+import { configuration, nullUnit, portalGroup, TARGET, target } from "../support/fixtures.js";
 
 const base = configuration("/nowhere", { targets: [target()], units: [nullUnit()] });
 
@@ -33,8 +33,8 @@ test("what is added and removed is named as a whole, and by what names it", () =
     { host: "127.0.0.1", port: 3260 },
     { host: "::1", port: 3260 },
   ];
-  const before = { ...base, portalGroups: [{ tag: 1, portals: portals.slice(0, 1) }] };
-  assert.deepEqual(found({ portalGroups: [{ tag: 1, portals: portals.slice(1) }] }, before), [
+  const before = { ...base, portalGroups: [portalGroup({ portals: portals.slice(0, 1) })] };
+  assert.deepEqual(found({ portalGroups: [portalGroup({ portals: portals.slice(1) })] }, before), [
     'removed portalGroups.1.portals["127.0.0.1:3260"] (session)',
     'added portalGroups.1.portals["[::1]:3260"] (live)',
   ]);
@@ -55,6 +55,17 @@ test("what is changed is shown as it was and as it will be, in the words of the 
     `added targets["${TARGET}"].luns.1 (live)`,
   ]);
   assert.deepEqual(found({ workers: 7 }), ["changed workers: 1 -> 7 (restart)"]);
+});
+
+test("how units are reached is told by portal group, and is live", () => {
+  const standby = { state: "standby", preferred: true } as const;
+  assert.deepEqual(found({ portalGroups: [portalGroup({ access: standby })] }), [
+    'changed portalGroups.1.access: "optimized" -> "standby" (live)',
+    "changed portalGroups.1.preferred: false -> true (live)",
+  ]);
+  const unit = { ...nullUnit(), access: [{ portalGroup: 1, ...standby }] };
+  assert.deepEqual(found({ units: [unit] }), ["added units.disk.access.1 (live)"]);
+  assert.deepEqual(found({}, { ...base, units: [unit] }), ["removed units.disk.access.1 (live)"]);
 });
 
 test("a secret that has changed is seen, and not shown", () => {

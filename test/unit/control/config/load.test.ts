@@ -12,14 +12,16 @@ import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixt
 
 const EVERY_KEY = `
 portalGroups:
-  - tag: 0
+  - tag: 1
     portals: ["127.0.0.1:3260", "[::1]", "Host.Example:860"]
+    access: non-optimized
+    preferred: true
   - { tag: 65535, portals: [192.0.2.1] }
 targets:
   - name: iqn.2026-11.io.ringlun:VM
     alias: Speicher für VMs
     pingInterval: 0
-    portalGroups: [65535, 0]
+    portalGroups: [65535, 1]
     session:
       headerDigest: [CRC32C, None]
       dataDigest: [None]
@@ -49,7 +51,7 @@ targets:
     luns: { 0: vm0, 16383: "5" }
     redirect: { to: "[2001:DB8::7]", permanent: true }
 units:
-  vm0: { file: vm0.img, size: 10GiB, cache: writethrough, id: 123E4567-E89B-42D3-A456-426614174000 }
+  vm0: { file: vm0.img, size: 10GiB, cache: writethrough, id: 123E4567-E89B-42D3-A456-426614174000, access: { 65535: standby, 1: { preferred: false } } }
   iso: { file: ./iso/a.iso, readOnly: true, removable: true, blockLength: 512 }
   fast: { null: true, size: 8191TiB, blockLength: 4096 }
   "5": { null: true, size: 512 KiB }
@@ -88,14 +90,19 @@ test("every key arrives, normalised", (t) => {
       file: join(folder, "ringlun.yaml"),
       portalGroups: [
         {
-          tag: 0,
+          tag: 1,
           portals: [
             { host: "127.0.0.1", port: 3260 },
             { host: "::1", port: 3260 },
             { host: "host.example", port: 860 },
           ],
+          access: { state: "non-optimized", preferred: true },
         },
-        { tag: 65_535, portals: [{ host: "192.0.2.1", port: 3260 }] },
+        {
+          tag: 65_535,
+          portals: [{ host: "192.0.2.1", port: 3260 }],
+          access: { state: "optimized", preferred: false },
+        },
       ],
       targets: undefined,
       units: [
@@ -109,6 +116,10 @@ test("every key arrives, normalised", (t) => {
           sizeBytes: 10 * 2 ** 30,
           cache: "writethrough",
           id: "123e4567-e89b-42d3-a456-426614174000",
+          access: [
+            { portalGroup: 1, state: "non-optimized", preferred: false },
+            { portalGroup: 65_535, state: "standby", preferred: false },
+          ],
         },
         {
           ...unitDefaults,
@@ -133,7 +144,7 @@ test("every key arrives, normalised", (t) => {
     {
       name: "iqn.2026-11.io.ringlun:vm",
       alias: "Speicher für VMs",
-      portalGroups: [65_535, 0],
+      portalGroups: [65_535, 1],
       session: {
         headerDigest: ["CRC32C", "None"],
         dataDigest: ["None"],
@@ -183,6 +194,7 @@ const unitDefaults = {
   cache: "direct",
   readOnly: false,
   removable: false,
+  access: [],
 };
 
 test("what a file leaves out has its default", (t) => {
@@ -193,7 +205,13 @@ test("what a file leaves out has its default", (t) => {
   );
   assert.deepEqual(configuration, {
     file: join(folder, "ringlun.yaml"),
-    portalGroups: [{ tag: 1, portals: [{ host: "127.0.0.1", port: 3260 }] }],
+    portalGroups: [
+      {
+        tag: 1,
+        portals: [{ host: "127.0.0.1", port: 3260 }],
+        access: { state: "optimized", preferred: false },
+      },
+    ],
     targets: [
       {
         name: "iqn.2026-11.io.ringlun",

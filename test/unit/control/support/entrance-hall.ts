@@ -34,7 +34,7 @@ export class EntranceHall {
       logger,
       configuration: () => hall.configuration,
       portals: () => [hall.portal],
-      lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0 }],
+      lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }],
       statisticsBlock: () => 0,
       isChallengeOutstanding: () => false,
       onLogin: (status: number) => hall.statuses.push(status),

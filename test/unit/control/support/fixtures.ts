@@ -1,6 +1,11 @@
 /** What many tests of control need. */
 import { type DestinationStream, pino } from "pino";
-import type { Configuration, TargetConfiguration, UnitConfiguration } from "../../../../control/config/schema.js";
+import type {
+  Configuration,
+  PortalGroupConfiguration,
+  TargetConfiguration,
+  UnitConfiguration,
+} from "../../../../control/config/schema.js";
 import type { Logger } from "../../../../control/logger.js";
 import { CONNECTION_DEFAULTS, SESSION_DEFAULTS } from "../../../../control/login/parameters.js";
 import type { Agreement, ConnectionDetails } from "../../../../control/session-registry.js";
@@ -64,6 +69,15 @@ export function target(changes: Partial<TargetConfiguration> = {}): TargetConfig
   };
 }
 
+export function portalGroup(changes: Partial<PortalGroupConfiguration> = {}): PortalGroupConfiguration {
+  return {
+    tag: 1,
+    portals: [{ host: "127.0.0.1", port: 0 }],
+    access: { state: "optimized", preferred: false },
+    ...changes,
+  };
+}
+
 export function nullUnit(name = "disk"): UnitConfiguration {
   return {
     kind: "null",
@@ -74,6 +88,7 @@ export function nullUnit(name = "disk"): UnitConfiguration {
     cache: "writeback",
     readOnly: false,
     removable: false,
+    access: [],
     sizeBytes: 1 << 20,
   };
 }
@@ -82,7 +97,7 @@ export function nullUnit(name = "disk"): UnitConfiguration {
 export function configuration(folder: string, changes: Partial<Configuration> = {}): Configuration {
   return {
     file: `${folder}/ringlun.yaml`,
-    portalGroups: [{ tag: 1, portals: [{ host: "127.0.0.1", port: 0 }] }],
+    portalGroups: [portalGroup()],
     targets: [target()],
     units: [nullUnit()],
     discoveryAuth: null,

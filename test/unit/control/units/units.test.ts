@@ -52,6 +52,7 @@ function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): F
     cache: "writeback",
     readOnly: false,
     removable: false,
+    access: [],
     ...changes,
   };
 }

@@ -62,6 +62,8 @@ export interface RunOptions {
   readonly readOnly?: boolean;
   /** Bits of COMMAND_CONFLICTS_* that a reservation keeps the nexus from. */
   readonly blocked?: number;
+  /** Of the session's target port group. */
+  readonly accessState?: number;
   /** How many times a buffer is asked for in vain. */
   readonly buffersMissing?: number;
 }
@@ -159,7 +161,7 @@ export class Bench implements Services {
     task.unit = this.#session.luns.get(task.lun)?.unit ?? null;
     task.readOnly = options.readOnly ?? false;
     if (task.unit !== null) {
-      task.mapping = new LunMapping(task.lun, task.unit, task.readOnly, options.blocked ?? 0);
+      task.mapping = new LunMapping(task.lun, task.unit, task.readOnly, options.blocked ?? 0, options.accessState);
     }
     this.#dataOut = (options.dataOut ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>;
     task.expectedDataTransferLength = options.expectedDataTransferLength ?? this.#dataOut.length;

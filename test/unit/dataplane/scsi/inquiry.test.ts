@@ -22,7 +22,7 @@ function ascii(text: string): string {
 
 test("standard data", () => {
   const expected =
-    "00 00 06 12 5b 08 00 02" +
+    "00 00 06 12 5b 38 00 02" +
     ascii("RINGLUN ") +
     ascii("Virtual Disk    ") +
     ascii("0001") +
@@ -67,8 +67,8 @@ test("a page code without EVPD, and pages that are not there, are refused", () =
 
 test("page 00 lists the pages, and each of them can be read", () => {
   const list = vpd(0x00);
-  assert.equal(hex(list), "0080838586878fb0b1b2");
-  for (const code of list) if (code !== 0x85) vpd(code);
+  assert.equal(hex(list), "008083858687888fb0b1b2");
+  for (const code of list) if (code !== 0x85 && code !== 0x88) vpd(code);
 });
 
 test("page 8f: third-party copy, its bounds and RODs", () => {
@@ -99,10 +99,13 @@ test("page 8f lists the service actions that the command table has", () => {
   assert.deepEqual(list, expected);
 });
 
-test("page 85 is control's to answer", () => {
-  const bench = new Bench();
-  assert.equal(bench.run([0x12, 0x01, 0x85, 0, 255, 0]).status, "good");
-  assert.deepEqual(bench.operations, ["control"]);
+test("pages 85 and 88 are control's to answer", () => {
+  for (const code of [0x85, 0x88]) {
+    const bench = new Bench();
+    assert.equal(bench.run([0x12, 0x01, code, 0, 255, 0]).status, "good");
+    assert.deepEqual(bench.operations, ["control"]);
+    assertInvalidFieldInCdb(bench.run([0x12, 0x01, code, 0, 255, 0], { lun: 1 }), "2");
+  }
 });
 
 test("page 86: task attributes, a volatile cache, and how long sense data can be", () => {
