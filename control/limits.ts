@@ -37,6 +37,9 @@ export const INITIATORS_COUNTED_MAX = 4096;
 /** Nexuses registered with one unit (PERSISTENT RESERVE OUT): one more is refused with INSUFFICIENT REGISTRATION RESOURCES. */
 export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 
+/** Between two looks at the space that thin units have. */
+export const THIN_THRESHOLD_POLL_MS = 2_000;
+
 /** Nexuses with a priority of their own on one unit (SET PRIORITY): one more is refused with INSUFFICIENT RESOURCES. */
 export const PRIORITIES_PER_UNIT_MAX = 1024;
 

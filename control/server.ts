@@ -34,6 +34,7 @@ import { RemovalPrevention } from "./units/removal-prevention.js";
 import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
 import { StartStop } from "./units/start-stop.js";
+import { ThinThresholds } from "./units/thin-thresholds.js";
 import { UnitChanges } from "./units/unit-changes.js";
 import { Units } from "./units/units.js";
 
@@ -79,6 +80,7 @@ export class Server {
   #reservations!: Reservations;
   #primaryCommands!: PrimaryCommands;
   #access!: AsymmetricAccess;
+  #thinThresholds: ThinThresholds | undefined;
   #shards!: Shards;
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
@@ -177,6 +179,13 @@ export class Server {
     this.#access.serve({ commands: this.#slowCommands, changes });
     this.#modeSelect.serve(this.#slowCommands, changes);
     this.#primaryCommands.serve(this.#slowCommands, changes);
+    this.#thinThresholds = new ThinThresholds({
+      units: () => this.#units.records(),
+      sessions: () => this.#registry.sessions(),
+      changes,
+      logger: this.#logger,
+    });
+    this.#thinThresholds.start();
     this.#removalPrevention.serve(this.#slowCommands);
     this.#startStop = new StartStop({
       commands: this.#slowCommands,
@@ -484,6 +493,7 @@ export class Server {
 
   async #stop(graceMs: number): Promise<void> {
     this.#phase = "stopping";
+    this.#thinThresholds?.stop();
     this.#reception?.close();
     await this.#copies?.stop();
     // Unset where the start failed before.

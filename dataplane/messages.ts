@@ -18,6 +18,12 @@ export interface ModeValues {
   readonly softwareWriteProtect: boolean;
   /** D_SENSE of the Control mode page: sense data in descriptor format. */
   readonly descriptorSense: boolean;
+  /** LBPERE of the Read-Write Error Recovery mode page: thresholds that are reached are told. */
+  readonly thresholdReports: boolean;
+  /** ENABLED of the one threshold of the Logical Block Provisioning mode page. */
+  readonly thresholdEnabled: boolean;
+  /** Its THRESHOLD COUNT, in threshold sets (scsi/mapping-resources.ts): so much space is to be available. */
+  readonly thresholdCount: number;
 }
 
 /** What of a unit changes while it is served. Control decides it; every shard keeps a copy. */

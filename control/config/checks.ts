@@ -153,6 +153,9 @@ class Checker implements Results {
         this.#fault([...path, "null"], "excludes file: remove one of them", "key");
       } else if (unit.null !== undefined) {
         if (unit.size === undefined) this.#fault(path, "has no size: a null unit needs one, as size: 1TiB");
+        if (unit.thinThreshold !== undefined) {
+          this.#fault([...path, "thinThreshold"], "needs a file: what is null takes no space", "key");
+        }
       } else if (unit.file === undefined) {
         this.#fault(path, "has neither file nor null: write file: PATH, or null: true");
       }

@@ -122,6 +122,7 @@ function lunTree(luns: readonly LunMapping[]): Tree {
 /** Keys whose names the program has made plainer. */
 const FILE_KEYS: Readonly<Record<string, string>> = {
   sizeBytes: "size",
+  thinThresholdBytes: "thinThreshold",
   blockLengthBytes: "blockLength",
   physicalBlockBytes: "physicalBlockLength",
   pingIntervalMs: "pingInterval",

@@ -151,7 +151,13 @@ function completeUnit(
     }),
   };
   if (unit.file !== undefined) {
-    return { ...common, kind: "file", path: resolveFrom(origin, unit.file), sizeBytes: unit.size ?? null };
+    return {
+      ...common,
+      kind: "file",
+      path: resolveFrom(origin, unit.file),
+      sizeBytes: unit.size ?? null,
+      thinThresholdBytes: unit.thinThreshold ?? null,
+    };
   }
   assert(unit.size !== undefined, "a null unit without a size passed the checks");
   return { ...common, kind: "null", sizeBytes: unit.size };

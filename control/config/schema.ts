@@ -153,6 +153,8 @@ export interface FileUnitConfiguration extends UnitCommon {
   readonly path: string;
   /** A multiple of the block length, at most 2^53-1; null: as large as the file or device is. */
   readonly sizeBytes: number | null;
+  /** Initiators are told when less than this is available on the file system; null: they are not, unless they ask for it. */
+  readonly thinThresholdBytes: number | null;
 }
 
 /** Discards writes, reads zeroes. */
@@ -448,6 +450,13 @@ const unit = value.mapping({
   ),
   readOnly: key(value.boolean.default(false), "boolean", "Refuse writes."),
   removable: key(value.boolean.default(false), "boolean", "Report a removable medium."),
+  thinThreshold: key(
+    value.size.exactOptional(),
+    "size",
+    "Initiators are told, once, when less than this is left on the file system of the `file` " +
+      "(THIN PROVISIONING SOFT THRESHOLD REACHED). Where holes can be punched in the file.",
+    "they are not told, unless one of them sets a threshold (Logical Block Provisioning mode page)",
+  ),
   blockLength: key(value.choice(512, 4096).default(512), "`512` or `4096`", "Bytes of a logical block."),
   physicalBlockLength: key(
     value.choice(512, 4096).default(4096),

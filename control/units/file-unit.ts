@@ -17,6 +17,7 @@ import {
   TMPFS_MAGIC,
 } from "io-uring-node";
 import type { CacheMode, UnitRecord } from "../../dataplane/messages.js";
+import { hasMappingResources } from "../../dataplane/scsi/mapping-resources.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
 import { initialState } from "./unit-state.js";
@@ -78,10 +79,15 @@ export function openFileUnit(
     if (unit.cache === "direct" && direct === undefined && !inMemory) {
       logger.warn({ unit: unit.name, path: unit.path }, "O_DIRECT is refused here: the unit's cache is writeback");
     }
+    const kind = isBlock ? "block" : "file";
+    const thin = device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes);
+    if (unit.thinThresholdBytes !== null && !hasMappingResources({ kind, thin })) {
+      logger.warn({ unit: unit.name, path: unit.path }, "thinThreshold is without effect: no space to tell of here");
+    }
     return {
       unitIndex,
       name: unit.name,
-      kind: isBlock ? "block" : "file",
+      kind,
       fd: direct?.fd ?? file,
       bufferedFd: file,
       errorFds: unit.readOnly || inMemory ? [] : opened.openForErrors(shards + 1),
@@ -92,11 +98,11 @@ export function openFileUnit(
       cache: effectiveCache(unit.cache, direct !== undefined),
       readOnly: unit.readOnly,
       removable: unit.removable,
-      thin: device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes),
+      thin,
       inMemory,
       uuid,
       statisticsBlock,
-      state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined)),
+      state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined), unit.thinThresholdBytes),
     };
   } catch (error) {
     opened.closeAll();

@@ -4,7 +4,8 @@
  */
 import * as z from "zod";
 import type { ModeValues, ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
-import { MODE_PAGES, type ModePage, modePageHeaderBytes, putModePage, SPF } from "../../dataplane/scsi/mode.js";
+import { hasMappingResources, THRESHOLD_COUNT_MAX } from "../../dataplane/scsi/mapping-resources.js";
+import { type ModePage, modePageHeaderBytes, modePagesOf, putModePage, SPF } from "../../dataplane/scsi/mode.js";
 import {
   INVALID_FIELD_IN_CDB,
   INVALID_FIELD_IN_PARAMETER_LIST,
@@ -32,10 +33,14 @@ const PAGE_CODE_MASK = 0x3f;
 const IN_CDB = 0xc0_0000;
 const IN_LIST = 0x80_0000;
 
+/** What was saved before there was a threshold has none: then the default holds. */
 const savedValues = z.strictObject({
   writeCacheEnabled: z.boolean(),
   softwareWriteProtect: z.boolean(),
   descriptorSense: z.boolean(),
+  thresholdReports: z.boolean().exactOptional(),
+  thresholdEnabled: z.boolean().exactOptional(),
+  thresholdCount: z.int().min(0).max(THRESHOLD_COUNT_MAX).exactOptional(),
 });
 
 /** A parameter list that is refused. */
@@ -69,7 +74,9 @@ export class ModeSelect {
   /** The unit starts with what was saved for it. Rejects with a StateError where that cannot be trusted. */
   async load({ unitIndex, uuid, state }: UnitRecord): Promise<void> {
     const saved = await this.#stateDirectory.read(documentName(uuid), savedValues);
-    if (saved !== null) this.#units.setState(unitIndex, { ...state, ...saved, savedModes: saved });
+    if (saved === null) return;
+    const savedModes: ModeValues = { ...state.defaultModes, ...saved };
+    this.#units.setState(unitIndex, { ...state, ...savedModes, savedModes });
   }
 
   serve(commands: SlowCommands, changes: UnitChanges): void {
@@ -116,13 +123,24 @@ function isSame(a: ModeValues, b: ModeValues): boolean {
   return (Object.keys(savedValues.shape) as (keyof ModeValues)[]).every((key) => a[key] === b[key]);
 }
 
+type Changing = { -readonly [Name in keyof ModeValues]: ModeValues[Name] };
+
 /** The values that the list asks for. @throws Refusal */
 function judge(unit: UnitRecord, list: Uint8Array, headerBytes: number): ModeValues {
   if (list.length < headerBytes) refuseLength();
   const { writeCacheEnabled, softwareWriteProtect, descriptorSense } = unit.state;
-  const values = { writeCacheEnabled, softwareWriteProtect, descriptorSense };
+  const { thresholdReports, thresholdEnabled, thresholdCount } = unit.state;
+  const values: Changing = {
+    writeCacheEnabled,
+    softwareWriteProtect,
+    descriptorSense,
+    thresholdReports,
+    thresholdEnabled,
+    thresholdCount,
+  };
+  const pages = modePagesOf({ hasMappingResources: hasMappingResources(unit) });
   let at = headerBytes + judgeDescriptor(unit, list, headerBytes);
-  while (at < list.length) at += judgePage(list, at, values);
+  while (at < list.length) at += judgePage(list, at, pages, values);
   return values;
 }
 
@@ -146,12 +164,12 @@ function judgeDescriptor({ state, blockLengthBytes }: UnitRecord, list: Uint8Arr
 }
 
 /** Takes the changes of the page at `at` over into `values`, and returns its length. */
-function judgePage(list: Uint8Array, at: number, values: Record<keyof ModeValues, boolean>): number {
+function judgePage(list: Uint8Array, at: number, pages: readonly ModePage[], values: Changing): number {
   const code = list[at]! & PAGE_CODE_MASK;
   const isSubpage = (list[at]! & SPF) !== 0;
   if (at + (isSubpage ? 4 : 2) > list.length) refuseLength();
   const subpage = isSubpage ? list[at + 1]! : 0;
-  const page = MODE_PAGES.find((candidate) => candidate.code === code && candidate.subpage === subpage);
+  const page = pages.find((candidate) => candidate.code === code && candidate.subpage === subpage);
   if (page === undefined) refuseField(at);
   const headerBytes = modePageHeaderBytes(page);
   const told = isSubpage ? (list[at + 2]! << 8) | list[at + 3]! : list[at + 1]!;
@@ -162,6 +180,8 @@ function judgePage(list: Uint8Array, at: number, values: Record<keyof ModeValues
     if (((list[at + i]! ^ current[i]!) & ~mask[i]! & 0xff) !== 0) refuseField(at + i);
   }
   for (const { byte, bit, value } of page.changeable) values[value] = (list[at + byte]! & bit) !== 0;
+  const view = new DataView(list.buffer, list.byteOffset);
+  for (const { byte, value } of page.numbers ?? []) values[value] = view.getUint32(at + byte);
   return page.length;
 }
 

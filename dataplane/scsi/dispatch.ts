@@ -27,7 +27,7 @@ import {
 } from "./command.js";
 import { endNotReady, isRefused } from "./readiness.js";
 import {
-  checkCondition,
+  endWithInformation,
   endWithSense,
   INVALID_COMMAND_OPERATION_CODE,
   invalidFieldInCdb,
@@ -35,7 +35,7 @@ import {
   WRITE_PROTECTED,
 } from "./sense.js";
 import { COMMANDS } from "./table.js";
-import { senseKeyOf } from "./unit-attention.js";
+import { informationOf, senseKeyOf } from "./unit-attention.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 const SERVICE_ACTION_BYTE = 1;
@@ -118,7 +118,8 @@ export function dispatch(task: Task, services: Services): void {
   const attentions = task.session!.attentions;
   if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
     const condition = attentions.take(task.lun);
-    checkCondition(task, services, senseKeyOf(condition), (condition >>> 8) & 0xff, condition & 0xff);
+    const sense = { senseKey: senseKeyOf(condition), asc: (condition >>> 8) & 0xff, ascq: condition & 0xff };
+    endWithInformation(task, services, sense, informationOf(condition));
     return;
   }
   if (row === null) {

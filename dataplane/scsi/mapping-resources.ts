@@ -7,6 +7,8 @@ import type { UnitRecord } from "../messages.js";
 export const THRESHOLD_SET_BYTES_LOG2 = 20;
 export const THRESHOLD_SET_BYTES = 2 ** THRESHOLD_SET_BYTES_LOG2;
 export const THRESHOLD_COUNT_MAX = 0xffff_ffff;
+/** Of the threshold descriptor in the Logical Block Provisioning mode page. */
+export const THRESHOLD_DESCRIPTOR_BYTE = 16;
 
 /** Whether it can be told how many there are: not of a device, nor of a unit that is no thinner than its file. */
 export function hasMappingResources({ kind, thin }: Pick<UnitRecord, "kind" | "thin">): boolean {

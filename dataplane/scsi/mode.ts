@@ -3,6 +3,7 @@ import type { ModeValues } from "../messages.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import type { Services } from "./command.js";
+import { THRESHOLD_DESCRIPTOR_BYTE } from "./mapping-resources.js";
 import { invalidFieldInCdb, MEDIUM_NOT_PRESENT } from "./sense.js";
 import { setUint64 } from "./uint64.js";
 
@@ -41,11 +42,19 @@ const PS = 0x80;
 
 const BUFFER_BYTES = 512;
 
+type FlagName = { [Name in keyof ModeValues]: ModeValues[Name] extends boolean ? Name : never }[keyof ModeValues];
+
 /** A bit of a page that follows what MODE SELECT can change. */
 interface ChangeableBit {
   readonly byte: number;
   readonly bit: number;
-  readonly value: keyof ModeValues;
+  readonly value: FlagName;
+}
+
+/** A 32-bit field of a page that MODE SELECT can change. */
+interface ChangeableNumber {
+  readonly byte: number;
+  readonly value: Exclude<keyof ModeValues, FlagName>;
 }
 
 export interface ModePage {
@@ -56,10 +65,25 @@ export interface ModePage {
   /** Bytes that are not zero and never change, but for the header: offset and value. */
   readonly fixed: readonly (readonly [byte: number, value: number])[];
   readonly changeable: readonly ChangeableBit[];
+  readonly numbers?: readonly ChangeableNumber[];
+  /** Only units have it that can tell how much space there is for them (scsi/mapping-resources.ts). */
+  readonly ofMappingResources?: true;
 }
 
+/** Available LBA Mapping Resource Count, as the log parameter is numbered. */
+const THRESHOLD_RESOURCE_AVAILABLE = 0x01;
+
 /** In ascending order of page and subpage code, which is the order of page 3Fh. */
-export const MODE_PAGES: readonly ModePage[] = [
+const MODE_PAGES: readonly ModePage[] = [
+  {
+    // Read-Write Error Recovery: the storage beneath recovers what it can by itself. LBPERE follows the threshold.
+    code: 0x01,
+    subpage: 0,
+    length: 12,
+    fixed: [],
+    changeable: [{ byte: 7, bit: 0x80, value: "thresholdReports" }],
+    ofMappingResources: true,
+  },
   {
     // Caching. Without WCE, each write is durable before its status.
     code: 0x08,
@@ -89,7 +113,23 @@ export const MODE_PAGES: readonly ModePage[] = [
   { code: 0x1a, subpage: 0, length: 40, fixed: [], changeable: [] },
   // Informational Exceptions Control: DEXCPT=1, none is reported.
   { code: 0x1c, subpage: 0, length: 12, fixed: [[2, 0x08]], changeable: [] },
+  {
+    // Logical Block Provisioning: SITUA=0, every nexus is told. One threshold: soft, armed decreasing (both 0).
+    code: 0x1c,
+    subpage: 0x02,
+    length: 24,
+    fixed: [[THRESHOLD_DESCRIPTOR_BYTE + 1, THRESHOLD_RESOURCE_AVAILABLE]],
+    changeable: [{ byte: THRESHOLD_DESCRIPTOR_BYTE, bit: 0x80, value: "thresholdEnabled" }],
+    numbers: [{ byte: THRESHOLD_DESCRIPTOR_BYTE + 4, value: "thresholdCount" }],
+    ofMappingResources: true,
+  },
 ];
+const COMMON_MODE_PAGES = MODE_PAGES.filter(({ ofMappingResources }) => ofMappingResources === undefined);
+
+/** Those that a unit has. */
+export function modePagesOf({ hasMappingResources }: { readonly hasMappingResources: boolean }): readonly ModePage[] {
+  return hasMappingResources ? MODE_PAGES : COMMON_MODE_PAGES;
+}
 
 /** Bytes in front of a page's parameters. */
 export function modePageHeaderBytes({ subpage }: ModePage): number {
@@ -110,6 +150,10 @@ export function putModePage(bytes: Uint8Array, at: number, page: ModePage, modes
   }
   if (modes !== null) for (const [byte, value] of page.fixed) bytes[at + byte] = value;
   for (const { byte, bit, value } of page.changeable) if (modes === null || modes[value]) bytes[at + byte]! |= bit;
+  for (const { byte, value } of page.numbers ?? []) {
+    const number = modes === null ? 0xffff_ffff : modes[value];
+    for (let i = 0; i < 4; i++) bytes[at + byte + i] = number >>> (24 - 8 * i);
+  }
 }
 
 /*
@@ -165,11 +209,12 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
   const control = bytes[task.cdb + PAGE_BYTE]! >>> PAGE_CONTROL_SHIFT;
   const code = bytes[task.cdb + PAGE_BYTE]! & PAGE_CODE_MASK;
   const subpage = bytes[task.cdb + SUBPAGE_BYTE]!;
-  if (!MODE_PAGES.some((page) => code === ALL_PAGES || page.code === code)) {
+  const pages = modePagesOf(unit);
+  if (!pages.some((page) => code === ALL_PAGES || page.code === code)) {
     invalidFieldInCdb(task, services, PAGE_BYTE, PAGE_CODE_BIT);
     return -1;
   }
-  if (!MODE_PAGES.some((page) => isAsked(page, code, subpage))) {
+  if (!pages.some((page) => isAsked(page, code, subpage))) {
     invalidFieldInCdb(task, services, SUBPAGE_BYTE);
     return -1;
   }
@@ -186,7 +231,7 @@ function modeSense(task: Task, services: Services, headerBytes: number, longLba:
     view.setUint32(at + 12, unit.blockLengthBytes);
   }
   at += descriptorBytes;
-  for (const page of MODE_PAGES) {
+  for (const page of pages) {
     if (!isAsked(page, code, subpage)) continue;
     putModePage(bytes, at, page, valuesOf(unit, control));
     at += page.length;
@@ -213,6 +258,8 @@ function valuesOf(unit: LogicalUnit, control: number): ModeValues | null {
   }
 }
 
+/** "3Fh: return all pages": those without a subpage, or all of them, but no one subpage of each. */
 function isAsked(page: ModePage, code: number, subpage: number): boolean {
+  if (code === ALL_PAGES && subpage !== 0 && subpage !== ALL_SUBPAGES) return false;
   return (code === ALL_PAGES || page.code === code) && (subpage === ALL_SUBPAGES || page.subpage === subpage);
 }

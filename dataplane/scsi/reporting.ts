@@ -14,7 +14,7 @@ import {
   REPORTED_LUNS_DATA_HAS_CHANGED,
   SENSE_BYTES_MAX,
 } from "./sense.js";
-import { senseKeyOf } from "./unit-attention.js";
+import { informationOf, senseKeyOf } from "./unit-attention.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 /** Whether there is a unit with a medium was seen to before. */
@@ -35,7 +35,7 @@ export function beginRequestSense(task: Task, services: Services): void {
   const { bytes, view } = services;
   const attention = task.session!.attentions.take(task.lun);
   let { senseKey, asc, ascq } = NO_ADDITIONAL_SENSE;
-  let progress = -1;
+  let [information, progress] = [-1, -1];
   const unreachable = task.mapping === null ? null : accessSense(task.mapping.accessState);
   if (task.unit === null) {
     if (!isWellKnownUnit(task)) ({ senseKey, asc, ascq } = LOGICAL_UNIT_NOT_SUPPORTED);
@@ -43,6 +43,7 @@ export function beginRequestSense(task: Task, services: Services): void {
     senseKey = senseKeyOf(attention);
     asc = (attention >>> 8) & 0xff;
     ascq = attention & 0xff;
+    information = informationOf(attention);
   } else if (unreachable !== null) {
     ({ senseKey, asc, ascq } = unreachable);
   } else if (task.unit.notReady !== null) {
@@ -50,7 +51,7 @@ export function beginRequestSense(task: Task, services: Services): void {
   }
   const isDescriptor = (bytes[task.cdb + REQUEST_SENSE_FLAGS_BYTE]! & FLAG_DESC) !== 0;
   const encode = isDescriptor ? encodeDescriptorSense : encodeFixedSense;
-  const length = encode(bytes, view, at, senseKey, asc, ascq, -1, progress);
+  const length = encode(bytes, view, at, senseKey, asc, ascq, information, progress);
   services.reply(task, length, bytes[task.cdb + REQUEST_SENSE_ALLOCATION_LENGTH]!);
 }
 

@@ -9,11 +9,13 @@
  * Deferred errors (SPC-5) wait in the same queue, as they are told in the same way: instead of the next command. They are
  * never dropped for want of room.
  */
+import { THRESHOLD_DESCRIPTOR_BYTE } from "./mapping-resources.js";
 import {
   POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED,
   SENSE_DEFERRED,
   SENSE_KEY_UNIT_ATTENTION,
   type Sense,
+  THIN_PROVISIONING_SOFT_THRESHOLD_REACHED,
 } from "./sense.js";
 
 /** Conditions kept per LUN. */
@@ -83,6 +85,15 @@ export class UnitAttentions {
   clear(lun: number): void {
     this.#queues.delete(lun);
   }
+}
+
+/**
+ * INFORMATION that goes with a condition, or -1: of a threshold, "the byte offset in the Logical Block Provisioning mode page of
+ * the first byte of the threshold descriptor" (SBC-4).
+ */
+export function informationOf(condition: number): number {
+  const { asc, ascq } = THIN_PROVISIONING_SOFT_THRESHOLD_REACHED;
+  return condition === ((asc << 8) | ascq) ? THRESHOLD_DESCRIPTOR_BYTE : -1;
 }
 
 /** Of what `take` has given; ASC and ASCQ are its lower two bytes. */

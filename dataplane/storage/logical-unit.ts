@@ -33,6 +33,9 @@ export class LogicalUnit {
   writeCacheEnabled = true;
   softwareWriteProtect = false;
   descriptorSense = false;
+  thresholdReports = true;
+  thresholdEnabled = false;
+  thresholdCount = 0;
   notReady: NotReady | null = null;
   savedModes: ModeValues;
   defaultModes: ModeValues;
@@ -78,6 +81,9 @@ export class LogicalUnit {
     this.writeCacheEnabled = state.writeCacheEnabled;
     this.softwareWriteProtect = state.softwareWriteProtect;
     this.descriptorSense = state.descriptorSense;
+    this.thresholdReports = state.thresholdReports;
+    this.thresholdEnabled = state.thresholdEnabled;
+    this.thresholdCount = state.thresholdCount;
     this.notReady = state.notReady;
     this.savedModes = state.savedModes;
     this.defaultModes = state.defaultModes;

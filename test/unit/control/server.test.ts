@@ -433,6 +433,7 @@ function fileUnit(path: string): FileUnitConfiguration {
     id: null,
     path: join(path, "disk.img"),
     sizeBytes: null,
+    thinThresholdBytes: null,
     blockLengthBytes: 512,
     physicalBlockBytes: 4096,
     cache: "writeback",

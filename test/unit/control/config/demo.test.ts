@@ -47,6 +47,7 @@ test("the demo is what the outside may depend on", (t) => {
         kind: "file",
         path: join(folder, "demo", "demo.img"),
         sizeBytes: 2 ** 30,
+        thinThresholdBytes: null,
       },
     ],
     discoveryAuth: null,

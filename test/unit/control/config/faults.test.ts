@@ -126,6 +126,7 @@ const faults: readonly (readonly [
   ["a unit made of nothing", unit("<!>{ size: 1GiB }"), "units.vm0", /^has neither file nor null/],
   ["a unit made of both", unit("{ file: vm0.img, size: 1GiB, <!>null: true }"), "units.vm0.null", /^excludes file/],
   ["null: false", unit("{ null: <!>false, size: 1GiB }"), "units.vm0.null", /^can only be true/],
+  ["a null unit with a threshold", unit("{ null: true, size: 1GiB, <!>thinThreshold: 1MiB }"), "units.vm0.thinThreshold", /^needs a file/],
   ["a null unit without a size", unit("<!>{ null: true }"), "units.vm0", /^has no size/],
   ["a file that does not exist, and no size", unit("{ file: <!>vm0.img }"), "units.vm0.file", /^names .*\/vm0\.img, which does not exist: correct it, or give a size/],
   ["a read-only file that does not exist", unit("{ file: <!>vm0.img, size: 1GiB, readOnly: true }"), "units.vm0.file", /a read-only unit needs its file$/],

@@ -47,6 +47,7 @@ function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): F
     id: null,
     path,
     sizeBytes: MIB,
+    thinThresholdBytes: null,
     blockLengthBytes: 512,
     physicalBlockBytes: 4096,
     cache: "writeback",

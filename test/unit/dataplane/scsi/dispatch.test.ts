@@ -145,6 +145,19 @@ test("a deferred error is told instead of the next command, once", () => {
   assert.equal(assertSense(bench.run([0xff, 0, 0, 0, 0, 0]), 5, 0x20, 0).deferred, false);
 });
 
+test("a threshold that is reached is told with the place of its descriptor, others without INFORMATION", () => {
+  const bench = new Bench();
+  bench.attentions.add(0, 0x38, 0x07);
+  assert.equal(assertSense(bench.run([0, 0, 0, 0, 0, 0]), 6, 0x38, 0x07).information, 16);
+  bench.attentions.add(0, 0x2a, 0x01);
+  assert.equal(assertSense(bench.run([0, 0, 0, 0, 0, 0]), 6, 0x2a, 0x01).information, null);
+  bench.attentions.add(0, 0x38, 0x07);
+  assert.equal(
+    Buffer.from(bench.run([3, 0, 0, 0, 18, 0]).data).toString("hex"),
+    "f00006000000100a00000000380700000000",
+  );
+});
+
 test("INQUIRY leaves a unit attention pending", () => {
   const bench = new Bench();
   bench.attentions.add(0, 0x29, 0x00);

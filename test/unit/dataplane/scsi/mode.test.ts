@@ -14,6 +14,9 @@ const CONTROL = "8a0a22100000000000000000";
 const CONTROL_EXTENSION = `ca01001c06${"00".repeat(27)}`;
 const POWER_CONDITION = `9a26${"00".repeat(38)}`;
 const INFORMATIONAL_EXCEPTIONS = "9c0a08000000000000000000";
+// Of units that have mapping resources: LBPERE, and one threshold for what is available, disabled.
+const ERROR_RECOVERY = "810a00000000008000000000";
+const PROVISIONING = `dc020014${"00".repeat(12)}0001000000000000`;
 
 function modeSense6(bench: Bench, page: number, flags = DBD, subpage = 0, options: RunOptions = {}, length = 255) {
   return bench.run([0x1a, flags, page, subpage, length, 0], options);
@@ -45,14 +48,24 @@ test("each page by itself", () => {
   assert.equal(pages({}, 0x0a, 1), CONTROL_EXTENSION);
   assert.equal(pages({}, 0x1a), POWER_CONDITION);
   assert.equal(pages({}, 0x1c), INFORMATIONAL_EXCEPTIONS);
+  assert.equal(pages({}, 0x01), ERROR_RECOVERY);
+  assert.equal(pages({}, 0x1c, 2), PROVISIONING);
 });
 
 test("page 3Fh is all pages in ascending order; subpage FFh takes in the subpages", () => {
-  assert.equal(pages({}, 0x3f), CACHING_WCE + CONTROL + POWER_CONDITION + INFORMATIONAL_EXCEPTIONS);
+  assert.equal(pages({}, 0x3f), ERROR_RECOVERY + CACHING_WCE + CONTROL + POWER_CONDITION + INFORMATIONAL_EXCEPTIONS);
   assert.equal(
     pages({}, 0x3f, 0xff),
-    CACHING_WCE + CONTROL + CONTROL_EXTENSION + POWER_CONDITION + INFORMATIONAL_EXCEPTIONS,
+    ERROR_RECOVERY +
+      CACHING_WCE +
+      CONTROL +
+      CONTROL_EXTENSION +
+      POWER_CONDITION +
+      INFORMATIONAL_EXCEPTIONS +
+      PROVISIONING,
   );
+  assert.equal(pages({ thin: false }, 0x3f), CACHING_WCE + CONTROL + POWER_CONDITION + INFORMATIONAL_EXCEPTIONS);
+  assert.equal(pages({}, 0x1c, 0xff), INFORMATIONAL_EXCEPTIONS + PROVISIONING);
   assert.equal(pages({}, 0x0a, 0xff), CONTROL + CONTROL_EXTENSION);
   assert.equal(pages({}, 0x08, 0xff), CACHING_WCE);
 });
@@ -65,18 +78,23 @@ test("default and saved values, and what MODE SELECT can change", () => {
   }
   assert.equal(pages({}, CHANGEABLE | 0x08), CACHING_WCE);
   assert.equal(pages({}, CHANGEABLE | 0x0a), `8a0a040008${"00".repeat(7)}`);
+  assert.equal(pages({}, CHANGEABLE | 0x01), ERROR_RECOVERY);
+  assert.equal(pages({}, CHANGEABLE | 0x1c, 2), `dc020014${"00".repeat(12)}80000000ffffffff`);
   assert.equal(pages({}, CHANGEABLE | 0x0a, 1), `ca01001c${"00".repeat(28)}`);
 });
 
 test("pages and subpages that are not there are refused", () => {
   const bench = new Bench();
-  for (const page of [0x00, 0x01, 0x02, 0x07, 0x09, 0x19, 0x3e]) {
+  const thick = new Bench({ thin: false });
+  assertInvalidFieldInCdb(modeSense6(thick, 0x01), "2.5");
+  assertInvalidFieldInCdb(modeSense6(thick, 0x1c, DBD, 2), "3");
+  for (const page of [0x00, 0x02, 0x07, 0x09, 0x19, 0x3e]) {
     assertInvalidFieldInCdb(modeSense6(bench, page), "2.5");
     assertInvalidFieldInCdb(modeSense10(bench, page, DBD, 0xff), "2.5");
   }
   assertInvalidFieldInCdb(modeSense6(bench, 0x0a, DBD, 2), "3");
   assertInvalidFieldInCdb(modeSense10(bench, 0x08, DBD, 1), "3");
-  assertInvalidFieldInCdb(modeSense10(bench, 0x3f, DBD, 2), "3");
+  for (const subpage of [1, 2, 0xfe]) assertInvalidFieldInCdb(modeSense10(bench, 0x3f, DBD, subpage), "3");
 });
 
 test("the header tells write protection", () => {
@@ -103,8 +121,8 @@ test("the long block descriptor, if LLBAA allows it", () => {
 test("every allocation length is legal, and the data length does not depend on it", () => {
   const bench = new Bench();
   const whole = hex(modeSense6(bench, 0x3f, 0).data);
-  assert.equal(whole.slice(0, 2), "5f");
-  for (const length of [0, 1, 4, 5, 12, 95, 96, 97, 255]) {
+  assert.equal(whole.slice(0, 2), "6b");
+  for (const length of [0, 1, 4, 5, 12, 95, 96, 107, 108, 109, 255]) {
     assert.equal(hex(modeSense6(bench, 0x3f, 0, 0, {}, length).data), whole.slice(0, 2 * length));
   }
   const ten = hex(modeSense10(bench, 0x3f, 0).data);
