@@ -22,6 +22,7 @@ import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf
 import type { Shards } from "./shards.js";
 import type { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import type { CopyManager } from "./units/copy/copy-manager.js";
+import type { RemovalPrevention } from "./units/removal-prevention.js";
 import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnitChanges } from "./units/unit-changes.js";
 import type { Units } from "./units/units.js";
@@ -35,6 +36,7 @@ export interface ReconfigurationHost {
   readonly reservations: Reservations;
   readonly copies: CopyManager;
   readonly access: AsymmetricAccess;
+  readonly removalPrevention: RemovalPrevention;
   readonly changes: UnitChanges;
   readonly shards: Shards;
   readonly logger: Logger;
@@ -169,7 +171,7 @@ export class Reconfiguration {
    * any more, where one of its LUNs becomes another one, and where a unit of its goes.
    */
   async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
-    const { admission, broadcasts, registry, reservations, lunRecords } = this.#host;
+    const { admission, broadcasts, registry, removalPrevention, reservations, lunRecords } = this.#host;
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
     if (now.kind !== "granted") {
@@ -199,6 +201,7 @@ export class Reconfiguration {
       removed: removed.map(({ lun }) => lun),
     }));
     reservations.unitsLost(session, gone);
+    removalPrevention.unitsLost(session, gone);
   }
 
   // ---- units

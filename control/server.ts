@@ -206,6 +206,7 @@ export class Server {
       reservations: this.#reservations,
       copies: this.#copies,
       access: this.#access,
+      removalPrevention: this.#removalPrevention,
       changes,
       shards: this.#shards,
       logger: this.#logger,

@@ -99,14 +99,13 @@ export class ModeSelect {
       if (error instanceof Refusal) return error.answer;
       throw error;
     }
-    let { savedModes } = unit.state;
-    if ((flags & FLAG_SP) !== 0) {
-      await this.#stateDirectory.write(documentName(unit.uuid), values);
-      savedModes = values;
-    }
+    const isSaved = (flags & FLAG_SP) !== 0;
+    if (isSaved) await this.#stateDirectory.write(documentName(unit.uuid), values);
+    // Meanwhile what is not this command's may have changed: the unit may have grown.
+    const { state } = this.#units.find(unit.name) ?? unit;
     const attention = { asc: MODE_PARAMETERS_CHANGED.asc, ascq: MODE_PARAMETERS_CHANGED.ascq };
     await this.#changes!.make(unit.unitIndex, {
-      state: { ...unit.state, ...values, savedModes },
+      state: { ...state, ...values, ...(isSaved ? { savedModes: values } : {}) },
       ...(isSame(values, unit.state) ? {} : { attentions: [{ ...attention, exceptSessions: [session.sessionId] }] }),
     });
     // From now on no initiator flushes. Whatever has ended before is made durable now; writes that are in flight end durably.

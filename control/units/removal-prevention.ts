@@ -33,7 +33,12 @@ export class RemovalPrevention {
     if (preventing?.size === 0) this.#preventing.delete(unitIndex);
   }
 
-  sessionClosed({ sessionId, unitIndexes }: Session): void {
+  sessionClosed({ sessionId }: Session): void {
+    for (const unitIndex of this.#preventing.keys()) this.withdraw(unitIndex, [sessionId]);
+  }
+
+  /** The session goes on without these units. */
+  unitsLost({ sessionId }: Session, unitIndexes: readonly number[]): void {
     for (const unitIndex of unitIndexes) this.withdraw(unitIndex, [sessionId]);
   }
 

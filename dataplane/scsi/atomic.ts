@@ -4,7 +4,7 @@
  */
 import type { Task } from "../task/task.js";
 import { ALLOCATION_BYTES, ATOMIC_BYTES_MAX, compareAndWriteBlocksMax } from "./block-limits.js";
-import { firstDifference } from "./blocks.js";
+import { endOrFlush, firstDifference, resumeFlush } from "./blocks.js";
 import type { Services } from "./command.js";
 import { takeRange } from "./range.js";
 import {
@@ -31,6 +31,7 @@ const STEP_RECEIVE = 0;
 const STEP_OWN = 1;
 const STEP_READ = 2;
 const STEP_WRITE = 3;
+const STEP_FLUSH = 4;
 
 function isDurable(task: Task, services: Services): boolean {
   return (services.bytes[task.cdb + FLAGS_BYTE]! & FLAG_FUA) !== 0 || !task.unit!.writeCacheEnabled;
@@ -64,6 +65,11 @@ function write(task: Task, services: Services, bufferOffset: number): void {
   services.storeWrite(task, bufferOffset, task.lba, task.blocks, isDurable(task, services));
 }
 
+function written(task: Task, services: Services): void {
+  task.step = STEP_FLUSH;
+  endOrFlush(task, services);
+}
+
 // -- COMPARE AND WRITE: the buffer holds what is compared, what is written, and what the medium has
 
 export function beginCompareAndWrite(task: Task, services: Services): void {
@@ -84,7 +90,7 @@ export function beginCompareAndWrite(task: Task, services: Services): void {
 export function resumeCompareAndWrite(task: Task, services: Services, result: number): void {
   const length = rangeBytes(task);
   if (result < 0) {
-    storeError(task, services, result, task.step === STEP_WRITE);
+    storeError(task, services, result, task.step >= STEP_WRITE);
     return;
   }
   switch (task.step) {
@@ -102,8 +108,11 @@ export function resumeCompareAndWrite(task: Task, services: Services, result: nu
       else write(task, services, length);
       return;
     }
+    case STEP_WRITE:
+      written(task, services);
+      return;
     default:
-      services.good(task);
+      resumeFlush(task, services, result);
   }
 }
 
@@ -121,7 +130,7 @@ export function beginOrWrite(task: Task, services: Services): void {
 export function resumeOrWrite(task: Task, services: Services, result: number): void {
   const length = rangeBytes(task);
   if (result < 0) {
-    storeError(task, services, result, task.step === STEP_WRITE);
+    storeError(task, services, result, task.step >= STEP_WRITE);
     return;
   }
   switch (task.step) {
@@ -139,8 +148,11 @@ export function resumeOrWrite(task: Task, services: Services, result: number): v
       write(task, services, 0);
       return;
     }
+    case STEP_WRITE:
+      written(task, services);
+      return;
     default:
-      services.good(task);
+      resumeFlush(task, services, result);
   }
 }
 
@@ -173,7 +185,10 @@ export function resumeWriteAtomic(task: Task, services: Services, result: number
     case STEP_OWN:
       write(task, services, 0);
       return;
+    case STEP_WRITE:
+      written(task, services);
+      return;
     default:
-      services.good(task);
+      resumeFlush(task, services, result);
   }
 }

@@ -346,6 +346,16 @@ export function flush(task: Task, services: Services): void {
   services.flush(task);
 }
 
+/**
+ * Ends a command that has changed blocks, and whose `resume` calls `resumeFlush` next. What was not written durably (task.durable),
+ * or by an operation that has no durable form, must not be lost any more where there is no write cache: it may have been
+ * switched off since, and nobody else would flush.
+ */
+export function endOrFlush(task: Task, services: Services): void {
+  if (task.durable || task.unit!.writeCacheEnabled) services.good(task);
+  else flush(task, services);
+}
+
 export function resumeFlush(task: Task, services: Services, result: number): void {
   if (result < 0) storeError(task, services, result, true);
   else services.good(task);

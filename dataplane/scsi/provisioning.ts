@@ -1,7 +1,7 @@
 /** UNMAP, WRITE SAME and, as far as a shard has to do with it, GET LBA STATUS (SBC-4). */
 import type { Task } from "../task/task.js";
 import { PATTERN_BYTES_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "./block-limits.js";
-import { flush, resumeFlush } from "./blocks.js";
+import { endOrFlush, resumeFlush } from "./blocks.js";
 import type { Services } from "./command.js";
 import { firstBeyond, takeRange } from "./range.js";
 import {
@@ -118,12 +118,6 @@ function discardNext(task: Task, services: Services): void {
   }
   task.step = count + 1;
   endOrFlush(task, services);
-}
-
-/** Blocks were changed by an operation that has no durable form: without a write cache they may not be lost any more. */
-function endOrFlush(task: Task, services: Services): void {
-  if (task.unit!.writeCacheEnabled) services.good(task);
-  else flush(task, services);
 }
 
 // -- WRITE SAME
@@ -251,10 +245,13 @@ export function resumeWriteSame(task: Task, services: Services, result: number):
       task.lba += written;
       task.blocks -= written;
       if (task.blocks === 0) {
-        services.good(task);
+        task.step = STEP_FLUSH;
+        endOrFlush(task, services);
         return;
       }
-      break;
+      // As all of it so far: if the write cache is switched off meanwhile, one flush at the end makes up for it.
+      services.storeWrite(task, 0, task.lba, patternBytes(task) >>> blockShift, task.durable);
+      return;
     }
     default:
       resumeFlush(task, services, result);

@@ -76,6 +76,7 @@ export class TaskTable {
     task.step = 0;
     task.status = 0;
     task.transfer = TRANSFER_NONE;
+    task.durable = false;
     task.transferTotal = 0;
     task.transferLength = 0;
     task.covered = 0;

@@ -144,6 +144,7 @@ export class Task extends Outgoing {
   transferLength = 0;
   /** First byte in the store. */
   storeStart = 0;
+  /** All that the task has written to the store is durable. */
   durable = false;
   /** Its unit's count of losses when it began to write durably; of a flush, that of which the initiator knew then. */
   lossesBefore = 0;

@@ -33,6 +33,12 @@ function write(session: RawInitiator, number: number): Promise<RawTask> {
   return session.start({ cdb: write16(number * CHUNK_BLOCKS, CHUNK_BLOCKS), write: chunk(number) });
 }
 
+/** WRITE SAME of the chunk. */
+function repeat(session: RawInitiator, number: number): Promise<RawTask> {
+  const write = chunk(number).subarray(0, 512);
+  return session.start({ cdb: writeSame16(number * CHUNK_BLOCKS, CHUNK_BLOCKS), write });
+}
+
 async function finish(session: RawInitiator, tasks: readonly RawTask[]): Promise<void> {
   for (const task of tasks) assert.equal((await session.finish(task)).status, 0);
 }
@@ -77,11 +83,10 @@ for (const cache of ["direct", "writeback"] as const) {
   test(`what was under way, and what came after it (${cache})`, { skip: skipWithoutPowerCut() }, async (context) => {
     const { undo, target, initiator, assertSurvive } = await setScene(context, cache);
     const other = await logIn(undo, target, 1, "iqn.2026-11.io.ringlun:other");
-    const underWay = [await write(other, 2), await write(other, 3), await write(other, 4)];
+    const underWay = [await write(other, 2), await write(other, 3), await write(other, 4), await repeat(other, 7)];
     await Promise.all([switchCacheOff(initiator), finish(other, underWay)]);
     await finish(initiator, [await write(initiator, 5)]);
-    const pattern = chunk(6).subarray(0, 512);
-    await initiator.good({ cdb: writeSame16(6 * CHUNK_BLOCKS, CHUNK_BLOCKS), write: pattern });
-    await assertSurvive([2, 3, 4, 5, 6]);
+    await finish(initiator, [await repeat(initiator, 6)]);
+    await assertSurvive([2, 3, 4, 5, 6, 7]);
   });
 }

@@ -226,11 +226,12 @@ test("while any nexus prevents removal, nobody ejects or loads", async () => {
   assert.deepEqual(await setup.startStopUnit(one, LOAD), GOOD);
 });
 
-test("a prevention ends with its session, with a reset, and when it is withdrawn", async () => {
+test("a prevention ends with its session, with the unit's LUN, with a reset, and when it is withdrawn", async () => {
   const setup = new Setup(true);
   const one = setup.logIn("1");
   for (const end of [
     (session: Session) => setup.registry.closeSession(session.sessionId),
+    (session: Session) => setup.prevention.unitsLost(session, [0]),
     () => setup.prevention.unitReset(0),
     (session: Session) => setup.prevention.withdraw(0, [session.sessionId]),
   ]) {

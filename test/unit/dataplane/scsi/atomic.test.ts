@@ -115,3 +115,31 @@ test("a store that fails ends each of them", () => {
     assertSense(outcome, 7, 0x27, 7);
   }
 });
+
+describe("where the write cache is switched off while it goes on, it is durable before its status", () => {
+  for (const { name, cdb, length, steps } of [
+    { name: "COMPARE AND WRITE", cdb: compareAndWrite(0, 8), length: 8192, steps: ["own", "storeRead 0 8"] },
+    { name: "ORWRITE", cdb: orWrite(0, 8), length: 4096, steps: ["own", "storeRead 0 8"] },
+    { name: "WRITE ATOMIC", cdb: writeAtomic(0, 8), length: 4096, steps: ["own"] },
+  ]) {
+    test(name, () => {
+      const dataOut = new Uint8Array(length);
+      const bench = new Bench();
+      bench.onOperation = (operation) => {
+        if (operation.startsWith("storeWrite")) bench.unit.writeCacheEnabled = false;
+      };
+      assert.equal(bench.run(cdb, { dataOut }).status, "good");
+      assert.deepEqual(bench.operations, [...steps, "storeWrite 0 8", "flush"]);
+      bench.unit.writeCacheEnabled = true;
+      bench.failures.set("flush", -5);
+      assertSense(bench.run(cdb, { dataOut }), 3, 0x0c, 0);
+      // Before the write: then it is durable by itself.
+      const early = new Bench();
+      early.onOperation = () => {
+        early.unit.writeCacheEnabled = false;
+      };
+      assert.equal(early.run(cdb, { dataOut }).status, "good");
+      assert.deepEqual(early.operations, [...steps, "storeWrite 0 8 durable"]);
+    });
+  }
+});

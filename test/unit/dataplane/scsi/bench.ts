@@ -96,6 +96,8 @@ export class Bench implements Services {
   operations: Operation[] = [];
   /** First word of an operation -> negative errno with which it fails. */
   readonly failures = new Map<string, number>();
+  /** Called with every operation, when it has been asked for and has not completed. */
+  onOperation: (operation: Operation) => void = () => {};
   /** Control answers that the unit is to be flushed. */
   controlFlushes: "no" | "before GOOD" | "in background" = "no";
 
@@ -288,6 +290,7 @@ export class Bench implements Services {
     const from = task.parameterOffset + bufferOffset;
     const length = blocks * this.unit.blockLengthBytes;
     assert.ok(bufferOffset + length <= this.#granted);
+    task.durable = durable;
     this.#store(task, `storeWrite ${lba} ${blocks}${durable ? " durable" : ""}`, lba, blocks, () => {
       const medium = this.#range(lba, blocks);
       medium.set(this.bytes.subarray(from, from + medium.length));
@@ -315,6 +318,7 @@ export class Bench implements Services {
   #log(operation: string): void {
     assert.ok(this.#outcome === null, `${operation} after the end`);
     this.operations.push(operation);
+    this.onOperation(operation);
   }
 
   #end(outcome: Outcome): void {

@@ -375,6 +375,45 @@ test("WRITE SAME(16) with NDOB=1 gets its buffer, late if need be, where the sto
   }
 });
 
+test("WRITE SAME is durable before its status where the write cache is switched off while it goes on", () => {
+  // The buffer is 512 blocks long: three writes.
+  const cdb = CDB_16(0, 1500);
+  for (let until = 1; until <= 3; until++) {
+    const bench = new Bench();
+    let writes = 0;
+    bench.onOperation = (operation) => {
+      if (operation.startsWith("storeWrite") && ++writes === until) bench.unit.writeCacheEnabled = false;
+    };
+    assertGood(bench.run(cdb, { dataOut: DATA }));
+    assert.deepEqual(bench.operations, ["storeWrite 0 512", "storeWrite 512 512", "storeWrite 1024 476", "flush"]);
+    bench.unit.writeCacheEnabled = true;
+    writes = 0;
+    bench.failures.set("flush", EIO);
+    assert.equal(assertSense(bench.run(cdb, { dataOut: DATA }), 3, 0x0c, 0).information, null);
+  }
+});
+
+test("WRITE SAME that began without a write cache writes durably to its end", () => {
+  const bench = new Bench({ cache: "writethrough" });
+  bench.onOperation = () => {
+    bench.unit.writeCacheEnabled = true;
+  };
+  assertGood(bench.run(CDB_16(0, 1000), { dataOut: DATA }));
+  assert.deepEqual(bench.operations, ["storeWrite 0 512 durable", "storeWrite 512 488 durable"]);
+});
+
+test("WRITE SAME of zeroes, and UNMAP, are flushed where the write cache is switched off while they go on", () => {
+  const bench = new Bench();
+  bench.onOperation = () => {
+    bench.unit.writeCacheEnabled = false;
+  };
+  assertGood(bench.run(CDB_16(3, 400, NDOB)));
+  assert.deepEqual(bench.operations, ["zero 3 400", "flush"]);
+  bench.unit.writeCacheEnabled = true;
+  assertGood(unmap(bench, unmapList([[5, 2]])));
+  assert.deepEqual(bench.operations, ["discard 5 2", "flush"]);
+});
+
 test("WRITE SAME(16) with UNMAP=1 writes data that unmapped blocks would not read back as", () => {
   const bench = new Bench();
   assertGood(bench.run(CDB_16(3, 2, UNMAP), { dataOut: DATA }));
