@@ -17,7 +17,10 @@ export class Broadcasts {
     this.#shards = shards;
   }
 
-  /** Sends what `message` makes of the exchange's number to all shards that serve, but `except`; resolves when all are done. */
+  /**
+   * Sends what `message` makes of the exchange's number to all shards but `except`; resolves when all that serve are done. One
+   * that is being started hears of it before it has any session.
+   */
   send(message: (exchange: number) => ControlMessage, except?: number): Promise<void> {
     return this.#send(message, (shard) => shard !== except);
   }
@@ -29,12 +32,15 @@ export class Broadcasts {
 
   async #send(message: (exchange: number) => ControlMessage, concerns: (shard: number) => boolean): Promise<void> {
     const pending = new Set(this.#shards.serving().filter(concerns));
-    if (pending.size === 0) return;
     const exchange = ++this.#lastExchange;
-    await new Promise<void>((resolve) => {
-      this.#broadcasts.set(exchange, { pending, resolve });
-      for (const shard of pending) this.#shards.send(shard, message(exchange));
-    });
+    const done =
+      pending.size === 0
+        ? Promise.resolve()
+        : new Promise<void>((resolve) => this.#broadcasts.set(exchange, { pending, resolve }));
+    for (let shard = 0; shard < this.#shards.count; shard++) {
+      if (concerns(shard)) this.#shards.send(shard, message(exchange));
+    }
+    await done;
   }
 
   /** `done` of a shard. */

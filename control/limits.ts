@@ -74,6 +74,11 @@ export const SHARD_SHORT_LIVES_MAX = 5;
 export const UNIT_IN_USE_WAIT_MS = 3_000;
 export const UNIT_IN_USE_POLL_MS = 50;
 
+/** Units that are sanitized or formatted at a time, each with a thread of its own: of one more the work waits. */
+export const OPERATIONS_MAX = 16;
+/** How often it is looked whether a unit's writes in flight are over. */
+export const WRITES_ENDED_POLL_MS = 2;
+
 /**
  * Records between control and a shard; one record takes half of a ring at most, which is enough for a hand-off with all
  * 16384 LUNs and for a text in JSON. A full ring makes control queue, a shard wait.

@@ -22,6 +22,7 @@ import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf
 import type { Shards } from "./shards.js";
 import type { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import type { CopyManager } from "./units/copy/copy-manager.js";
+import type { Operations } from "./units/operations/operations.js";
 import type { RemovalPrevention } from "./units/removal-prevention.js";
 import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnitChanges } from "./units/unit-changes.js";
@@ -36,6 +37,7 @@ export interface ReconfigurationHost {
   readonly reservations: Reservations;
   readonly copies: CopyManager;
   readonly access: AsymmetricAccess;
+  readonly operations: Operations;
   readonly removalPrevention: RemovalPrevention;
   readonly changes: UnitChanges;
   readonly shards: Shards;
@@ -133,15 +135,15 @@ export class Reconfiguration {
   }
 
   async #open(unit: UnitConfiguration): Promise<void> {
-    this.#host.shards.addUnit(await this.#host.openUnit(unit));
+    this.#serve(await this.#host.openUnit(unit));
   }
 
   // ---- commit
 
   async #commit(current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
-    const { reception, shards, units, logger } = this.#host;
+    const { reception, units, logger } = this.#host;
     logger.level = next.log.level;
-    for (const { name } of change.added) shards.addUnit(units.find(name)!);
+    for (const { name } of change.added) this.#serve(units.find(name)!);
     const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");
     // Before anything goes, so that no new session gets it.
     this.#host.setConfiguration(next);
@@ -220,10 +222,18 @@ export class Reconfiguration {
     await changes.make(unitIndex, { abortSessions });
   }
 
+  #serve(unit: UnitRecord): void {
+    this.#host.shards.addUnit(unit);
+    this.#host.operations.resume(unit.unitIndex);
+  }
+
   async #close(name: string): Promise<void> {
-    const { units, reservations, copies, access, logger } = this.#host;
+    const { units, operations, reservations, copies, access, logger } = this.#host;
     const unit = units.find(name);
-    if (unit !== undefined) await copies.forgetUnit(unit.unitIndex);
+    if (unit !== undefined) {
+      await copies.forgetUnit(unit.unitIndex);
+      await operations.stop(unit.unitIndex);
+    }
     await units.close(name);
     if (unit !== undefined) {
       reservations.forget(unit.uuid);

@@ -29,6 +29,7 @@ import { DataMover } from "./units/copy/data-mover.js";
 import { Reaches } from "./units/copy/reach.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { ModeSelect } from "./units/mode-select.js";
+import { Operations } from "./units/operations/operations.js";
 import { PrimaryCommands } from "./units/primary-commands.js";
 import { RemovalPrevention } from "./units/removal-prevention.js";
 import { Reservations } from "./units/reservations/reservations.js";
@@ -80,6 +81,7 @@ export class Server {
   #reservations!: Reservations;
   #primaryCommands!: PrimaryCommands;
   #access!: AsymmetricAccess;
+  #operations!: Operations;
   #thinThresholds: ThinThresholds | undefined;
   #shards!: Shards;
   #admission: Admission | undefined;
@@ -146,6 +148,14 @@ export class Server {
       targetPorts,
       unit: (index) => this.#unitAt(index),
     });
+    this.#operations = new Operations({
+      stateDirectory: this.#stateDirectory,
+      units: this.#units,
+      logger: this.#logger,
+      bytesPerSecond: (unitName) =>
+        this.#configuration.units.find(({ name }) => name === unitName)?.eraseBytesPerSecond ?? null,
+      conflicts: ({ unit, session }) => this.#reservations.blocked(unit.uuid, session.identity) !== 0,
+    });
     this.#access = new AsymmetricAccess({
       stateDirectory: this.#stateDirectory,
       logger: this.#logger,
@@ -193,6 +203,12 @@ export class Server {
       prevention: this.#removalPrevention,
       unit: (index) => this.#unitAt(index),
     });
+    this.#operations.serve({
+      commands: this.#slowCommands,
+      changes,
+      writesEnded: (unitIndex) => this.#shards.writesEnded(unitIndex),
+    });
+    for (const { unitIndex } of this.#units.records()) this.#operations.resume(unitIndex);
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
     this.#reception = this.#createReception(this.#admission);
     for (const { tag, portals } of portalGroups)
@@ -206,6 +222,7 @@ export class Server {
       reservations: this.#reservations,
       copies: this.#copies,
       access: this.#access,
+      operations: this.#operations,
       removalPrevention: this.#removalPrevention,
       changes,
       shards: this.#shards,
@@ -290,6 +307,7 @@ export class Server {
     const records: UnitRecord[] = [];
     for (const unit of units) {
       await this.#modeSelect.load(await this.#units.openWhenFree(unit, identities.get(unit.name)!));
+      await this.#operations.load(this.#units.find(unit.name)!);
       records.push(this.#units.find(unit.name)!);
     }
     return records;
@@ -499,6 +517,7 @@ export class Server {
     await this.#copies?.stop();
     // Unset where the start failed before.
     await (this.#shards as Shards | undefined)?.stop(graceMs);
+    await (this.#operations as Operations | undefined)?.stopAll();
     const flushed = await this.#units.closeAll();
     await this.#http?.stop();
     this.#phase = "stopped";

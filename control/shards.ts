@@ -1,7 +1,9 @@
 /** The shards as the rest of control sees them. What a shard is, and what becomes of a dead one, stands in shard.ts. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { eventfdSignal } from "io-uring-node";
 import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { allocateGates, Gate } from "../dataplane/storage/gate.js";
+import { WRITES_ENDED_POLL_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { Shard } from "./shard.js";
 import type { Common } from "./shard-thread.js";
@@ -125,6 +127,15 @@ export class Shards implements ShardControl {
 
   async available(): Promise<void> {
     while (this.serving().length === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Resolves when no write of the unit is in flight, on any shard or in control. None must begin meanwhile. */
+  async writesEnded(unitIndex: number): Promise<void> {
+    const gate = this.gate(unitIndex);
+    while (!gate.own()) await sleep(WRITES_ENDED_POLL_MS);
+    while (!gate.isQuiet()) await sleep(WRITES_ENDED_POLL_MS);
+    // Other units may share the gate: it is not kept.
+    gate.disown();
   }
 
   /** One shard's counters, as ShardTask.counters. */

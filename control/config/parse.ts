@@ -149,6 +149,7 @@ function completeUnit(
       assert(group !== undefined, "a portal group that is not there passed the checks");
       return { portalGroup: group.tag, ...group.access, ...own };
     }),
+    eraseBytesPerSecond: unit.eraseRate ?? null,
   };
   if (unit.file !== undefined) {
     return {

@@ -139,6 +139,8 @@ interface UnitCommon {
   readonly removable: boolean;
   /** Through portal groups of which the unit says something of its own; what it leaves out is the group's. */
   readonly access: readonly UnitPathAccess[];
+  /** What SANITIZE and FORMAT UNIT write in a second, at most; null: all that they can. */
+  readonly eraseBytesPerSecond: number | null;
 }
 
 export interface UnitPathAccess extends PathAccess {
@@ -463,6 +465,13 @@ const unit = value.mapping({
     "`512` or `4096`",
     "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
   ),
+  eraseRate: key(
+    value.size.exactOptional(),
+    "size",
+    "What SANITIZE and FORMAT UNIT write in a second, at most, so that other units on the same disks do not suffer. " +
+      "Blocks that they deallocate are not written.",
+    "as fast as can be",
+  ),
   access: key(
     unitAccess.default({}),
     "",
@@ -548,7 +557,7 @@ export const documentSchema = value.mapping({
   stateDir: key(
     value.path.exactOptional(),
     "path",
-    "Folder for what must survive a restart: unit identities, saved mode pages, persistent reservations, access states that hosts have set.",
+    "Folder for what must survive a restart: unit identities, saved mode pages, persistent reservations, access states that hosts have set, what SANITIZE and FORMAT UNIT have left to do.",
     "the configuration file's name and `.state`",
   ),
   log: key(

@@ -5,9 +5,10 @@
 
 import { SLICE_BYTES_MAX } from "../../dataplane/limits.js";
 import type { NotReady, ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
+import { COMMAND_WITHOUT_UNIT } from "../../dataplane/scsi/command.js";
 import { senseOfNotReady } from "../../dataplane/scsi/readiness.js";
 import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE, type Sense } from "../../dataplane/scsi/sense.js";
-import { OPCODE_SANITIZE } from "../../dataplane/scsi/table.js";
+import { COMMANDS } from "../../dataplane/scsi/table.js";
 import { SCSI_STATUS_BUSY } from "../../dataplane/wire/scsi-response.js";
 import type { Logger } from "../logger.js";
 import type { Session, SessionRegistry } from "../session-registry.js";
@@ -44,6 +45,14 @@ export interface SlowCommandsOptions {
 }
 
 const SERVICE_ACTION_MASK = 0x1f;
+
+/** Opcodes of commands that an operation may let through; those that came before it began are judged once more here. */
+const ALLOWED_DURING_OPERATIONS = new Set(
+  COMMANDS.filter(
+    ({ conditions, isAllowedDuringSanitize }) =>
+      (conditions & COMMAND_WITHOUT_UNIT) !== 0 || isAllowedDuringSanitize !== undefined,
+  ).map(({ opcode }) => opcode),
+);
 
 /** A command whose turn has not come. */
 interface Waiting {
@@ -112,7 +121,7 @@ export class SlowCommands {
       const current = units.records().find((record) => record.unitIndex === unitIndex);
       if (current === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
       const { notReady } = current.state;
-      if (notReady?.operation !== undefined && opcode !== OPCODE_SANITIZE) return notReadyAnswer(notReady);
+      if (notReady?.operation !== undefined && !ALLOWED_DURING_OPERATIONS.has(opcode)) return notReadyAnswer(notReady);
       return found.handler({ exchange, session, lun, unit: current, cdb, parameters, signal: controller.signal });
     };
     try {

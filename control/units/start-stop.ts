@@ -95,7 +95,8 @@ export class StartStop {
   async #stop(command: SlowCommand): Promise<ScsiAnswer> {
     const { unit } = command;
     if (isEjected(unit)) return GOOD;
-    if (!unit.removable && !isStopped(unit)) await this.#become(unit, STOPPED);
+    // A unit whose format is corrupt stays so.
+    if (!unit.removable && unit.state.notReady === null) await this.#become(unit, STOPPED);
     return flushed(command);
   }
 
@@ -110,7 +111,7 @@ export class StartStop {
   async #eject(command: SlowCommand): Promise<ScsiAnswer> {
     const { unit } = command;
     if (this.#options.prevention.isPrevented(unit.unitIndex)) return senseAnswer(MEDIUM_REMOVAL_PREVENTED);
-    if (!isEjected(unit)) await this.#become(unit, EJECTED);
+    if (unit.state.notReady === null || isStopped(unit)) await this.#become(unit, EJECTED);
     return flushed(command);
   }
 

@@ -27,6 +27,18 @@ export function beginControlledOut({ byte, width }: ParameterListLength): Comman
   };
 }
 
+const FORMAT_FLAGS_BYTE = 1;
+const FLAG_FMTDATA = 0x10;
+
+/** FORMAT UNIT: its CDB tells whether there is a parameter list, and only the list itself how long it is. All that comes is taken. */
+export function beginFormatUnit(task: Task, services: Services): void {
+  const hasList = (services.bytes[task.cdb + FORMAT_FLAGS_BYTE]! & FLAG_FMTDATA) !== 0;
+  const length = hasList && task.expectsDataOut ? task.expectedDataTransferLength : 0;
+  if (length === 0) services.askControl(task);
+  else if (length > CONTROL_PARAMETERS_BYTES_MAX) endWithSense(task, services, PARAMETER_LIST_LENGTH_ERROR);
+  else services.receiveParameters(task, length);
+}
+
 /** Control has answered; what was written is being flushed. */
 const STEP_FLUSH = 1;
 

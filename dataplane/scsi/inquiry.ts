@@ -278,12 +278,16 @@ function fillBlockLimits(_task: Task, services: Services, unit: LogicalUnit, at:
 
 const B1_BYTES = 60;
 const MEDIUM_ROTATION_RATE_NONE = 0x0001;
+/** Blocks can be read after SANITIZE BLOCK ERASE and CRYPTOGRAPHIC ERASE without having been written. */
+const WABEREQ_NONE = 0x40;
+const WACEREQ_NONE = 0x10;
 /** VERIFY with BYTCHK compares unmapped blocks too: as the zeroes that they read as. */
 const VBULS = 0x01;
 
 function fillBlockDeviceCharacteristics(_task: Task, services: Services, _unit: LogicalUnit, at: number): number {
   const page = at - VPD_HEADER_BYTES;
   services.view.setUint16(page + 4, MEDIUM_ROTATION_RATE_NONE);
+  services.bytes[page + 7] = WABEREQ_NONE | WACEREQ_NONE;
   services.bytes[page + 8] = VBULS;
   return B1_BYTES;
 }

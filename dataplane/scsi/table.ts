@@ -72,7 +72,7 @@ import {
   type CommandPlace,
   NO_SERVICE_ACTION,
 } from "./command.js";
-import { beginControlled, beginControlledOut, resumeControlled } from "./control-command.js";
+import { beginControlled, beginControlledOut, beginFormatUnit, resumeControlled } from "./control-command.js";
 import { beginReadDefectData10, beginReadDefectData12 } from "./defects.js";
 import { beginReceiveDiagnosticResults, beginSendDiagnostic, resumeSendDiagnostic } from "./diagnostics.js";
 import { beginInquiry } from "./inquiry.js";
@@ -128,6 +128,8 @@ const EXCLUSIVE = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE
 const SHARED_BY_NONE = EXCLUSIVE | COMMAND_CONFLICTS_WRITE_EXCLUSIVE;
 const READS = COMMAND_NEEDS_MEDIUM | EXCLUSIVE;
 const WRITES = COMMAND_NEEDS_MEDIUM | COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
+/** Writes all of the medium, and needs it in no good state before: who may begin when, control judges. */
+const REWRITES = COMMAND_WRITES_MEDIUM | SHARED_BY_NONE;
 /** Makes durable what was written: conflicts as a write does, and needs no writable medium. */
 const SYNCHRONIZES = COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE;
 
@@ -277,6 +279,15 @@ const LID_NONE = [0, 0, 0, 0];
 const LID1 = [0xff, 0, 0, 0];
 const LID4 = [0xff, 0xff, 0xff, 0xff];
 
+/**
+ * IMMED and AUSE; only overwriting has a parameter list. ZNR is for zones, which there are none of: it is refused, though SBC-4
+ * has it ignored then, as hosts that set it expect something of it (and as libiscsi's test suite does).
+ */
+function sanitize(serviceAction: number, name: string, begin: Command["begin"], listLength = 0): Command {
+  const usage = [OPCODE_SANITIZE, 0xa0 | serviceAction, 0, 0, 0, 0, 0, listLength, listLength, 0];
+  return duringSanitize(actionRow(`SANITIZE, ${name}`, usage, REWRITES, begin, resumeControlled));
+}
+
 /** Whether the task's unit has the command: UNMAP only where it can deallocate. */
 function isSupported(command: Command, { unit }: { readonly unit: { readonly thin: boolean } | null }): boolean {
   return command.opcode !== OPCODE_UNMAP || unit?.thin === true;
@@ -287,6 +298,7 @@ function isSupported(command: Command, { unit }: { readonly unit: { readonly thi
 export const COMMANDS: readonly Command[] = [
   row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_CONFLICTS_RESERVE, beginTestUnitReady),
   row("REQUEST SENSE", [0x03, 0x01, 0, 0, 0xff, 0], ALWAYS, beginRequestSense),
+  row("FORMAT UNIT", [OPCODE_FORMAT_UNIT, 0x3f, 0, 0, 0x01, 0], REWRITES, beginFormatUnit, resumeControlled),
   row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
   row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
   carriedOut("both", row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry)),
@@ -314,6 +326,10 @@ export const COMMANDS: readonly Command[] = [
   readBuffer10(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor10),
   row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
   row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
+  sanitize(0x01, "OVERWRITE", beginControlledOut({ byte: 7, width: 2 }), 0xff),
+  sanitize(0x02, "BLOCK ERASE", beginControlled),
+  sanitize(0x03, "CRYPTOGRAPHIC ERASE", beginControlled),
+  sanitize(0x1f, "EXIT FAILURE MODE", beginControlled),
   row("LOG SELECT", [OPCODE_LOG_SELECT, 0x02, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], IN_STANDBY, beginControlled), isTemperatureLog),
   row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),

@@ -440,5 +440,6 @@ function fileUnit(path: string): FileUnitConfiguration {
     readOnly: false,
     removable: false,
     access: [],
+    eraseBytesPerSecond: null,
   };
 }

@@ -44,6 +44,7 @@ test("the demo is what the outside may depend on", (t) => {
         readOnly: false,
         removable: false,
         access: [],
+        eraseBytesPerSecond: null,
         kind: "file",
         path: join(folder, "demo", "demo.img"),
         sizeBytes: 2 ** 30,

@@ -51,7 +51,7 @@ targets:
     luns: { 0: vm0, 16383: "5" }
     redirect: { to: "[2001:DB8::7]", permanent: true }
 units:
-  vm0: { file: vm0.img, size: 10GiB, thinThreshold: 3GiB, cache: writethrough, id: 123E4567-E89B-42D3-A456-426614174000, access: { 65535: standby, 1: { preferred: false } } }
+  vm0: { file: vm0.img, size: 10GiB, thinThreshold: 3GiB, cache: writethrough, eraseRate: 48MiB, id: 123E4567-E89B-42D3-A456-426614174000, access: { 65535: standby, 1: { preferred: false } } }
   iso: { file: ./iso/a.iso, readOnly: true, removable: true, blockLength: 512 }
   fast: { null: true, size: 8191TiB, blockLength: 4096 }
   "5": { null: true, size: 512 KiB }
@@ -116,6 +116,7 @@ test("every key arrives, normalised", (t) => {
           sizeBytes: 10 * 2 ** 30,
           thinThresholdBytes: 3 * 2 ** 30,
           cache: "writethrough",
+          eraseBytesPerSecond: 48 * 2 ** 20,
           id: "123e4567-e89b-42d3-a456-426614174000",
           access: [
             { portalGroup: 1, state: "non-optimized", preferred: false },
@@ -197,6 +198,7 @@ const unitDefaults = {
   readOnly: false,
   removable: false,
   access: [],
+  eraseBytesPerSecond: null,
 };
 
 test("what a file leaves out has its default", (t) => {

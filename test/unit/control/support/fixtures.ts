@@ -89,6 +89,7 @@ export function nullUnit(name = "disk"): UnitConfiguration {
     readOnly: false,
     removable: false,
     access: [],
+    eraseBytesPerSecond: null,
     sizeBytes: 1 << 20,
   };
 }

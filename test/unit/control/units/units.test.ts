@@ -54,6 +54,7 @@ function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): F
     readOnly: false,
     removable: false,
     access: [],
+    eraseBytesPerSecond: null,
     ...changes,
   };
 }

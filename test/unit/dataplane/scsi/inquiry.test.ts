@@ -271,8 +271,8 @@ test("page B0 of a unit that cannot deallocate has no UNMAP limits", () => {
   assert.equal(u32At(page, 40), 0x2_0000);
 });
 
-test("page B1: not rotating, and VERIFY compares unmapped blocks", () => {
-  assert.equal(hex(vpd(0xb1)), `0001000001${"00".repeat(55)}`);
+test("page B1: not rotating, VERIFY compares unmapped blocks, and what SANITIZE has erased can be read (WABEREQ, WACEREQ 01b)", () => {
+  assert.equal(hex(vpd(0xb1)), `0001005001${"00".repeat(55)}`);
 });
 
 test("page B2: UNMAP and WRITE SAME unmap, and unmapped blocks read as zeroes", () => {

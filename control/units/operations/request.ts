@@ -1,0 +1,23 @@
+/** What a command asks for that has a unit change all of its blocks: judged whole before any of it is done. */
+import type { ScsiAnswer } from "../../../dataplane/messages.js";
+import type { Work } from "./work.js";
+
+export type Request =
+  | { readonly kind: "refused"; readonly answer: ScsiAnswer }
+  | {
+      readonly kind: "work";
+      readonly work: Work;
+      /** IMMED: GOOD as soon as it has begun. */
+      readonly isImmediate: boolean;
+      /** AUSE, see SavedOperation. */
+      readonly allowsExit: boolean;
+    };
+
+export function refused(answer: ScsiAnswer): Request {
+  return { kind: "refused", answer };
+}
+
+/** The leftmost bit that is set of a byte, as field pointers count: 7 is the leftmost. */
+export function leftmostBit(byte: number): number {
+  return 31 - Math.clz32(byte);
+}
