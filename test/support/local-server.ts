@@ -47,6 +47,7 @@ targets: [{ name: "${TARGET_NAME}", portalGroups: [${tags.join(", ")}], luns: { 
 units: { disk: { file: ./disk.img, size: ${sizeBytes}, cache: ${cache} } }
 http: { listen: "127.0.0.1:9260" }
 workers: ${workers}
+log: { level: silent }
 `,
     );
     const result = loadConfiguration(config);
