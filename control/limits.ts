@@ -96,6 +96,12 @@ export const HTTP_CONNECTIONS_MAX = 128;
 /** From the first byte of a request to its last, and a body's length: then the request is refused. */
 export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LENGTH_MAX = 4096;
+/** Of a configuration. */
+export const HTTP_CONFIGURATION_LENGTH_MAX = 16 * 2 ** 20;
+/** Streams of statistics at a time: one more is refused (503). */
+export const STATISTICS_STREAMS_MAX = 16;
+/** An administrative request is answered after so long, with how far it came. */
+export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 
 /** Size of a shard's arena where nothing else is configured. */
 export const ARENA_BYTES = 64 * 1024 * 1024;

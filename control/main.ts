@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 /**
  * Entry of the program. Exit codes: 0 a clean end, 1 something cannot be had on this machine (its message says what), 2 the
- * configuration or the command line is at fault, 70 a dead shard could not be drained.
+ * configuration or the command line is at fault, 3 a program that serves has refused, 70 a dead shard could not be drained.
  */
+import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
+import { addClientCommands } from "./cli/commands.js";
+import { ConfigurationFile } from "./config/configuration-file.js";
 import { DEMO_TARGET, demoConfiguration, hasIPv6Loopback } from "./config/demo.js";
-import { formatFaults, loadConfiguration } from "./config/load.js";
+import { formatFaults, type LoadResult, loadConfiguration } from "./config/load.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration } from "./config/schema.js";
 import { createLogger, type Logger } from "./logger.js";
@@ -14,6 +17,8 @@ import { VERSION } from "./version.js";
 
 const EXIT_UNAVAILABLE = 1;
 const EXIT_USAGE = 2;
+
+type Loaded = LoadResult & { readonly ok: true };
 
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("ringlun")
@@ -26,14 +31,22 @@ async function main(argv: readonly string[]): Promise<void> {
     .requiredOption("-c, --config <file>", "the configuration (YAML)")
     .option("--check", "check the configuration and exit")
     .action(async ({ config, check }: { config: string; check?: boolean }) => {
-      const configuration = load(config);
-      if (configuration === undefined) process.exitCode = EXIT_USAGE;
-      else if (check !== true) await serve(configuration, config);
+      const loaded = load(config);
+      if (loaded === undefined) process.exitCode = EXIT_USAGE;
+      else if (check !== true) await serve(loaded.configuration, new ConfigurationFile(resolve(config), loaded.digest));
     });
   program
     .command("demo")
     .description("serve a demo: a sparse file of 1 GiB under ./demo, to this machine only")
     .action(demo);
+  program
+    .command("check")
+    .description("check a configuration file: exit 2 and every fault with its line, or 0")
+    .argument("<file>", "the configuration (YAML)")
+    .action((file: string) => {
+      if (load(file) === undefined) process.exitCode = EXIT_USAGE;
+    });
+  addClientCommands(program);
   try {
     await program.parseAsync(argv);
   } catch (error) {
@@ -44,14 +57,14 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** Undefined where the file is at fault, which has been said then. */
-function load(file: string): Configuration | undefined {
+function load(file: string): Loaded | undefined {
   const result = loadConfiguration(file);
   if (!result.ok) {
     process.stderr.write(`${formatFaults(file, result.faults)}\n`);
     return undefined;
   }
   for (const warning of result.warnings) process.stderr.write(`warning: ${formatFaults(file, [warning])}\n`);
-  return result.configuration;
+  return result;
 }
 
 async function demo(): Promise<void> {
@@ -76,23 +89,30 @@ async function demo(): Promise<void> {
   process.stdout.write("ready\n");
 }
 
-async function serve(configuration: Configuration, file: string): Promise<void> {
+async function serve(configuration: Configuration, configurationFile: ConfigurationFile): Promise<void> {
   const logger = createLogger(configuration.log.level);
-  const starting = start(configuration, logger);
+  const starting = start(configuration, logger, configurationFile);
   const ending = endOnSignal(["SIGTERM", "SIGINT"], starting, logger);
-  reloadOnHangup(starting, logger, file);
+  reloadOnHangup(starting, logger, configurationFile.path);
   const server = await starting;
   if (server !== undefined && !ending.aborted) process.stdout.write("ready\n");
 }
 
 /** Undefined where it cannot be had, which has been said then. */
-async function start(configuration: Configuration, logger: Logger): Promise<Server | undefined> {
+async function start(
+  configuration: Configuration,
+  logger: Logger,
+  configurationFile?: ConfigurationFile,
+): Promise<Server | undefined> {
   try {
     // Loaded here, so that an addon that is missing is told like everything else that is.
     const { probe } = await import("io-uring-node");
     probe();
     const { Server } = await import("./server.js");
-    return await Server.start(configuration, { logger });
+    return await Server.start(configuration, {
+      logger,
+      ...(configurationFile === undefined ? {} : { configurationFile }),
+    });
   } catch (error) {
     logger.debug({ err: error }, "start failed");
     refuse(error as Error);
@@ -138,30 +158,21 @@ function endOnSignal(
   return ending.signal;
 }
 
-/** Reloads come one after the other, after the start; a file with faults changes nothing. */
+/** A file with faults changes nothing. */
 function reloadOnHangup(starting: Promise<Server | undefined>, logger: Logger, file: string): void {
-  let last: Promise<unknown> = starting;
-  process.on("SIGHUP", () => {
-    last = last
-      .then(() => starting)
-      .then((server) => server && reload(server, logger, file))
-      .catch((error) => logger.error({ err: error }, "reload failed"));
+  process.on("SIGHUP", async () => {
+    const server = await starting;
+    if (server === undefined) return;
+    try {
+      const result = await server.administration.reload();
+      const findings = result.ok ? result.warnings : result.faults;
+      const level = result.ok ? "warn" : "error";
+      for (const { path, line, message } of findings) logger[level]({ file, line, path }, message);
+      if (!result.ok) logger.error({ file, reason: result.message }, "configuration not reloaded");
+    } catch (error) {
+      logger.error({ err: error }, "reload failed");
+    }
   });
-}
-
-async function reload(server: Server, logger: Logger, file: string): Promise<void> {
-  const result = loadConfiguration(file);
-  if (!result.ok) {
-    for (const { path, line, message } of result.faults) logger.error({ file, line, path }, message);
-    logger.error("configuration not reloaded: it has faults");
-    return;
-  }
-  for (const { path, line, message } of result.warnings) logger.warn({ file, line, path }, message);
-  try {
-    await server.reload(result.configuration);
-  } catch (error) {
-    logger.error({ file, reason: (error as Error).message }, "configuration not reloaded: all stays as it was");
-  }
 }
 
 await main(process.argv);

@@ -59,7 +59,7 @@ export class ReconfigurationError extends Error {
 type Undo = () => unknown;
 
 /** Keys that are read once, at the start. */
-const RESTART_KEYS = ["workers", "stateDir", "http"] as const;
+const RESTART_KEYS = ["workers", "stateDir", "http", "api"] as const;
 
 export class Reconfiguration {
   readonly #host: ReconfigurationHost;

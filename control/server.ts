@@ -4,8 +4,10 @@
  */
 import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { judgeAccess } from "./access.js";
+import { Administration } from "./administration.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
+import type { ConfigurationFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
@@ -42,6 +44,8 @@ import { Units } from "./units/units.js";
 export interface ServerOptions {
   /** Default: one that logs to standard error at the configured level. */
   readonly logger?: Logger;
+  /** Where the configuration came from; absent: from no file. */
+  readonly configurationFile?: ConfigurationFile;
   /** Size of each shard's arena. */
   readonly arenaBytes?: number;
   /** The shards' module. Tests may have their own. */
@@ -74,6 +78,8 @@ export class Server {
   readonly #texts = new FullFeatureTexts();
   readonly #removalPrevention = new RemovalPrevention();
   readonly #startedAtMs = Date.now();
+  /** What people ask for while it serves. */
+  readonly administration: Administration;
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
@@ -93,6 +99,7 @@ export class Server {
   #reception: Reception | undefined;
   #reconfiguration: Reconfiguration | undefined;
   #http: HttpServer | undefined;
+  #socket: HttpServer | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
   #stopped: Promise<void> | undefined;
 
@@ -109,6 +116,7 @@ export class Server {
       this.#removalPrevention.sessionClosed(session);
     });
     this.#metrics = new Metrics(this);
+    this.administration = new Administration(this, options.configurationFile ?? null, this.#logger);
   }
 
   /**
@@ -235,6 +243,7 @@ export class Server {
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
     });
     if (http !== null) this.#http = await this.#startHttp(http);
+    this.#socket = await this.#startSocket();
     this.#phase = "ready";
   }
 
@@ -353,11 +362,26 @@ export class Server {
 
   async #startHttp(http: HttpConfiguration): Promise<HttpServer> {
     try {
-      return await HttpServer.start(http, { server: this, metrics: this.#metrics, logger: this.#logger });
+      return await HttpServer.listen(http, this.#configuration.api, this.#httpContext);
     } catch (error) {
       const reason = (error as Error).message;
       throw new HttpError(`HTTP on ${formatPortalAddress(http.listen)} cannot listen: ${reason}`, { cause: error });
     }
+  }
+
+  /** Without it all is served, and nothing can be asked by the command line. */
+  async #startSocket(): Promise<HttpServer | undefined> {
+    const { socket } = this.#configuration.api;
+    try {
+      return await HttpServer.listenAt(socket, this.#httpContext);
+    } catch (error) {
+      this.#logger.warn({ socket, reason: (error as Error).message }, "no API socket: set another path as api.socket");
+      return undefined;
+    }
+  }
+
+  get #httpContext() {
+    return { server: this, administration: this.administration, metrics: this.#metrics, logger: this.#logger };
   }
 
   /** What is configured and does not work yet is said once, not hidden. */
@@ -499,6 +523,11 @@ export class Server {
     return this.#reconfiguration!.apply(next);
   }
 
+  /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */
+  async endSession(session: Session, reason: string): Promise<boolean> {
+    return (await this.#admission?.endSession(session, reason)) ?? true;
+  }
+
   // ---- Stop
 
   /**
@@ -520,6 +549,7 @@ export class Server {
     await (this.#operations as Operations | undefined)?.stopAll();
     const flushed = await this.#units.closeAll();
     await this.#http?.stop();
+    await this.#socket?.stop();
     this.#phase = "stopped";
     if (!flushed) throw new Error("not everything that was written could be made durable");
   }

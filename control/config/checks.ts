@@ -10,6 +10,8 @@ import { FLAWED, hasControlCharacter, SECRET_LENGTH_MAX_BYTES } from "./values.j
 
 /** 96 bits (RFC 7143 section 9.2.1). */
 const SECRET_LENGTH_MIN_BYTES = 12;
+/** Of a bearer token: one that is made of random characters is not guessed. */
+const TOKEN_LENGTH_MIN_BYTES = 16;
 /** What fits a LUN in the flat addressing of SAM. */
 const LUN_MAX = 16_383;
 const UNIT_NAME_LENGTH_MAX_BYTES = 255;
@@ -100,6 +102,7 @@ class Checker implements Results {
         `is also the secret of an initiator (${formatPath(initiator.path)}): a target needs a secret of its own`,
       );
     }
+    this.#checkTokens(sound(document.api)?.tokens);
     this.#checkStateDir(sound(document.stateDir));
   }
 
@@ -340,10 +343,21 @@ class Checker implements Results {
     if (found !== null) this.#targetSecrets.push({ path: found.path, fingerprint: found.secret.fingerprint });
   }
 
+  #checkTokens(tokens: Flawed<ConfigurationDocument["api"]["tokens"]> | undefined): void {
+    const names = new Map<string, Path>();
+    for (const [index, token] of items<ConfigurationDocument["api"]["tokens"][number]>(tokens)) {
+      const path = ["api", "tokens", index];
+      const name = sound(token.name);
+      if (name !== undefined) this.#unique(names, name, [...path, "name"], `the name ${JSON.stringify(name)}`);
+      this.#checkSecret(token, path, { what: "a token", lengthMinBytes: TOKEN_LENGTH_MIN_BYTES });
+    }
+  }
+
   /** The secret and the path of the key that gives it; null after a fault. */
   #checkSecret(
-    credential: Exclude<Flawed<Credential>, typeof FLAWED>,
+    credential: { readonly secret?: Flawed<string> | undefined; readonly secretFile?: Flawed<string> | undefined },
     path: Path,
+    { what, lengthMinBytes } = { what: "a CHAP secret", lengthMinBytes: SECRET_LENGTH_MIN_BYTES },
   ): { secret: Secret; path: Path } | null {
     if (credential.secret !== undefined && credential.secretFile !== undefined) {
       this.#fault([...path, "secretFile"], "excludes secret: remove one of them", "key");
@@ -359,8 +373,8 @@ class Checker implements Results {
     const bytes = text !== undefined ? Buffer.from(text) : file !== undefined ? this.#readSecret(file, keyPath) : null;
     if (bytes === null) return null;
     if (text !== undefined) this.#warnOfMode(keyPath);
-    if (bytes.length < SECRET_LENGTH_MIN_BYTES) {
-      this.#fault(keyPath, `is ${bytes.length} bytes long: a CHAP secret has at least ${SECRET_LENGTH_MIN_BYTES}`);
+    if (bytes.length < lengthMinBytes) {
+      this.#fault(keyPath, `is ${bytes.length} bytes long: ${what} has at least ${lengthMinBytes}`);
       return null;
     }
     const secret = new Secret(bytes);

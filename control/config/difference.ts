@@ -84,7 +84,7 @@ function shown(value: unknown): string {
 // -- a configuration as the file has it: lists by what names their members
 
 function treeOf(configuration: Configuration): Tree {
-  const { portalGroups, targets, units, discoveryAuth, http, workers, stateDir, log } = configuration;
+  const { portalGroups, targets, units, discoveryAuth, http, api, workers, stateDir, log } = configuration;
   return {
     portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred } }) => [
       String(tag),
@@ -97,6 +97,7 @@ function treeOf(configuration: Configuration): Tree {
     ]),
     discovery: { auth: discoveryAuth },
     http,
+    api,
     workers,
     stateDir,
     log,

@@ -1,5 +1,6 @@
 /** From a file to a configuration, or to all that is wrong with it, each with its line. The door to this folder. */
 import { isUtf8 } from "node:buffer";
+import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Finding, formatPath } from "./findings.js";
@@ -23,7 +24,13 @@ export interface Fault {
 }
 
 export type LoadResult =
-  | { readonly ok: true; readonly configuration: Configuration; readonly warnings: readonly Fault[] }
+  | {
+      readonly ok: true;
+      readonly configuration: Configuration;
+      readonly warnings: readonly Fault[];
+      /** Of the text: another one, another digest. */
+      readonly digest: string;
+    }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
 /** Reads and checks a configuration file and the files that it names. All of its faults are found at once, in order. */
@@ -35,21 +42,32 @@ export function loadConfiguration(path: string): LoadResult {
   } catch (error) {
     return refuse(`cannot be read: ${systemReason(error)}`, 1);
   }
-  const { bytes, mode } = read;
+  return checkConfiguration(read.bytes, { file, mode: read.mode });
+}
+
+/** Checks the bytes of a configuration file, which it may be or become, and the files that they name. */
+export function checkConfiguration(
+  bytes: Uint8Array,
+  { file, mode }: { readonly file: string; readonly mode: number },
+): LoadResult {
   if (bytes.length > FILE_LENGTH_MAX_BYTES) {
     return refuse(`is larger than ${FILE_LENGTH_MAX_BYTES} bytes: that is no configuration`, 1);
   }
   if (!isUtf8(bytes)) return refuse("is not UTF-8 text", lineThatIsNotUtf8(bytes));
 
-  const { tree, faults } = readYamlTree(bytes.toString());
+  const { tree, faults } = readYamlTree(Buffer.from(bytes).toString());
   if (tree === null) return { ok: false, faults: faults.map(placeTreeFault).sort(byPlace) };
   const result = parseConfiguration(tree.value, { file, mode, keyIsText: (keyPath) => tree.keyIsText(keyPath) });
   if (result.ok && faults.length === 0) {
     const warnings = result.warnings.map((warning) => place(warning, tree)).sort(byPlace);
-    return { ok: true, configuration: result.configuration, warnings };
+    return { ok: true, configuration: result.configuration, warnings, digest: digestOf(bytes) };
   }
   const found = result.ok ? [] : result.faults.map((fault) => place(fault, tree));
   return { ok: false, faults: [...faults.map(placeTreeFault), ...found].sort(byPlace) };
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** `file:line:column: path: message`, one a line. */
@@ -88,10 +106,10 @@ function readBounded(file: string): { bytes: Buffer; mode: number } {
 }
 
 /** A line break is never part of another character: the first line that is not UTF-8 by itself holds the fault. */
-function lineThatIsNotUtf8(bytes: Buffer): number {
+function lineThatIsNotUtf8(bytes: Uint8Array): number {
   let line = 1;
   for (let start = 0; start < bytes.length; line++) {
-    const end = bytes.indexOf("\n", start);
+    const end = bytes.indexOf(0x0a, start);
     if (end === -1 || !isUtf8(bytes.subarray(start, end))) break;
     start = end + 1;
   }

@@ -1,6 +1,7 @@
 /** From plain data to a configuration: the schema, the checks, the defaults and what is inherited. */
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import type * as z from "zod";
 import { checkDocument, type Origin, type Results, resolveFrom } from "./checks.js";
 import type { Finding, Path } from "./findings.js";
@@ -77,11 +78,15 @@ function complete(
   const units = Object.entries(document.units).map(([name, unit]) => completeUnit(name, unit, portalGroups, origin));
   const readOnlyUnits = new Set(units.filter(({ readOnly }) => readOnly).map(({ name }) => name));
 
-  const completeCredential = (credential: CredentialDocument): ChapCredential => {
-    const secret = secrets.get(credential);
+  const secretOf = (holder: object): Secret => {
+    const secret = secrets.get(holder);
     assert(secret !== undefined, "a credential without a secret passed the checks");
-    return { user: credential.user, secret };
+    return secret;
   };
+  const completeCredential = (credential: CredentialDocument): ChapCredential => ({
+    user: credential.user,
+    secret: secretOf(credential),
+  });
   const completeAuth = (auth: AuthDocument | undefined): AuthConfiguration | null =>
     auth === undefined
       ? null
@@ -117,6 +122,7 @@ function complete(
     };
   };
 
+  const stateDir = document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir);
   return {
     file: origin.file,
     portalGroups,
@@ -124,8 +130,13 @@ function complete(
     units,
     discoveryAuth: completeAuth(document.discovery.auth),
     http: document.http ?? null,
+    api: {
+      socket: document.api.socket === undefined ? join(stateDir, "api.sock") : resolveFrom(origin, document.api.socket),
+      fileRoots: document.api.fileRoots.map((path) => resolveFrom(origin, path)),
+      tokens: document.api.tokens.map((token) => ({ name: token.name, secret: secretOf(token) })),
+    },
     workers: document.workers === "auto" ? Math.max(1, availableParallelism() - 1) : document.workers,
-    stateDir: document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir),
+    stateDir,
     log: document.log,
   };
 }

@@ -17,8 +17,9 @@ export interface Configuration {
   readonly units: readonly UnitConfiguration[];
   /** Who may hold a discovery session; null: everybody. */
   readonly discoveryAuth: AuthConfiguration | null;
-  /** Null: no HTTP. */
+  /** Null: no HTTP over TCP. */
   readonly http: HttpConfiguration | null;
+  readonly api: ApiConfiguration;
   /** Shards to start, at least 1 ("auto" is resolved). */
   readonly workers: number;
   /** Absolute path of the folder for what must survive a restart. */
@@ -172,6 +173,22 @@ export interface HttpConfiguration {
   readonly listen: PortalAddress;
   /** In small letters. */
   readonly hosts: readonly string[];
+}
+
+/** Who may change what, over HTTP. */
+export interface ApiConfiguration {
+  /** Absolute path of the UNIX socket. */
+  readonly socket: string;
+  /** Absolute. Units that are added over HTTP must lie below one of them. */
+  readonly fileRoots: readonly string[];
+  /** What lets a request over TCP do what one through the socket may. */
+  readonly tokens: readonly ApiToken[];
+}
+
+export interface ApiToken {
+  /** For the log. */
+  readonly name: string;
+  readonly secret: Secret;
 }
 
 export interface LogConfiguration {
@@ -546,8 +563,50 @@ export const documentSchema = value.mapping({
       })
       .exactOptional(),
     "",
-    "API and metrics.",
+    "API and metrics over TCP.",
     "no HTTP",
+  ),
+  api: key(
+    value
+      .mapping({
+        socket: key(
+          value.path.exactOptional(),
+          "path",
+          "UNIX socket for the command line, and for whoever may open it: its owner.",
+          "`api.sock` in `stateDir`",
+        ),
+        fileRoots: key(
+          value.list(value.path).default(["."]),
+          "list of paths",
+          "Folders in which a unit's file must lie that is added over HTTP.",
+          "the configuration file's folder",
+        ),
+        tokens: key(
+          value
+            .list(
+              value.mapping({
+                name: key(value.printable, "text", "Name of the token, for the log."),
+                secret: key(
+                  value.secretText.exactOptional(),
+                  "text",
+                  "The bearer token, 16 characters or more, in quotes. Either this or `secretFile`.",
+                ),
+                secretFile: key(
+                  value.path.exactOptional(),
+                  "path",
+                  "File that holds it; should be readable by its owner only.",
+                ),
+              }),
+            )
+            .default([]),
+          "list",
+          "Bearer tokens with which requests over TCP may change things. Without TLS in front of it, a token is read by whoever sees the traffic.",
+          "changes only through the socket",
+        ),
+      })
+      .default({ fileRoots: ["."], tokens: [] }),
+    "",
+    "Changes over HTTP.",
   ),
   workers: key(
     value.workers.default("auto"),

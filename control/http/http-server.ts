@@ -1,40 +1,62 @@
-/** HTTP beside the data: metrics, health, and what there is, read-only. */
+/**
+ * HTTP beside the data, in two ways: over TCP, for everybody who can reach it, who may look; and through a UNIX socket, which
+ * only its owner can open, and who may change things. A token makes the former the latter.
+ */
+import { lstatSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
 import { hostname } from "node:os";
-import { Readable } from "node:stream";
-import { type FastifyInstance, fastify } from "fastify";
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type * as z from "zod";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
-import type { HttpConfiguration } from "../config/schema.js";
+import type { ApiConfiguration, HttpConfiguration } from "../config/schema.js";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_TIMEOUT_MS } from "../limits.js";
-import type { Logger } from "../logger.js";
-import type { Server } from "../server.js";
-import type { Metrics } from "./metrics.js";
-import { openApi } from "./openapi.js";
-import { status } from "./status.js";
-
-export interface HttpOptions {
-  readonly server: Server;
-  readonly metrics: Metrics;
-  readonly logger: Logger;
-}
+import { type Asker, askerOf } from "./authority.js";
+import { type HttpContext, problem, ROUTES, type Route, type RouteInput } from "./routes.js";
 
 export class HttpServer {
-  readonly address: PortalAddress;
+  /** Where it listens over TCP; a socket has none. */
+  readonly address: PortalAddress | undefined;
   readonly #app: FastifyInstance;
 
-  private constructor(app: FastifyInstance, address: PortalAddress) {
+  private constructor(app: FastifyInstance, address?: PortalAddress) {
     this.#app = app;
     this.address = address;
   }
 
   /** @throws what listen(2) says. */
-  static async start(http: HttpConfiguration, options: HttpOptions): Promise<HttpServer> {
+  static async listen(http: HttpConfiguration, api: ApiConfiguration, context: HttpContext): Promise<HttpServer> {
     const { listen } = http;
-    const app = createApp(http, options);
+    const names = new Set(["localhost", hostname().toLowerCase(), listen.host, ...http.hosts]);
+    const app = createApp(context, ({ headers }) => {
+      if (!isOurs(headers.host, names)) return MISDIRECTED;
+      if (headers.origin !== undefined && hostOf(headers.origin) !== headers.host) return FOREIGN_ORIGIN;
+      return askerOf(headers.authorization, api.tokens);
+    });
     await app.listen({ host: listen.host, port: listen.port });
     const bound = app.server.address();
     const port = typeof bound === "object" && bound !== null ? bound.port : listen.port;
-    options.logger.info({ http: formatPortalAddress({ host: listen.host, port }) }, "HTTP listens");
+    context.logger.info({ http: formatPortalAddress({ host: listen.host, port }) }, "HTTP listens");
     return new HttpServer(app, { host: listen.host, port });
+  }
+
+  /**
+   * Listens at a UNIX socket that its owner alone can open. One that a killed process has left is taken away.
+   *
+   * @throws what listen(2) says, where another process listens there too.
+   */
+  static async listenAt(path: string, context: HttpContext): Promise<HttpServer> {
+    const app = createApp(context, () => ({ kind: "socket" }));
+    await removeLeftover(path);
+    await app.ready();
+    await new Promise<void>((resolve, reject) => {
+      app.server.once("error", reject);
+      // At no moment may others open it.
+      const before = process.umask(0o177);
+      app.server.listen(path, resolve);
+      process.umask(before);
+    });
+    context.logger.info({ socket: path }, "API listens");
+    return new HttpServer(app);
   }
 
   async stop(): Promise<void> {
@@ -42,7 +64,29 @@ export class HttpServer {
   }
 }
 
-function createApp(http: HttpConfiguration, { server, metrics }: HttpOptions): FastifyInstance {
+/** Why a request is answered with nothing else. */
+interface Denial {
+  readonly kind: "denied";
+  readonly statusCode: number;
+  readonly message: string;
+}
+
+const MISDIRECTED: Denial = {
+  kind: "denied",
+  statusCode: 421,
+  message: "no name of this server: ask it by address, or list the name under http.hosts in its configuration",
+};
+
+const FOREIGN_ORIGIN: Denial = {
+  kind: "denied",
+  statusCode: 403,
+  message: "a web page of another origin may not ask this server",
+};
+
+const UNAUTHORIZED =
+  "this needs the UNIX socket (api.socket), or a token (Authorization: Bearer ...) that api.tokens lists";
+
+function createApp(context: HttpContext, judge: (request: FastifyRequest) => Asker | Denial): FastifyInstance {
   const app = fastify({
     requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
     bodyLimit: HTTP_BODY_LENGTH_MAX,
@@ -50,21 +94,51 @@ function createApp(http: HttpConfiguration, { server, metrics }: HttpOptions): F
     forceCloseConnections: true,
   });
   app.server.maxConnections = HTTP_CONNECTIONS_MAX;
-  const names = new Set(["localhost", hostname().toLowerCase(), http.listen.host, ...http.hosts]);
-  app.addHook("onRequest", async (request, reply) => {
-    if (isOurs(request.headers.host, names)) return;
-    const message = "no name of this server: ask it by address, or list the name under http.hosts in its configuration";
-    await reply.code(421).send({ statusCode: 421, error: "Misdirected Request", message });
+  app.addContentTypeParser("application/yaml", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  for (const route of ROUTES) {
+    app.route({
+      method: route.method,
+      url: route.url,
+      ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
+      onRequest: async (request, reply) => {
+        const asker = judge(request);
+        if (asker.kind === "denied") await reply.send(problem(reply, asker.statusCode, asker.message));
+        else if (!route.isPrivileged) return;
+        else if (asker.kind === "anybody") await reply.send(problem(reply, 401, UNAUTHORIZED));
+        else context.logger.info({ asker, method: route.method, url: request.url }, "administration");
+      },
+      handler: (request, reply) => answer(route, context, request, reply),
+    });
+  }
+  app.setNotFoundHandler((request, reply) => {
+    const asker = judge(request);
+    const { statusCode, message } = asker.kind === "denied" ? asker : { statusCode: 404, message: "no such path" };
+    return reply.send(problem(reply, statusCode, message));
   });
-  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(Readable.from(metrics.text())));
-  // The process answers, so it lives.
-  app.get("/healthz", async () => ({ status: "ok" }));
-  app.get("/readyz", async (_request, reply) =>
-    server.isReady ? { status: "ready" } : reply.code(503).send({ status: "not ready" }),
-  );
-  app.get("/api/v1/status", async () => status(server));
-  app.get("/api/v1/openapi.json", async () => openApi);
   return app;
+}
+
+async function answer(route: Route, context: HttpContext, request: FastifyRequest, reply: FastifyReply) {
+  const input: Record<keyof RouteInput, unknown> = { params: {}, query: {}, body: request.body };
+  const parts: [keyof RouteInput, z.ZodType | undefined, unknown][] = [
+    ["params", route.params, request.params],
+    ["query", route.query, request.query],
+    ["body", route.body?.type === "application/json" ? route.body.schema : undefined, request.body],
+  ];
+  for (const [part, schema, value] of parts) {
+    if (schema === undefined) continue;
+    const checked = schema.safeParse(value);
+    if (!checked.success) return problem(reply, 400, `${part}: ${issuesOf(checked.error)}`);
+    input[part] = checked.data;
+  }
+  if (route.body !== undefined && request.body === undefined) {
+    return problem(reply, 400, `the body is missing: send ${route.body.type}`);
+  }
+  return route.handle(context, input as unknown as RouteInput, reply, request);
+}
+
+function issuesOf({ issues }: z.ZodError): string {
+  return issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ");
 }
 
 /**
@@ -75,4 +149,20 @@ export function isOurs(header: string | undefined, names: ReadonlySet<string>): 
   const host = /^(\[[0-9a-f:.]+\]|[^:]*)(?::[0-9]+)?$/i.exec(header ?? "")?.[1]?.toLowerCase();
   if (host === undefined || host === "") return false;
   return names.has(host) || host.startsWith("[") || /^[0-9]+(\.[0-9]+){3}$/.test(host);
+}
+
+/** Of an Origin header: `https://host:port`, or `null`, which is nobody. */
+function hostOf(origin: string): string | undefined {
+  return /^https?:\/\/([^/]+)$/i.exec(origin)?.[1];
+}
+
+/** Takes away a socket at which nobody listens. Anything else stays: then listen(2) fails. */
+async function removeLeftover(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const attempt = connect(path, () => resolve(true));
+    attempt.once("error", () => resolve(false));
+    attempt.once("connect", () => attempt.destroy());
+  });
+  if (!isAlive) unlinkSync(path);
 }

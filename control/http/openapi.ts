@@ -1,106 +1,73 @@
-/** The description of the API, which a test holds against what the API answers. */
+/** The description of the API, made from its routes: what is described is what is checked. */
+import * as z from "zod";
 import { VERSION } from "../version.js";
+import * as documents from "./documents.js";
+import type { Route, RouteAnswer } from "./routes.js";
 
-const string = { type: "string" } as const;
-const integer = { type: "integer" } as const;
-const boolean = { type: "boolean" } as const;
-const nullable = <const Schema extends { type: string }>({ type, ...rest }: Schema) => ({
-  type: [type, "null"],
-  ...rest,
-});
-const array = <const Items>(items: Items) => ({ type: "array", items }) as const;
-const object = <const Properties extends object>(properties: Properties) =>
-  ({ type: "object", required: Object.keys(properties), additionalProperties: false, properties }) as const;
+const JSON_TYPE = "application/json";
 
-const statusSchema = object({
-  version: string,
-  ready: boolean,
-  startedAt: { type: "string", format: "date-time" },
-  portals: array(object({ portalGroupTag: integer, address: string })),
-  shards: array(object({ shard: integer, serving: boolean, restarts: integer })),
-  targets: array(object({ name: string, alias: nullable(string), portalGroups: array(integer) })),
-  units: array(
-    object({
-      name: string,
-      uuid: { type: "string", format: "uuid" },
-      kind: { type: "string", enum: ["file", "block", "null"] },
-      sizeBytes: integer,
-      blockLengthBytes: integer,
-      cache: { type: "string", enum: ["direct", "writeback", "writethrough"] },
-      readOnly: boolean,
-      thin: boolean,
-    }),
-  ),
-  sessions: array(
-    object({
-      sessionId: integer,
-      type: { type: "string", enum: ["Normal", "Discovery"] },
-      initiatorName: string,
-      targetName: nullable(string),
-      isid: string,
-      tsih: integer,
-      shard: nullable(integer),
-      connections: array(object({ cid: integer, peer: string })),
-    }),
-  ),
-});
+/** OpenAPI 3.1. */
+export function openApi(routes: readonly Route[]) {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.url.replace(/:(\w+)/g, "{$1}");
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Ringlun",
+      version: VERSION,
+      description:
+        "State and administration of an iSCSI target. What changes something needs the UNIX socket, or a bearer token.",
+    },
+    paths,
+    components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+  };
+}
 
-const answer = (description: string, schema: object) => ({
-  description,
-  content: { "application/json": { schema } },
-});
+function operation(route: Route): object {
+  const { operationId, summary, isPrivileged, params, query, body, answers } = route;
+  const all: Record<number, RouteAnswer> = {
+    ...answers,
+    421: { description: "The Host header names another server", schema: documents.problem },
+  };
+  if (isPrivileged) {
+    all[401] = { description: "It needs the socket, or a token", schema: documents.problem };
+    all[403] ??= { description: "It came from a web page of another origin", schema: documents.problem };
+  }
+  if (params ?? query ?? body) all[400] ??= { description: "What was sent has faults", schema: documents.problem };
+  return {
+    operationId,
+    summary,
+    ...(isPrivileged ? { security: [{ token: [] }] } : {}),
+    parameters: [...parameters(params, "path"), ...parameters(query, "query")],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: content(body.type, body.schema) } }),
+    responses: Object.fromEntries(
+      Object.entries(all).map(([code, { description, type = JSON_TYPE, schema }]) => [
+        code,
+        { description, content: content(type, schema) },
+      ]),
+    ),
+  };
+}
 
-/** What every path says to a Host that is not this server's. */
-const misdirected = answer(
-  "The Host header names another server",
-  object({ statusCode: integer, error: string, message: string }),
-);
+function parameters(schema: z.ZodObject | undefined, place: "path" | "query"): object[] {
+  if (schema === undefined) return [];
+  const { properties = {} } = jsonSchema(schema) as { properties?: Record<string, object> };
+  return Object.entries(properties).map(([name, property]) => ({
+    name,
+    in: place,
+    required: place === "path",
+    schema: property,
+  }));
+}
 
-export const openApi = {
-  openapi: "3.1.0",
-  info: { title: "Ringlun", version: VERSION, description: "State of an iSCSI target. Read-only." },
-  paths: {
-    "/api/v1/status": {
-      get: {
-        operationId: "getStatus",
-        summary: "What there is now",
-        responses: { 200: answer("The state", statusSchema), 421: misdirected },
-      },
-    },
-    "/api/v1/openapi.json": {
-      get: {
-        operationId: "getDescription",
-        summary: "This description",
-        responses: { 200: answer("OpenAPI 3.1", { type: "object" }), 421: misdirected },
-      },
-    },
-    "/healthz": {
-      get: {
-        operationId: "getHealth",
-        summary: "Whether the process lives",
-        responses: { 200: answer("It does", object({ status: string })), 421: misdirected },
-      },
-    },
-    "/readyz": {
-      get: {
-        operationId: "getReadiness",
-        summary: "Whether all portals listen and all shards serve",
-        responses: {
-          200: answer("They do", object({ status: string })),
-          503: answer("They do not, or not yet", object({ status: string })),
-          421: misdirected,
-        },
-      },
-    },
-    "/metrics": {
-      get: {
-        operationId: "getMetrics",
-        summary: "Metrics for Prometheus",
-        responses: {
-          200: { description: "Text format", content: { "text/plain": { schema: string } } },
-          421: misdirected,
-        },
-      },
-    },
-  },
-} as const;
+function content(type: string, schema: z.ZodType): object {
+  return { [type]: { schema: jsonSchema(schema) } };
+}
+
+function jsonSchema(schema: z.ZodType): object {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
+  return rest;
+}

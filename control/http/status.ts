@@ -1,10 +1,11 @@
 /** What there is now, for people and programs. Nothing secret is in it. */
 import { formatPortalAddress } from "../config/portal-address.js";
 import type { Server } from "../server.js";
-import { SHARD_NONE } from "../session-registry.js";
+import { type Session, sessionTypeOf } from "../session-registry.js";
 import { VERSION } from "../version.js";
+import type { SessionDocument, Status } from "./documents.js";
 
-export function status(server: Server) {
+export function status(server: Server): Status {
   const serving = new Set(server.shards.serving());
   return {
     version: VERSION,
@@ -19,7 +20,11 @@ export function status(server: Server) {
       serving: serving.has(shard),
       restarts: server.shards.restarts(shard),
     })),
-    targets: server.configuration.targets.map(({ name, alias, portalGroups }) => ({ name, alias, portalGroups })),
+    targets: server.configuration.targets.map(({ name, alias, portalGroups }) => ({
+      name,
+      alias,
+      portalGroups: [...portalGroups],
+    })),
     units: server.units.map((unit) => ({
       name: unit.name,
       uuid: unit.uuid,
@@ -30,15 +35,31 @@ export function status(server: Server) {
       readOnly: unit.readOnly,
       thin: unit.thin,
     })),
-    sessions: server.sessions.map(({ sessionId, tsih, shard, identity, connections }) => ({
-      sessionId,
-      type: shard === SHARD_NONE ? "Discovery" : "Normal",
-      initiatorName: identity.initiatorName,
-      targetName: identity.targetName === "" ? null : identity.targetName,
-      isid: identity.isid,
-      tsih,
-      shard: shard === SHARD_NONE ? null : shard,
-      connections: [...connections.values()].map(({ cid, details }) => ({ cid, peer: details.peer })),
+    sessions: server.sessions.map(sessionDocument),
+  };
+}
+
+export function sessionDocument(session: Session): SessionDocument {
+  const { sessionId, tsih, shard, identity, connections, agreement } = session;
+  const isNormal = sessionTypeOf(session) === "Normal";
+  const { authentication, parameters } = agreement;
+  return {
+    sessionId,
+    type: isNormal ? "Normal" : "Discovery",
+    initiatorName: identity.initiatorName,
+    targetName: identity.targetName === "" ? null : identity.targetName,
+    portalGroupTag: isNormal ? Number(identity.portalGroup) : null,
+    isid: identity.isid,
+    tsih,
+    shard: isNormal ? shard : null,
+    user: authentication.method === "CHAP" ? authentication.user : null,
+    parameters: { ...parameters },
+    connections: [...connections.values()].map(({ cid, details }) => ({
+      cid,
+      peer: details.peer,
+      portal: details.localHost,
+      headerDigest: details.parameters.headerDigest,
+      dataDigest: details.parameters.dataDigest,
     })),
   };
 }

@@ -138,6 +138,7 @@ test("every key arrives, normalised", (t) => {
       discoveryAuth: undefined,
       http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"] },
       workers: 3,
+      api: { socket: join(folder, "state", "api.sock"), fileRoots: [folder], tokens: [] },
       stateDir: join(folder, "state"),
       log: { level: "debug" },
     },
@@ -233,6 +234,7 @@ test("what a file leaves out has its default", (t) => {
     discoveryAuth: null,
     http: null,
     workers: Math.max(1, availableParallelism() - 1),
+    api: { socket: join(folder, "ringlun.yaml.state", "api.sock"), fileRoots: [folder], tokens: [] },
     stateDir: join(folder, "ringlun.yaml.state"),
     log: { level: "info" },
   });
@@ -441,7 +443,20 @@ test("no fault shows a secret", (t) => {
 
 /** Documents near to sound ones: known keys, values of every kind anywhere. */
 const KEYS = [
-  ...["portalGroups", "targets", "units", "discovery", "http", "workers", "stateDir", "log", "tag", "portals", "name"],
+  ...[
+    "portalGroups",
+    "targets",
+    "units",
+    "discovery",
+    "http",
+    "api",
+    "workers",
+    "stateDir",
+    "log",
+    "tag",
+    "portals",
+    "name",
+  ],
   ...[
     "alias",
     "session",

@@ -103,6 +103,7 @@ export function configuration(folder: string, changes: Partial<Configuration> = 
     units: [nullUnit()],
     discoveryAuth: null,
     http: null,
+    api: { socket: `${folder}/api.sock`, fileRoots: [folder], tokens: [] },
     workers: 1,
     stateDir: `${folder}/state`,
     log: { level: "debug" },

@@ -1,0 +1,266 @@
+/**
+ * The commands that ask or change a program that serves. Each prints a table on a terminal and, with --json, what the API has
+ * said. Exit codes: 0 done, 1 it cannot be asked or had, 2 what was given has faults, 3 refused.
+ */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { type Command, InvalidArgumentError } from "commander";
+import type * as z from "zod";
+import { formatFaults } from "../config/load.js";
+import { systemReason } from "../config/named-files.js";
+import type * as documents from "../http/documents.js";
+import { Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
+import { bytes, type Column, duration, printable, table } from "./table.js";
+
+export const EXIT_UNAVAILABLE = 1;
+export const EXIT_FAULTS = 2;
+export const EXIT_REFUSED = 3;
+
+type Status = z.output<typeof documents.status>;
+type Unit = z.output<typeof documents.unit>;
+type Session = z.output<typeof documents.session>;
+type Changed = z.output<typeof documents.changed>;
+type Refused = z.output<typeof documents.refused>;
+type Statistics = z.output<typeof documents.statistics>;
+
+interface GlobalOptions extends ClientOptions {
+  readonly json?: boolean;
+}
+
+export function addClientCommands(program: Command): void {
+  client(program, "status", "what there is now").action(run(showStatus));
+  const sessions = client(program, "sessions", "who is logged in").action(run(showSessions));
+  client(sessions, "end", "end a session with all its connections; its initiator may log in again")
+    .argument("<id>", "as `ringlun sessions` shows it", wholeNumber)
+    .action(run(endSession));
+  client(program, "units", "logical units").action(run(showUnits));
+  client(program, "top", "rates and latencies of units and sessions, live")
+    .option("-i, --interval <seconds>", "between two looks", "1")
+    .option("-n, --count <looks>", "end after so many", wholeNumber)
+    .action(run(top));
+  client(program, "diff", "what a configuration file would change, and what that takes")
+    .requiredOption("-f, --file <file>", "the configuration")
+    .action(run((asker, options: GlobalOptions & { file: string }) => apply(asker, options, true)));
+  client(program, "apply", "put a configuration file in force; it takes the place of the one that is")
+    .requiredOption("-f, --file <file>", "the configuration")
+    .action(run((asker, options: GlobalOptions & { file: string }) => apply(asker, options, false)));
+  client(program, "reload", "read the configuration file again").action(run(reload));
+  client(program, "log-level", "what is logged; with a level, log that from now on")
+    .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
+    .action(run(logLevel));
+}
+
+function client(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option(
+      "-c, --config <file>",
+      `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
+    )
+    .option("--socket <path>", "its UNIX socket")
+    .option("--url <url>", "ask over TCP: http://host:9260")
+    .option("--token <token>", "for --url: bearer token (default: $RINGLUN_TOKEN)")
+    .option("--json", "print what the API says");
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("a whole number is wanted");
+  return Number(text);
+}
+
+type Action<Options> = (asker: Client, options: Options, ...args: never[]) => Promise<void>;
+
+/** commander gives arguments first, then options, then the command. */
+function run<Options extends GlobalOptions>(action: Action<Options>) {
+  return async (...given: unknown[]): Promise<void> => {
+    const command = given.at(-1) as Command;
+    const args = given.slice(0, -2);
+    // `ringlun sessions --json end 5` means the same as `ringlun sessions end 5 --json`.
+    const options = command.optsWithGlobals() as Options;
+    const token = options.token ?? process.env.RINGLUN_TOKEN;
+    try {
+      await action(new Client(token === undefined ? options : { ...options, token }), options, ...(args as never[]));
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      fail(error, options);
+    }
+  };
+}
+
+function fail({ message, statusCode, document }: ClientError, { json }: GlobalOptions): void {
+  if (json && document !== null) print(`${JSON.stringify(document, null, 2)}\n`);
+  process.stderr.write(`ringlun: ${printable(message)}\n`);
+  process.exitCode = statusCode === 0 ? EXIT_UNAVAILABLE : statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function show<T>(options: GlobalOptions, document: T, text: (document: T) => string): void {
+  print(options.json ? `${JSON.stringify(document, null, 2)}\n` : text(document));
+}
+
+// ---- looking
+
+async function showStatus(asker: Client, options: GlobalOptions): Promise<void> {
+  const status = (await asker.ask("/api/v1/status")) as Status;
+  show(options, status, (it) => {
+    const serving = it.shards.filter((shard) => shard.serving).length;
+    const restarts = it.shards.reduce((sum, shard) => sum + shard.restarts, 0);
+    const connections = it.sessions.reduce((sum, session) => sum + session.connections.length, 0);
+    return [
+      `ringlun ${it.version}, ${it.ready ? "ready" : "NOT READY"}, since ${it.startedAt}`,
+      `portals   ${it.portals.map(({ portalGroupTag, address }) => `${address} (group ${portalGroupTag})`).join(", ")}`,
+      `shards    ${serving} of ${it.shards.length} serve, ${restarts} restarts`,
+      `targets   ${it.targets.length}`,
+      `units     ${it.units.length}`,
+      `sessions  ${it.sessions.length}, with ${connections} connections`,
+      "",
+    ].join("\n");
+  });
+}
+
+const SESSION_COLUMNS: readonly Column<Session>[] = [
+  { title: "ID", value: ({ sessionId }) => String(sessionId), right: true },
+  { title: "INITIATOR", value: ({ initiatorName }) => initiatorName },
+  { title: "TARGET", value: ({ targetName }) => targetName ?? "(discovery)" },
+  { title: "SHARD", value: ({ shard }) => String(shard ?? "-"), right: true },
+  { title: "USER", value: ({ user }) => user ?? "-" },
+  { title: "PEERS", value: ({ connections }) => connections.map(({ peer }) => peer).join(" ") },
+];
+
+async function showSessions(asker: Client, options: GlobalOptions): Promise<void> {
+  const sessions = (await asker.ask("/api/v1/sessions")) as Session[];
+  show(options, sessions, (them) => table(them, SESSION_COLUMNS));
+}
+
+const UNIT_COLUMNS: readonly Column<Unit>[] = [
+  { title: "NAME", value: ({ name }) => name },
+  { title: "KIND", value: ({ kind }) => kind },
+  { title: "SIZE", value: ({ sizeBytes }) => bytes(sizeBytes), right: true },
+  { title: "BLOCK", value: ({ blockLengthBytes }) => String(blockLengthBytes), right: true },
+  { title: "CACHE", value: ({ cache }) => cache },
+  {
+    title: "FLAGS",
+    value: ({ readOnly, thin }) => [readOnly && "read-only", thin && "thin"].filter(Boolean).join(" "),
+  },
+  { title: "ID", value: ({ uuid }) => uuid },
+];
+
+async function showUnits(asker: Client, options: GlobalOptions): Promise<void> {
+  const units = (await asker.ask("/api/v1/units")) as Unit[];
+  show(options, units, (them) => table(them, UNIT_COLUMNS));
+}
+
+type Rated = Statistics["units"][number] | Statistics["sessions"][number];
+
+const RATE_COLUMNS: readonly Column<Rated>[] = [
+  { title: "READ/S", value: ({ reads }) => reads.toFixed(0), right: true },
+  { title: "WRITE/S", value: ({ writes }) => writes.toFixed(0), right: true },
+  { title: "READ", value: ({ readBytes }) => `${bytes(Math.round(readBytes))}/s`, right: true },
+  { title: "WRITE", value: ({ writtenBytes }) => `${bytes(Math.round(writtenBytes))}/s`, right: true },
+  { title: "DEPTH", value: ({ inFlight }) => String(inFlight), right: true },
+  { title: "R P50", value: ({ readLatency }) => duration(readLatency?.p50), right: true },
+  { title: "R P99", value: ({ readLatency }) => duration(readLatency?.p99), right: true },
+  { title: "W P50", value: ({ writeLatency }) => duration(writeLatency?.p50), right: true },
+  { title: "W P99", value: ({ writeLatency }) => duration(writeLatency?.p99), right: true },
+  { title: "ERR/S", value: ({ errors }) => errors.toFixed(0), right: true },
+];
+
+const TOP_UNITS = [{ title: "UNIT", value: (row: Rated) => ("name" in row ? row.name : "") }, ...RATE_COLUMNS];
+const TOP_SESSIONS = [
+  { title: "SESSION", value: (row: Rated) => ("sessionId" in row ? `${row.sessionId} ${row.initiatorName}` : "") },
+  ...RATE_COLUMNS,
+];
+
+const CLEAR = "\x1b[H\x1b[2J";
+
+async function top(
+  asker: Client,
+  { json, interval, count }: GlobalOptions & { interval: string; count?: number },
+): Promise<void> {
+  const ending = new AbortController();
+  process.once("SIGINT", () => ending.abort());
+  const path = `/api/v1/statistics?interval=${encodeURIComponent(interval)}`;
+  const events = await asker.open(path, { signal: ending.signal });
+  if (events.statusCode !== 200) throw new ClientError(`refused: status ${events.statusCode}`, events.statusCode);
+  let looks = 0;
+  try {
+    for await (const line of createInterface({ input: events })) {
+      if (!line.startsWith("data: ")) continue;
+      const look = JSON.parse(line.slice("data: ".length)) as Statistics;
+      if (json) print(`${JSON.stringify(look)}\n`);
+      else print(`${process.stdout.isTTY ? CLEAR : ""}${topText(look)}`);
+      if (++looks === count) break;
+    }
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+  }
+  events.destroy();
+}
+
+const busiest = (rows: readonly Rated[]): Rated[] =>
+  [...rows].sort((a, b) => b.reads + b.writes - (a.reads + a.writes)).slice(0, (process.stdout.rows ?? 40) >> 1);
+
+function topText({ at, units, sessions }: Statistics): string {
+  return `${at}\n${table(busiest(units), TOP_UNITS)}\n${table(busiest(sessions), TOP_SESSIONS)}`;
+}
+
+// ---- changing
+
+async function endSession(asker: Client, options: GlobalOptions, id: number): Promise<void> {
+  const result = (await asker.ask(`/api/v1/sessions/${id}`, { method: "DELETE" })) as z.output<typeof documents.ended>;
+  show(options, result, ({ ended }) => (ended ? `session ${id} has ended\n` : `session ${id} has not ended yet\n`));
+}
+
+async function apply(asker: Client, options: GlobalOptions & { file: string }, dryRun: boolean): Promise<void> {
+  const { file } = options;
+  let body: Uint8Array;
+  try {
+    body = readFileSync(file);
+  } catch (error) {
+    throw new ClientError(`${resolve(file)} cannot be read: ${systemReason(error)}`, 400);
+  }
+  const path = `/api/v1/config?dryRun=${dryRun}`;
+  await change(options, file, () => asker.ask(path, { method: "PUT", type: "application/yaml", body }));
+}
+
+async function reload(asker: Client, options: GlobalOptions): Promise<void> {
+  await change(options, "", () => asker.ask("/api/v1/config/reload", { method: "POST" }));
+}
+
+async function change(options: GlobalOptions, file: string, ask: () => Promise<unknown>): Promise<void> {
+  try {
+    const changed = (await ask()) as Changed;
+    if (changed.warnings.length > 0) process.stderr.write(`warning: ${formatFaults(file, changed.warnings)}\n`);
+    show(options, changed, differenceText);
+  } catch (error) {
+    const { faults = [] } = (error instanceof ClientError ? (error.document as Partial<Refused> | null) : null) ?? {};
+    if (faults.length > 0) process.stderr.write(`${formatFaults(file, faults)}\n`);
+    throw error;
+  }
+}
+
+const SIGNS = { added: "+", removed: "-", changed: "~" };
+const EFFECTS = { live: "", session: "  (sessions end)", restart: "  (needs a restart)" };
+
+function differenceText({ differences }: Changed): string {
+  if (differences.length === 0) return "nothing is different\n";
+  return differences
+    .map(({ path, kind, from, to, effect }) => {
+      const values = from === undefined ? "" : `: ${from} -> ${to}`;
+      return `${SIGNS[kind]} ${printable(`${path}${values}`)}${EFFECTS[effect]}\n`;
+    })
+    .join("");
+}
+
+async function logLevel(asker: Client, options: GlobalOptions, level?: string): Promise<void> {
+  const result = await asker.ask(
+    "/api/v1/log",
+    level === undefined ? {} : { method: "PUT", type: "application/json", body: JSON.stringify({ level }) },
+  );
+  show(options, result as z.output<typeof documents.logLevel>, (it) => `${it.level}\n`);
+}

@@ -1,0 +1,104 @@
+/** The file that a configuration came from, and comes to when it is changed from outside of an editor. */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { checkConfiguration, digestOf, type LoadResult, loadConfiguration } from "./load.js";
+
+/** A new file that is durable and not in its place yet. */
+export interface PreparedFile {
+  /** Takes the old one's place, for good when this returns. */
+  commit(): void;
+  discard(): void;
+}
+
+export class ConfigurationFile {
+  readonly path: string;
+  /** Of the text that is in force. */
+  #digest: string;
+
+  constructor(path: string, digest: string) {
+    this.path = path;
+    this.#digest = digest;
+  }
+
+  get digest(): string {
+    return this.#digest;
+  }
+
+  /** What is in the file now. `accept` its digest when it is in force. */
+  load(): LoadResult {
+    return loadConfiguration(this.path);
+  }
+
+  accept(digest: string): void {
+    this.#digest = digest;
+  }
+
+  /** Whether the file is still what is in force. False too where it cannot be read. */
+  isAsLoaded(): boolean {
+    try {
+      return digestOf(readFileSync(this.path)) === this.#digest;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Judges a text as what the file would be. */
+  check(bytes: Uint8Array): LoadResult {
+    return checkConfiguration(bytes, { file: this.path, mode: this.#mode() });
+  }
+
+  /**
+   * Writes the text beside the file, with its permissions, durably.
+   *
+   * @throws what the system says: there is no room, or no permission.
+   */
+  prepare(bytes: Uint8Array): PreparedFile {
+    const folder = dirname(this.path);
+    const temporary = join(folder, `.${basename(this.path)}.${randomBytes(8).toString("hex")}.tmp`);
+    const mode = this.#mode();
+    const fd = openSync(temporary, "wx", mode);
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      // What the umask has taken away.
+      fchmodSync(fd, mode);
+      fsyncSync(fd);
+    } catch (error) {
+      unlinkSync(temporary);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return {
+      commit: () => {
+        renameSync(temporary, this.path);
+        syncFolder(folder);
+        this.#digest = digestOf(bytes);
+      },
+      discard: () => unlinkSync(temporary),
+    };
+  }
+
+  #mode(): number {
+    return statSync(this.path).mode & 0o777;
+  }
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

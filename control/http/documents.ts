@@ -1,0 +1,117 @@
+/** What the API takes and gives: the schemas that check it and describe it. */
+import * as z from "zod";
+
+const rates = {
+  reads: z.number().describe("Commands a second."),
+  writes: z.number(),
+  others: z.number().describe("Commands a second that neither read nor write blocks."),
+  errors: z.number().describe("Commands a second that did not end with GOOD."),
+  readBytes: z.number().describe("Bytes a second."),
+  writtenBytes: z.number(),
+  inFlight: z.number().describe("Commands that have begun and not ended."),
+  readLatency: z.strictObject({ mean: z.number(), p50: z.number(), p99: z.number() }).nullable().describe("Seconds."),
+  writeLatency: z.strictObject({ mean: z.number(), p50: z.number(), p99: z.number() }).nullable(),
+};
+
+export const problem = z.strictObject({
+  statusCode: z.int(),
+  error: z.string(),
+  message: z.string().describe("What is wrong, and what to do."),
+});
+
+export const fault = z.strictObject({
+  path: z.string().describe("Key of the configuration; empty for the file as a whole."),
+  line: z.int(),
+  column: z.int(),
+  message: z.string(),
+});
+
+export const portal = z.strictObject({ portalGroupTag: z.int(), address: z.string() });
+
+export const target = z.strictObject({
+  name: z.string(),
+  alias: z.string().nullable(),
+  portalGroups: z.array(z.int()),
+});
+
+export const unit = z.strictObject({
+  name: z.string(),
+  uuid: z.uuid(),
+  kind: z.enum(["file", "block", "null"]),
+  sizeBytes: z.int(),
+  blockLengthBytes: z.int(),
+  cache: z.enum(["direct", "writeback", "writethrough"]),
+  readOnly: z.boolean(),
+  thin: z.boolean(),
+});
+
+export const session = z.strictObject({
+  sessionId: z.int(),
+  type: z.enum(["Normal", "Discovery"]),
+  initiatorName: z.string(),
+  targetName: z.string().nullable(),
+  portalGroupTag: z.int().nullable(),
+  isid: z.string(),
+  tsih: z.int(),
+  shard: z.int().nullable(),
+  user: z.string().nullable().describe("By which it has authenticated with CHAP."),
+  parameters: z.record(z.string(), z.union([z.string(), z.int(), z.boolean()])).describe("As negotiated."),
+  connections: z.array(
+    z.strictObject({
+      cid: z.int(),
+      peer: z.string(),
+      portal: z.string().describe("The address by which it reached this server."),
+      headerDigest: z.string(),
+      dataDigest: z.string(),
+    }),
+  ),
+});
+
+export const status = z.strictObject({
+  version: z.string(),
+  ready: z.boolean(),
+  startedAt: z.iso.datetime(),
+  portals: z.array(portal),
+  shards: z.array(z.strictObject({ shard: z.int(), serving: z.boolean(), restarts: z.int() })),
+  targets: z.array(target),
+  units: z.array(unit),
+  sessions: z.array(session),
+});
+
+export const statistics = z.strictObject({
+  at: z.iso.datetime(),
+  seconds: z.number().describe("Over how long."),
+  units: z.array(z.strictObject({ name: z.string(), ...rates })),
+  sessions: z.array(
+    z.strictObject({ sessionId: z.int(), initiatorName: z.string(), targetName: z.string(), ...rates }),
+  ),
+});
+
+export const changed = z.strictObject({
+  differences: z.array(
+    z.strictObject({
+      path: z.string(),
+      kind: z.enum(["added", "removed", "changed"]),
+      from: z.string().exactOptional(),
+      to: z.string().exactOptional(),
+      effect: z
+        .enum(["live", "session", "restart"])
+        .describe("live: at once. session: sessions that have to do with it end. restart: not before a restart."),
+    }),
+  ),
+  warnings: z.array(fault),
+  digest: z.string().nullable().describe("Of the text that is in force: the If-Match of the next change."),
+});
+
+export const refused = problem.extend({ faults: z.array(fault) });
+
+export const logLevel = z.strictObject({
+  level: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
+});
+
+export const ended = z.strictObject({
+  ended: z.boolean().describe("Whether it has; otherwise it still does, and its shard says so in the log."),
+});
+
+export type Status = z.output<typeof status>;
+export type SessionDocument = z.output<typeof session>;

@@ -1,0 +1,315 @@
+/** What can be asked over HTTP: each path once, with who may ask, what it takes and what it answers. */
+import { Readable } from "node:stream";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import * as z from "zod";
+import type { Administration, ChangeResult, RefusalReason } from "../administration.js";
+import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX, STATISTICS_STREAMS_MAX } from "../limits.js";
+import type { Logger } from "../logger.js";
+import type { Server } from "../server.js";
+import * as documents from "./documents.js";
+import { liveStatistics } from "./live-statistics.js";
+import type { Metrics } from "./metrics.js";
+import { openApi } from "./openapi.js";
+import { sessionDocument, status } from "./status.js";
+
+/** What routes answer from. */
+export interface HttpContext {
+  readonly server: Server;
+  readonly administration: Administration;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export interface RouteAnswer {
+  readonly description: string;
+  /** Absent: JSON. */
+  readonly type?: string;
+  readonly schema: z.ZodType;
+}
+
+export interface Route {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** As fastify writes it: `/sessions/:sessionId`. */
+  readonly url: string;
+  readonly operationId: string;
+  readonly summary: string;
+  /** Through the socket, or with a token, alone. */
+  readonly isPrivileged: boolean;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  readonly body?: { readonly type: string; readonly schema: z.ZodType };
+  readonly bodyLimit?: number;
+  readonly answers: Readonly<Record<number, RouteAnswer>>;
+  /** Sends nothing by itself: what it returns is the body. `input` has been checked. */
+  handle(context: HttpContext, input: RouteInput, reply: FastifyReply, request: FastifyRequest): unknown;
+}
+
+/** What has come, after its check. */
+export interface RouteInput {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+const text = z.string();
+const YAML = "application/yaml";
+
+const STATUS_OF_REFUSAL: Readonly<Record<RefusalReason, number>> = {
+  invalid: 400,
+  forbidden: 403,
+  conflict: 409,
+  timeout: 504,
+};
+
+const CHANGE_ANSWERS: Readonly<Record<number, RouteAnswer>> = {
+  200: { description: "What is different", schema: documents.changed },
+  400: { description: "It has faults; nothing has changed", schema: documents.refused },
+  403: {
+    description: "It reaches for files that requests may not reach; nothing has changed",
+    schema: documents.refused,
+  },
+  409: {
+    description: "It cannot be had, or the file has changed meanwhile; nothing has changed",
+    schema: documents.refused,
+  },
+  504: { description: "It goes on, and has not ended in time", schema: documents.refused },
+};
+
+let streams = 0;
+
+export const ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    url: "/metrics",
+    operationId: "getMetrics",
+    summary: "Metrics for Prometheus",
+    isPrivileged: false,
+    answers: { 200: { description: "Text format", type: "text/plain", schema: text } },
+    handle: ({ metrics }, _input, reply) => {
+      reply.type(metrics.contentType);
+      return Readable.from(metrics.text());
+    },
+  },
+  {
+    method: "GET",
+    url: "/healthz",
+    operationId: "getHealth",
+    summary: "Whether the process lives",
+    isPrivileged: false,
+    answers: { 200: { description: "It does", schema: z.strictObject({ status: text }) } },
+    handle: () => ({ status: "ok" }),
+  },
+  {
+    method: "GET",
+    url: "/readyz",
+    operationId: "getReadiness",
+    summary: "Whether all portals listen and all shards serve",
+    isPrivileged: false,
+    answers: {
+      200: { description: "They do", schema: z.strictObject({ status: text }) },
+      503: { description: "They do not, or not yet", schema: z.strictObject({ status: text }) },
+    },
+    handle: ({ server }, _input, reply) => {
+      if (server.isReady) return { status: "ready" };
+      reply.code(503);
+      return { status: "not ready" };
+    },
+  },
+  {
+    method: "GET",
+    url: "/api/v1/openapi.json",
+    operationId: "getDescription",
+    summary: "This description",
+    isPrivileged: false,
+    answers: { 200: { description: "OpenAPI 3.1", schema: z.record(z.string(), z.unknown()) } },
+    handle: () => openApi(ROUTES),
+  },
+  {
+    method: "GET",
+    url: "/api/v1/status",
+    operationId: "getStatus",
+    summary: "What there is now",
+    isPrivileged: false,
+    answers: { 200: { description: "The state", schema: documents.status } },
+    handle: ({ server }) => status(server),
+  },
+  {
+    method: "GET",
+    url: "/api/v1/sessions",
+    operationId: "getSessions",
+    summary: "Who is logged in",
+    isPrivileged: false,
+    answers: { 200: { description: "Sessions", schema: z.array(documents.session) } },
+    handle: ({ server }) => server.sessions.map(sessionDocument),
+  },
+  {
+    method: "DELETE",
+    url: "/api/v1/sessions/:sessionId",
+    operationId: "endSession",
+    summary: "Ends a session with all its connections and tasks; its initiator may log in again",
+    isPrivileged: true,
+    params: z.object({ sessionId: z.coerce.number().int().min(1) }),
+    answers: {
+      200: { description: "It has ended, or does", schema: documents.ended },
+      404: { description: "There is no such session", schema: documents.problem },
+    },
+    handle: async ({ administration }, { params }, reply) => {
+      const ended = await administration.endSession(params.sessionId as number, "ended by an administrator");
+      return ended === undefined ? notFound(reply, `no session ${params.sessionId}`) : { ended };
+    },
+  },
+  {
+    method: "GET",
+    url: "/api/v1/units",
+    operationId: "getUnits",
+    summary: "Logical units",
+    isPrivileged: false,
+    answers: { 200: { description: "Units", schema: z.array(documents.unit) } },
+    handle: ({ server }) => status(server).units,
+  },
+  {
+    method: "GET",
+    url: "/api/v1/targets",
+    operationId: "getTargets",
+    summary: "Targets",
+    isPrivileged: false,
+    answers: { 200: { description: "Targets", schema: z.array(documents.target) } },
+    handle: ({ server }) => status(server).targets,
+  },
+  {
+    method: "GET",
+    url: "/api/v1/portals",
+    operationId: "getPortals",
+    summary: "Where it listens",
+    isPrivileged: false,
+    answers: { 200: { description: "Portals", schema: z.array(documents.portal) } },
+    handle: ({ server }) => status(server).portals,
+  },
+  {
+    method: "GET",
+    url: "/api/v1/statistics",
+    operationId: "streamStatistics",
+    summary: "Rates and latencies of units and sessions, as server-sent events named `statistics`",
+    isPrivileged: false,
+    query: z.object({
+      interval: z.coerce.number().min(0.1).max(60).default(1).describe("Seconds between two events."),
+    }),
+    answers: {
+      200: {
+        description: "Events; the data of each is one document of this schema",
+        type: "text/event-stream",
+        schema: documents.statistics,
+      },
+      503: { description: "There are too many streams", schema: documents.problem },
+    },
+    handle: ({ server }, { query }, reply, request) => {
+      if (streams >= STATISTICS_STREAMS_MAX) return problem(reply, 503, "too many streams: end one of them");
+      streams++;
+      const ending = new AbortController();
+      request.raw.once("close", () => ending.abort());
+      reply.type("text/event-stream").header("cache-control", "no-store");
+      const events = async function* () {
+        try {
+          for await (const look of liveStatistics(server, (query.interval as number) * 1000, ending.signal)) {
+            yield `event: statistics\ndata: ${JSON.stringify(look)}\n\n`;
+          }
+        } finally {
+          streams--;
+        }
+      };
+      return Readable.from(events());
+    },
+  },
+  {
+    method: "GET",
+    url: "/api/v1/config",
+    operationId: "getConfigurationDigest",
+    summary: "Which configuration is in force, without its text, which may hold secrets",
+    isPrivileged: true,
+    answers: {
+      200: {
+        description: "Its file and the digest of its text; null where it came from no file",
+        schema: z.strictObject({ file: text, digest: text.nullable() }),
+      },
+    },
+    handle: ({ server, administration }) => ({ file: server.configuration.file, digest: administration.digest }),
+  },
+  {
+    method: "PUT",
+    url: "/api/v1/config",
+    operationId: "putConfiguration",
+    summary: "Puts a configuration in force, and in the place of the file; comments stay as they are sent",
+    isPrivileged: true,
+    query: z.object({ dryRun: z.enum(["true", "false"]).default("false").describe("Only say what would change.") }),
+    body: { type: YAML, schema: text },
+    bodyLimit: HTTP_CONFIGURATION_LENGTH_MAX,
+    answers: CHANGE_ANSWERS,
+    handle: async ({ administration }, { query, body }, reply, request) => {
+      const basis = request.headers["if-match"]?.replace(/^"|"$/g, "");
+      const options = { dryRun: query.dryRun === "true", ...(basis === undefined ? {} : { basis }) };
+      return answerChange(administration, await administration.apply(body as Buffer, options), reply);
+    },
+  },
+  {
+    method: "POST",
+    url: "/api/v1/config/reload",
+    operationId: "reloadConfiguration",
+    summary: "Reads the configuration file again, as SIGHUP does",
+    isPrivileged: true,
+    answers: CHANGE_ANSWERS,
+    handle: async ({ administration }, _input, reply) =>
+      answerChange(administration, await administration.reload(), reply),
+  },
+  {
+    method: "GET",
+    url: "/api/v1/log",
+    operationId: "getLogLevel",
+    summary: "What is logged",
+    isPrivileged: false,
+    answers: { 200: { description: "The level", schema: documents.logLevel } },
+    handle: ({ logger }) => ({ level: logger.level }),
+  },
+  {
+    method: "PUT",
+    url: "/api/v1/log",
+    operationId: "putLogLevel",
+    summary: "Logs more, or less, until the configuration is read again",
+    isPrivileged: true,
+    body: { type: "application/json", schema: documents.logLevel },
+    bodyLimit: HTTP_BODY_LENGTH_MAX,
+    answers: { 200: { description: "The level", schema: documents.logLevel } },
+    handle: ({ logger }, { body }) => {
+      logger.level = (body as z.output<typeof documents.logLevel>).level;
+      return { level: logger.level };
+    },
+  },
+];
+
+function answerChange(administration: Administration, result: ChangeResult, reply: FastifyReply) {
+  if (result.ok) {
+    const { differences, warnings } = result;
+    return { differences, warnings, digest: administration.digest };
+  }
+  const { reason, message, faults } = result;
+  const statusCode = STATUS_OF_REFUSAL[reason];
+  reply.code(statusCode);
+  return { statusCode, error: reason, message, faults };
+}
+
+function notFound(reply: FastifyReply, message: string) {
+  return problem(reply, 404, message);
+}
+
+export function problem(reply: FastifyReply, statusCode: number, message: string): z.output<typeof documents.problem> {
+  reply.code(statusCode);
+  return { statusCode, error: ERRORS[statusCode] ?? "Error", message };
+}
+
+const ERRORS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  421: "Misdirected Request",
+  503: "Service Unavailable",
+};

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytes, type Column, duration, printable, table } from "../../../../control/cli/table.js";
+
+test("columns are as wide as what is in them; numbers stand at the right", () => {
+  const columns: readonly Column<{ name: string; n: number }>[] = [
+    { title: "NAME", value: ({ name }) => name },
+    { title: "N", value: ({ n }) => String(n), right: true },
+    { title: "X", value: () => "" },
+  ];
+  const rows = [
+    { name: "a", n: 5 },
+    { name: "longer", n: 12345 },
+  ];
+  assert.equal(table(rows, columns), "NAME        N  X\na           5\nlonger  12345\n");
+  assert.equal(table([], columns), "NAME  N  X\n");
+});
+
+test("nothing in a name moves the cursor", () => {
+  assert.equal(printable("a\x1b[2Jb\nc\u202e"), "a\\u001b[2Jb\\u000ac\\u202e");
+});
+
+test("bytes and seconds in units for people", () => {
+  assert.deepEqual([0, 1023, 1024, 1536, 2 ** 40, 2 ** 60].map(bytes), [
+    "0 B",
+    "1023 B",
+    "1 KiB",
+    "1.5 KiB",
+    "1 TiB",
+    "1024 PiB",
+  ]);
+  assert.deepEqual([undefined, 0.00012, 0.0015, 2.5].map(duration), ["-", "120 us", "1.5 ms", "2.50 s"]);
+});
