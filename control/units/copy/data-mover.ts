@@ -12,6 +12,8 @@
  * copy_file_range and fallocate, which pass through the page cache, are whole pages: of a page that is changed in part, the
  * rest could go back to the device older than what a direct write has put there meanwhile.
  */
+import { fstat } from "node:fs";
+import { promisify } from "node:util";
 import {
   addressOf,
   copyFileRange,
@@ -37,6 +39,8 @@ const HOLE_BYTES = 64 * RANGE_BYTES;
 const PAGE_BYTES = 4096;
 /** In case that nobody says that a gate has opened. */
 const GATE_PATIENCE_MS = 1000;
+
+const stat = promisify(fstat);
 
 const PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 const ZERO_RANGE = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
@@ -270,8 +274,9 @@ async function holeAt({ source, sourceOffset, destination, length }: Extent, don
   if (source!.kind === "null") return left;
   if (source!.kind !== "file") return 0;
   const data = await seekDataAsync(source!.bufferedFd, sourceOffset + done);
-  if (data === -errno.ENXIO) return left;
-  const hole = Math.min(left, data - sourceOffset - done);
+  // No data up to the end of the file, which is the unit's, unless it was cut behind our back: then reading fails.
+  const end = data === -errno.ENXIO ? (await stat(source!.bufferedFd)).size : data;
+  const hole = Math.min(left, end - sourceOffset - done);
   return hole <= 0 ? 0 : hole - (hole % destination.blockLengthBytes);
 }
 
