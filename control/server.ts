@@ -337,6 +337,7 @@ export class Server {
       registry: this.#registry,
       units: this.#units,
       blocked: (uuid, identity) => this.#reservations.blocked(uuid, identity),
+      accessState: (unit, portalGroupTag) => this.#access.state(unit, portalGroupTag),
       grant: (targetName, portalGroupTag, initiatorName) => {
         const access = judgeAccess(this.#configuration, targetName, portalGroupTag, initiatorName);
         return access.kind === "granted" ? access.grant : undefined;

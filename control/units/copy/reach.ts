@@ -8,6 +8,7 @@
  */
 
 import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
+import { accessSense } from "../../../dataplane/scsi/access-state.js";
 import {
   COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
   COMMAND_CONFLICTS_RESERVE,
@@ -37,6 +38,8 @@ export interface ReachesOptions {
   readonly units: { records(): readonly UnitRecord[] };
   /** Bits of COMMAND_CONFLICTS_*: what a reservation keeps the nexus from. */
   readonly blocked: (uuid: string, identity: SessionIdentity) => number;
+  /** ACCESS_STATE_* of the unit through a portal group. */
+  readonly accessState: (unit: UnitRecord, portalGroupTag: number) => number;
   /** What the configuration of the moment gives an initiator of a target through a portal group; undefined: nothing. */
   readonly grant: (targetName: string, portalGroupTag: number, initiatorName: string) => Grant | undefined;
 }
@@ -73,6 +76,8 @@ export class Reaches {
     const { session, unitIndex } = reach;
     const isSeen = this.#options.registry.session(session.sessionId)?.unitIndexes.includes(unitIndex) === true;
     if (unit === undefined || !isSeen) return senseAnswer(COPY_TARGET_DEVICE_NOT_REACHABLE);
+    const ofPortalGroup = accessSense(this.#options.accessState(unit, Number(session.identity.portalGroup)));
+    if (ofPortalGroup !== null) return senseAnswer(ofPortalGroup);
     const blocked = this.#options.blocked(unit.uuid, session.identity);
     if ((blocked & (writes ? WRITE_CONFLICTS : READ_CONFLICTS)) !== 0) return RESERVATION_CONFLICT;
     const { notReady, softwareWriteProtect } = unit.state;

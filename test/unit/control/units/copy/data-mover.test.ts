@@ -37,7 +37,10 @@ function start(context: TestContext): Setup {
   const paths = [join(folder, "from"), join(folder, "to")] as const;
   writeFileSync(paths[0], Buffer.alloc(SIZE_BYTES, 0xc0));
   const open = (path: string) =>
-    units.open({ ...nullUnit(path), kind: "file", path, sizeBytes: SIZE_BYTES, cache: "writeback" }, path);
+    units.open(
+      { ...nullUnit(path), kind: "file", path, sizeBytes: SIZE_BYTES, cache: "writeback", thinThresholdBytes: null },
+      path,
+    );
   const [from, to] = [open(paths[0]), open(paths[1])];
   const gates = allocateGates(1);
   const mover = new DataMover((unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}));

@@ -38,6 +38,7 @@ export class CopyFixture {
       registry: this.registry,
       units: this.units,
       blocked: () => 0,
+      accessState: () => 0,
       grant: () => ({ target: target(), auth: null, luns }),
     });
     const mover = {
