@@ -264,6 +264,8 @@ export class LoginConnection {
         defaultTime2Wait: parameters.defaultTime2Wait,
         defaultTime2Retain: parameters.defaultTime2Retain,
         errorRecoveryLevel: parameters.errorRecoveryLevel,
+        taskReporting: parameters.taskReporting,
+        iSCSIProtocolLevel: parameters.iSCSIProtocolLevel,
       },
       connection: result.connection,
       expCmdSN: result.expCmdSN,

@@ -432,6 +432,9 @@ export class Server {
         this.#copies?.endOnUnit(message.unitIndex);
         void this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
         break;
+      case "nexusReset":
+        void this.#resetNexus(shard, message);
+        break;
       case "targetColdReset":
         this.#endSessionsOfTarget(message.targetName);
         break;
@@ -460,6 +463,12 @@ export class Server {
     this.#primaryCommands.unitReset(unitIndex);
     await this.#reservations.unitReset(unitIndex);
     await this.#startStop?.unitReset(unitIndex);
+  }
+
+  async #resetNexus(shard: number, { exchange, sessionId }: ShardMessage & { type: "nexusReset" }): Promise<void> {
+    const session = this.#registry.session(sessionId);
+    if (session !== undefined) await this.#reservations.nexusReset(session);
+    this.#shards.send(shard, { type: "resetDone", exchange });
   }
 
   /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */

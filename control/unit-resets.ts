@@ -23,6 +23,6 @@ export class UnitResets {
     // What a shard that has died had begun on the unit is over only then.
     await this.#shards.unitsSettled([unitIndex]);
     await this.#onReset(unitIndex);
-    this.#shards.send(asker, { type: "unitResetDone", exchange: askersExchange });
+    this.#shards.send(asker, { type: "resetDone", exchange: askersExchange });
   }
 }

@@ -10,6 +10,9 @@ export const TASKS_MAX = 4096;
 /** Non-immediate commands that a session may have outstanding: the width of its command window (RFC 7143 section 4.2.2.1). */
 export const COMMAND_WINDOW = 256;
 
+/** iSCSIProtocolLevel from which on what RFC 7144 adds is there. */
+export const PROTOCOL_LEVEL_RFC7144 = 2;
+
 /** Immediate commands that a session may have outstanding beyond its window. One more is rejected (RFC 7143 section 11.17.1: Immediate Command Reject). */
 export const IMMEDIATE_TASKS_MAX = 32;
 
@@ -129,6 +132,18 @@ export function ringEntries(shards: number): { readonly entries: number; readonl
 
 /** How long an initiator may owe data without sending any, at ErrorRecoveryLevel 1 and 2: then it is asked for again. Microseconds. */
 export const SEQUENCE_TIMEOUT_US = 5_000_000;
+
+/**
+ * How long a task that is to end with its task set, or with its unit, waits for data that its initiator still owes, if none comes
+ * (RFC 7143 section 4.2.3.3, a): initiators that are careless about it send none any more. Then it ends all the same. Microseconds.
+ */
+export const ABORTED_DATA_PATIENCE_US = 3_000_000;
+
+/** How long a response fence waits for a connection to acknowledge what it was sent. Then the connection is given up. Microseconds. */
+export const FENCE_PATIENCE_US = 10_000_000;
+
+/** Asynchronous Messages about ended tasks that a connection may leave unacknowledged. Of one more the oldest is forgotten. */
+export const TERMINATIONS_MAX = 64;
 
 /** How often connections are looked over for silence. Microseconds. */
 export const SWEEP_INTERVAL_US = 1_000_000;

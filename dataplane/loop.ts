@@ -21,7 +21,7 @@ import {
 } from "./shard.js";
 import { changeUnit } from "./storage/unit-change.js";
 import { Barrier } from "./task/barrier.js";
-import { resetUnit } from "./task/task-management.js";
+import { resetUnit } from "./task/task-sets.js";
 
 const WAKE_BYTES = 8;
 
@@ -110,7 +110,7 @@ export class Loop {
         barrier.leave();
         return;
       }
-      case "unitResetDone":
+      case "resetDone":
         return shard.resets.done(message.exchange);
       case "unitChange":
         return changeUnit(shard, message.exchange, message.unitIndex, message.change);

@@ -125,8 +125,13 @@ export interface UnitChange {
 
 /** How control answers a SCSI command that it carries out. */
 export type ScsiAnswer =
-  /** GOOD, with data (hexadecimal) that is cut to the allocation length. */
-  | { readonly kind: "good"; readonly data?: string; readonly allocationLength?: number }
+  /** GOOD, with data (hexadecimal) that is cut to the allocation length. `isFenced`: RFC 7143 section 4.2.2.3.4. */
+  | {
+      readonly kind: "good";
+      readonly data?: string;
+      readonly allocationLength?: number;
+      readonly isFenced?: boolean;
+    }
   /** What was written to the unit is flushed, then GOOD; with `inBackground`, GOOD at once (IMMED=1). */
   | { readonly kind: "flush"; readonly inBackground: boolean }
   | {
@@ -140,6 +145,9 @@ export type ScsiAnswer =
       readonly commandSpecificInformation?: number;
     }
   | { readonly kind: "status"; readonly status: number };
+
+/** RFC 7143 section 13.23. */
+export type TaskReporting = "RFC3720" | "ResponseFence" | "FastAbort";
 
 /** What was negotiated for the session (RFC 7143 chapter 13, session-wide keys). */
 export interface SessionParametersRecord {
@@ -156,6 +164,9 @@ export interface SessionParametersRecord {
   /** Seconds. */
   readonly defaultTime2Retain: number;
   readonly errorRecoveryLevel: number;
+  readonly taskReporting: TaskReporting;
+  /** 1 is RFC 7143 alone, 2 is RFC 7144 with it. */
+  readonly iSCSIProtocolLevel: number;
 }
 
 /** What was negotiated for the connection. */
@@ -229,8 +240,8 @@ export type ControlMessage =
   | { readonly type: "textReject"; readonly connectionId: number; readonly exchange: number }
   /** LOGICAL UNIT RESET asked for on another shard: abort the unit's tasks of all sessions here, then answer `done`. */
   | { readonly type: "resetUnit"; readonly exchange: number; readonly unitIndex: number }
-  /** All shards have done what `unitReset` asked for. */
-  | { readonly type: "unitResetDone"; readonly exchange: number }
+  /** What `unitReset` or `nexusReset` asked for is done. */
+  | { readonly type: "resetDone"; readonly exchange: number }
   /** Make the change, then answer `done`. */
   | { readonly type: "unitChange"; readonly exchange: number; readonly unitIndex: number; readonly change: UnitChange }
   /** What a `scsiCommand` asks for is under way, whatever becomes of the command: its abort need not wait. The answer follows. */
@@ -274,6 +285,8 @@ export type ShardMessage =
     }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number }
+  /** I_T NEXUS RESET: the tasks of the session are gone; now what its nexus holds by RESERVE ends. Answered by `resetDone`. */
+  | { readonly type: "nexusReset"; readonly exchange: number; readonly sessionId: number }
   /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
   | { readonly type: "targetColdReset"; readonly targetName: string }
   | { readonly type: "done"; readonly exchange: number }

@@ -19,6 +19,7 @@ import { Transmitter } from "./connection/transmitter.js";
 import { RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS } from "./limits.js";
 import type { ShardMessage, ShardTask, UnitRecord } from "./messages.js";
 
+import { Refusals } from "./session/refusals.js";
 import type { Session } from "./session/session.js";
 import { Statistics } from "./statistics.js";
 import { FileStore } from "./storage/file-store.js";
@@ -28,8 +29,9 @@ import { NullStore } from "./storage/null-store.js";
 import type { SynchronousFiles } from "./storage/store.js";
 import { TaskEngine } from "./task/engine.js";
 import { Fences } from "./task/fences.js";
+import { Resets } from "./task/resets.js";
 import { TaskTable } from "./task/table.js";
-import { UnitResets } from "./task/unit-resets.js";
+import { Terminations } from "./task/terminations.js";
 
 /** What `kind` of user_data says that a completion belongs to; `index` numbers it within its table. */
 export const KIND_RECEIVE = 1;
@@ -92,7 +94,9 @@ export class Shard {
   readonly transmitter: Transmitter;
   readonly snacks: Snacks;
   readonly fences: Fences;
-  readonly resets: UnitResets;
+  readonly resets: Resets;
+  readonly terminations: Terminations;
+  readonly refusals: Refusals;
   readonly receiveBuffers: ProvidedBuffers;
   /** Connections to be looked at for their end, after the turn. */
   readonly closing: Connection[] = [];
@@ -134,7 +138,9 @@ export class Shard {
     this.receiver = new Receiver(this);
     this.snacks = new Snacks(this);
     this.fences = new Fences(this);
-    this.resets = new UnitResets(this);
+    this.resets = new Resets(this);
+    this.terminations = new Terminations(this);
+    this.refusals = new Refusals(this);
   }
 
   /** A number for an exchange with control, which no thread of this shard has used before. */

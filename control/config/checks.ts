@@ -283,6 +283,14 @@ class Checker implements Results {
       const seen = new Map<string, Path>();
       for (const [index, name] of items<string>(keys[key])) this.#unique(seen, name, [...path, key, index], name);
     }
+    for (const key of ["dataPDUInOrder", "dataSequenceInOrder"] as const) {
+      if (sound(keys[key]) === false) this.#warn([...path, key], "is false: data is in order all the same");
+    }
+    const reporting = items<string>(keys.taskReporting).map(([, name]) => name);
+    if (reporting.length > 0 && !reporting.includes("RFC3720")) {
+      // A target that proposes the key itself would have to offer it (RFC 7143 section 13.23).
+      this.#fault([...path, "taskReporting"], "lacks RFC3720: add it, initiators may know nothing else");
+    }
     const first = sound(keys.firstBurstLength);
     const most = sound(keys.maxBurstLength);
     if (first !== undefined && most !== undefined && first > most) {

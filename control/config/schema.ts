@@ -337,7 +337,7 @@ const sessionKeys = {
     true,
     value.boolean,
     "boolean",
-    "DataPDUInOrder (13.18). Data is in order so far, whatever is set.",
+    "DataPDUInOrder (13.18). Data is always in order: `false` changes nothing.",
   ),
   dataSequenceInOrder: sessionKey(true, value.boolean, "boolean", "DataSequenceInOrder (13.19), likewise."),
   errorRecoveryLevel: sessionKey(
@@ -350,13 +350,13 @@ const sessionKeys = {
     preferences.taskReporting,
     value.listOfSome(value.choice("RFC3720", "ResponseFence", "FastAbort"), "list RFC3720, ResponseFence or FastAbort"),
     "list of `RFC3720`, `ResponseFence`, `FastAbort`",
-    "TaskReporting (13.23), in order of preference.",
+    "TaskReporting (13.23): what initiators may choose; `RFC3720` must be among it.",
   ),
   iSCSIProtocolLevel: sessionKey(
     preferences.iSCSIProtocolLevel,
-    value.integer(1, 1),
-    "1",
-    "iSCSIProtocolLevel (13.24): 1 is the level of RFC 7143.",
+    value.integer(1, 2),
+    "1 to 2",
+    "iSCSIProtocolLevel (13.24): 1 is the level of RFC 7143, 2 that of RFC 7144.",
   ),
 };
 

@@ -2,7 +2,8 @@
  * The text keys of RFC 7143 (chapters 12 and 13) and of RFC 7144, each as one row: what kind of value, in which range,
  * settled by which function, used when and by whom. negotiation.ts is driven by this table.
  */
-import type { ConnectionParameters, SessionLimits, SessionParameters, TaskReporting } from "./parameters.js";
+import type { TaskReporting } from "../../dataplane/messages.js";
+import type { ConnectionParameters, SessionLimits, SessionParameters } from "./parameters.js";
 
 /** Chapter 13's "Use". */
 export type KeyUse =

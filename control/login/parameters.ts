@@ -2,12 +2,10 @@
  * What the Login Phase negotiates, and what the target would have it negotiate. What of the results a shard is to know travels
  * in the hand-off record.
  */
-import type { ConnectionParametersRecord, SessionParametersRecord } from "../../dataplane/messages.js";
+import type { ConnectionParametersRecord, SessionParametersRecord, TaskReporting } from "../../dataplane/messages.js";
 
 /** RFC 7143 section 13.1. */
 export type Digest = "None" | "CRC32C";
-/** RFC 7143 section 13.23. */
-export type TaskReporting = "RFC3720" | "ResponseFence" | "FastAbort";
 /** RFC 7143 section 13.21. */
 export type SessionType = "Normal" | "Discovery";
 
@@ -15,9 +13,6 @@ export type SessionType = "Normal" | "Discovery";
 export interface SessionParameters extends SessionParametersRecord {
   readonly dataPDUInOrder: boolean;
   readonly dataSequenceInOrder: boolean;
-  readonly taskReporting: TaskReporting;
-  /** RFC 7144: 1 is RFC 7143 alone. */
-  readonly iSCSIProtocolLevel: number;
 }
 
 /** Connection-only results (scope CO). */
@@ -87,8 +82,8 @@ export const SESSION_LIMITS_DEFAULT: SessionLimits = {
   defaultTime2Wait: 2,
   defaultTime2Retain: 20,
   errorRecoveryLevel: 0,
-  taskReporting: ["RFC3720"],
-  iSCSIProtocolLevel: 1,
+  taskReporting: ["RFC3720", "ResponseFence", "FastAbort"],
+  iSCSIProtocolLevel: 2,
   headerDigest: ["None", "CRC32C"],
   dataDigest: ["None", "CRC32C"],
   maxRecvDataSegmentLength: 262144,

@@ -3,6 +3,7 @@ import type { Slice } from "../buffer/slice.js";
 import type { Session } from "../session/session.js";
 import type { Barrier } from "../task/barrier.js";
 import type { Task } from "../task/task.js";
+import type { Termination } from "../task/terminations.js";
 import { BHS_LENGTH, RESERVED_TAG } from "../wire/bhs.js";
 import type { Batch } from "./batch.js";
 import type { Outgoing } from "./outgoing.js";
@@ -100,6 +101,9 @@ export class Connection {
   textContinues = false;
   /** `maxSend` from the end of the sequence on; 0: as before. */
   textMaxSend = 0;
+
+  /** Tasks that others have ended, of which the initiator was told and has not acknowledged it (task/terminations.ts). */
+  terminations: Termination[] = [];
 
   // -- life
   taskCount = 0;

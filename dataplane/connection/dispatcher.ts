@@ -35,12 +35,12 @@ import {
   REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS,
 } from "../wire/reject.js";
 import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
-import { SCSI_STATUS_BUSY, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { serialLess, serialLessOrEqual } from "../wire/serial.js";
 import { SnackRequestPdu } from "../wire/snack-request.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
+import { TEXT_ASKED, TEXT_TAKEN } from "./requests.js";
 
 export class Dispatcher {
   readonly #shard: Shard;
@@ -199,7 +199,7 @@ export class Dispatcher {
     return false;
   }
 
-  /** False: the command has not become a task. */
+  /** False: the command is discarded. */
   #scsiCommand(connection: Connection, header: number): boolean {
     const pdu = this.#command.at(header);
     const session = connection.session!;
@@ -211,30 +211,31 @@ export class Dispatcher {
     const immediate = pdu.immediate;
     const place = immediate ? WINDOW_NEXT : session.place(pdu.cmdSN);
     if (place !== WINDOW_NEXT && (place !== WINDOW_AHEAD || session.held.size >= HELD_MAX)) return false;
-    if (immediate && session.immediateTasks >= IMMEDIATE_TASKS_MAX) {
+    if (immediate && (session.immediateTasks >= IMMEDIATE_TASKS_MAX || session.refusals.size >= HELD_MAX)) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS);
       return false;
     }
     const tag = pdu.initiatorTaskTag;
+    if (session.refusals.size > 0 && session.refusals.has(tag)) {
+      this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
+      return false;
+    }
     if (this.#isInUse(session, tag)) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_TASK_IN_PROGRESS);
       return false;
     }
     const task = this.#shard.tasks.acquire(session, connection, tag);
     if (task === null) {
-      if (place === WINDOW_AHEAD) {
-        // Refused in its turn.
+      const isDue = place !== WINDOW_AHEAD;
+      this.#shard.refusals.add(connection, pdu, isDue);
+      if (!isDue) {
         const copy = this.#shard.arena.bytes.slice(header, header + BHS_LENGTH);
         session.hold(pdu.cmdSN, { connection, header: copy, data: new Uint8Array() }, this.#shard.ring.nowUs);
-        return false;
-      }
-      if (!immediate) {
+      } else if (!immediate) {
         session.advance();
-        session.reopen();
+        if (session.hasWaiting) this.releaseHeld(session);
       }
-      this.#refuse(connection, header);
-      if (session.hasWaiting) this.releaseHeld(session);
-      return false;
+      return true;
     }
     this.#fillTask(task, pdu, connection);
     if (immediate) session.immediateTasks++;
@@ -306,9 +307,7 @@ export class Dispatcher {
     }
     switch (session.place(pdu.cmdSN)) {
       case WINDOW_NEXT:
-        session.advance();
-        session.reopen();
-        this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
+        if (!this.#take(connection, header, connection.dataLength, connection.sink)) return;
         if (session.hasWaiting) this.releaseHeld(session);
         return;
       case WINDOW_AHEAD: {
@@ -329,6 +328,46 @@ export class Dispatcher {
     }
   }
 
+  /** Executes the request at ExpCmdSN. False: its CmdSN is not taken as received, or not yet. */
+  #take(connection: Connection, header: number, dataLength: number, data: Slice | null): boolean {
+    const session = connection.session!;
+    const { requests } = this.#shard;
+    if (this.#any.at(header).opcode === OPCODE_TEXT_REQUEST) {
+      const verdict = requests.text(connection, header, dataLength, data);
+      if (verdict === TEXT_ASKED) session.askingText = connection;
+      if (verdict !== TEXT_TAKEN) return false;
+      session.advance();
+      session.reopen();
+      return true;
+    }
+    session.advance();
+    session.reopen();
+    requests.execute(connection, header, dataLength, data);
+    return true;
+  }
+
+  /** Control has decided about the Text Request at ExpCmdSN. Rejected, it leaves a gap (RFC 7143 section 7.3). */
+  textDecided(session: Session, isRejected: boolean): void {
+    session.askingText = null;
+    if (isRejected) return;
+    session.advance();
+    session.reopen();
+    if (session.hasWaiting) this.releaseHeld(session);
+  }
+
+  /** A CmdSN whose command has not come, or is not to be executed, counts as received (section 7.11). */
+  plug(session: Session, cmdSN: number): void {
+    const { askingText } = session;
+    if (cmdSN === session.expCmdSN && askingText !== null) {
+      session.askingText = null;
+      this.#shard.requests.forgetText(askingText);
+    }
+    const held = session.held.get(cmdSN);
+    if (held && !(held instanceof Task)) session.heldBytes -= held.data.length;
+    session.held.set(cmdSN, null);
+    session.reopen();
+  }
+
   /** Executes what was held for as long as there is no gap, and the functions that wait for what was missing. */
   releaseHeld(session: Session): void {
     for (;;) {
@@ -337,14 +376,14 @@ export class Dispatcher {
       if (next === undefined) return;
       session.held.delete(session.expCmdSN);
       session.heldSinceUs = this.#shard.ring.nowUs;
-      session.advance();
-      if (next === null) continue;
-      if (next instanceof Task) {
+      if (next === null) {
+        session.advance();
+      } else if (next instanceof Task) {
+        session.advance();
         this.#shard.engine.start(next);
       } else {
-        session.reopen();
         session.heldBytes -= next.data.length;
-        this.#executeHeld(next);
+        if (!this.#takeHeld(next)) return;
       }
     }
   }
@@ -354,24 +393,23 @@ export class Dispatcher {
     while (waiting.length > 0 && serialLessOrEqual(waiting[0]!.cmdSN, session.expCmdSN)) waiting.shift()!.run();
   }
 
-  /** There is no task for a command. */
-  #refuse(connection: Connection, header: number): void {
-    const pdu = this.#command.at(header);
-    const status = connection.session!.taskCount > 0 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
-    this.#shard.requests.statusOnly(connection, pdu.initiatorTaskTag, status, pdu.expectedDataTransferLength);
-  }
-
-  #executeHeld(held: HeldPdu): void {
-    const bytes = this.#shard.arena.bytes;
-    bytes.set(held.header, this.#heldHeader);
-    if (this.#any.at(this.#heldHeader).opcode === OPCODE_SCSI_COMMAND) {
-      return this.#refuse(held.connection, this.#heldHeader);
+  /** As `#take`. */
+  #takeHeld({ connection, header, data }: HeldPdu): boolean {
+    const { arena, slices, refusals } = this.#shard;
+    arena.bytes.set(header, this.#heldHeader);
+    const pdu = this.#any.at(this.#heldHeader);
+    if (pdu.opcode === OPCODE_SCSI_COMMAND) {
+      const session = connection.session!;
+      session.advance();
+      if (!refusals.due(session, pdu.initiatorTaskTag)) session.reopen();
+      return true;
     }
-    const length = held.data.length;
-    const slice = length > 0 ? this.#shard.slices.acquireReserved(length) : null;
+    const { length } = data;
+    const slice = length > 0 ? slices.acquireReserved(length) : null;
     assert(slice === null || slice.capacity >= length, "the slice holds the data");
-    if (slice !== null) bytes.set(held.data, slice.offset);
-    this.#shard.requests.execute(held.connection, this.#heldHeader, length, slice);
-    if (slice !== null) this.#shard.slices.release(slice);
+    if (slice !== null) arena.bytes.set(data, slice.offset);
+    const isTaken = this.#take(connection, this.#heldHeader, length, slice);
+    if (slice !== null) slices.release(slice);
+    return isTaken;
   }
 }

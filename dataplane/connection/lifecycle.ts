@@ -7,6 +7,7 @@ import { PAGE_BYTES } from "../arena.js";
 import { NO_TAG } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
 import {
+  ABORTED_DATA_PATIENCE_US,
   DATA_OUT_TIMEOUT_US,
   SEQUENCE_TIMEOUT_US,
   SHORTAGE_PATIENCE_US,
@@ -187,6 +188,8 @@ export class Lifecycle {
 
   #discardHeld(connection: Connection): void {
     const session = connection.session!;
+    if (session.askingText === connection) session.askingText = null;
+    this.#shard.refusals.dropAll(session, (refusal) => refusal.connection === connection);
     for (const [cmdSN, held] of session.held) {
       if (held === null || held.connection !== connection) continue;
       // The initiator has not been told that it came, so its place in the window is still its own.
@@ -294,6 +297,7 @@ export class Lifecycle {
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
     this.#noteShortage(nowUs);
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
+    this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {
       if (connection.state !== CONNECTION_OPEN) continue;
       if (this.#stopAtUs > 0 && nowUs >= this.#stopAtUs) {
@@ -330,11 +334,14 @@ export class Lifecycle {
       if (connection.taskCount > 0) tellOfClearedTasks(session);
       this.close(connection, "its tasks were not reassigned in time");
     }
+    this.#shard.refusals.sweep(session, nowUs);
     const isRecovering = session.parameters.errorRecoveryLevel > 0;
     const timeoutUs = isRecovering ? SEQUENCE_TIMEOUT_US : DATA_OUT_TIMEOUT_US;
     for (let task = session.firstTask; task !== null; ) {
       const next: Task | null = task.nextOfSession;
-      if (owesData(task) && nowUs - task.dataUs > timeoutUs) {
+      if (task.isAbortedAfterData && nowUs - task.dataUs > ABORTED_DATA_PATIENCE_US) {
+        this.#shard.engine.abort(task, null);
+      } else if (owesData(task) && nowUs - task.dataUs > timeoutUs) {
         if (isRecovering) this.#shard.engine.dataOut.timeOut(task);
         else this.close(task.connection!, `no data for ${timeoutUs / 1e6} s where some was asked for`);
       }

@@ -17,6 +17,8 @@ export class Reply extends Outgoing {
   closesConnection = false;
   /** Called when the kernel has it, or never will: its connection is gone. */
   onGone: (() => void) | null = null;
+  /** Called once, with the StatSN that it shows, when it is made for sending. */
+  onStamped: ((statSN: number) => void) | null = null;
   /** The peer receives data segments so long once it has this (Text Response); 0: as before. */
   maxSend = 0;
   /** Carries no digests: the final Login Response (digests begin after it, RFC 7143 section 13.1). */

@@ -6,6 +6,7 @@ import { unreachable } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX, TEXT_BYTES_MAX } from "../limits.js";
+import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
 import { manageTasks } from "../task/task-management.js";
@@ -57,6 +58,11 @@ interface LogoutAnswer {
   readonly closes: boolean;
 }
 
+/** What becomes of a Text Request: it is answered, rejected, or control is asked. */
+export const TEXT_TAKEN = 0;
+export const TEXT_REJECTED = 1;
+export const TEXT_ASKED = 2;
+
 export class Requests {
   readonly #shard: Shard;
   readonly #nopOut: NopOutPdu;
@@ -83,7 +89,8 @@ export class Requests {
       case OPCODE_TASK_MANAGEMENT_REQUEST:
         return manageTasks(this.#shard, connection, this.#management.at(header));
       case OPCODE_TEXT_REQUEST:
-        return this.#textRequest(connection, this.#text.at(header), dataLength, data);
+        this.text(connection, header, dataLength, data);
+        return;
       case OPCODE_LOGOUT_REQUEST:
         return this.#logoutRequest(connection, this.#logout.at(header));
       default:
@@ -116,14 +123,16 @@ export class Requests {
     const pdu = new ScsiResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = initiatorTaskTag;
     pdu.status = status;
+    pdu.statusQualifier = statusQualifier(connection.session!, status);
     pdu.flags = FLAG_FINAL | (expectedLength > 0 ? FLAG_UNDERFLOW : 0);
     pdu.residualCount = expectedLength;
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  /** NOP-In that asks for an answer (section 11.19): the keep-alive. */
-  ping(connection: Connection): void {
+  /** NOP-In that asks for an answer (section 11.19): the keep-alive, or to have something acknowledged. `onStamped`: as in Reply. */
+  ping(connection: Connection, onStamped: ((statSN: number) => void) | null = null): void {
     const reply = new Reply(STAMP_CURRENT);
+    reply.onStamped = onStamped;
     const pdu = new NopInPdu(reply.header).clear();
     pdu.initiatorTaskTag = RESERVED_TAG;
     pdu.targetTransferTag = this.#tag();
@@ -144,11 +153,12 @@ export class Requests {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  /** `onGone`: as Reply.onGone. */
+  /** `information`: Additional Response Information (RFC 7144). `onGone`: as Reply.onGone. */
   managementResponse(
     connection: Connection,
     initiatorTaskTag: number,
     response: number,
+    information = 0,
     onGone: (() => void) | null = null,
   ): void {
     if (connection.state !== CONNECTION_OPEN) {
@@ -159,6 +169,7 @@ export class Requests {
     const pdu = new TaskManagementResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = initiatorTaskTag;
     pdu.response = response;
+    pdu.additionalResponseInformation = information;
     reply.onGone = onGone;
     this.#shard.transmitter.queueReply(connection, reply);
   }
@@ -171,19 +182,26 @@ export class Requests {
     connection.textToSend = text;
     if (maxSend > 0) connection.textMaxSend = maxSend;
     this.#sendText(connection);
+    const session = connection.session!;
+    if (session.askingText === connection) this.#shard.dispatcher.textDecided(session, false);
   }
 
   /** Control's other answer: the exchange is over, nothing of the sequence takes effect (RFC 7143 sections 6.4, 7.12). */
   textReject(connection: Connection, exchange: number): void {
     const header = connection.textHeader;
     if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange || header === null) return;
+    const session = connection.session!;
+    if (session.askingText === connection) this.#shard.dispatcher.textDecided(session, true);
     this.#shard.arena.bytes.set(header, this.#shard.heldHeader);
     this.#rejectText(connection, this.#shard.heldHeader, REJECT_REASON_PROTOCOL_ERROR);
   }
 
   #answerNop(connection: Connection, pdu: NopOutPdu, dataLength: number, data: Slice | null): void {
     // The answer to our ping; that anything came at all is what the keep-alive wanted to know.
-    if (pdu.initiatorTaskTag === RESERVED_TAG) return;
+    if (pdu.initiatorTaskTag === RESERVED_TAG) {
+      if (connection.terminations.length > 0) this.#shard.terminations.acknowledged(connection, pdu);
+      return;
+    }
     const reply = new Reply(STAMP_STATUS);
     const nopIn = new NopInPdu(reply.header).clear();
     nopIn.initiatorTaskTag = pdu.initiatorTaskTag;
@@ -202,7 +220,9 @@ export class Requests {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  #textRequest(connection: Connection, pdu: TextRequestPdu, dataLength: number, data: Slice | null): void {
+  /** A Text Request whose turn it is: a TEXT_. */
+  text(connection: Connection, header: number, dataLength: number, data: Slice | null): number {
+    const pdu = this.#text.at(header);
     const continues = pdu.targetTransferTag !== RESERVED_TAG;
     if (
       continues &&
@@ -211,7 +231,7 @@ export class Requests {
       return this.#rejectText(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
     }
     // A new exchange resets one that was not finished (section 11.10.4).
-    if (!continues) resetText(connection);
+    if (!continues) this.#resetText(connection);
     connection.textInitiatorTaskTag = pdu.initiatorTaskTag;
     if (connection.textToSend !== "") {
       // Section 6.2: an initiator receiving C=1 "MUST answer with a Text or Login Request with no data segment".
@@ -219,7 +239,8 @@ export class Requests {
         return this.#rejectText(connection, pdu.offset, REJECT_REASON_PROTOCOL_ERROR);
       }
       connection.textFinal = pdu.final;
-      return this.#sendText(connection);
+      this.#sendText(connection);
+      return TEXT_TAKEN;
     }
     if ((dataLength > 0 && data === null) || connection.textReceived.length + dataLength > TEXT_BYTES_MAX) {
       return this.#rejectText(connection, pdu.offset, REJECT_REASON_LONG_OPERATION);
@@ -229,7 +250,8 @@ export class Requests {
     }
     if (pdu.continue) {
       connection.textTag = this.#tag();
-      return this.#textResponse(connection, "", false, connection.textTag);
+      this.#textResponse(connection, "", false, connection.textTag);
+      return TEXT_TAKEN;
     }
     connection.textFinal = pdu.final;
     // "MUST NOT have more than one outstanding Text Request" (section 11.10): none goes on before this one is answered.
@@ -246,12 +268,27 @@ export class Requests {
       continues: connection.textContinues,
       final: pdu.final,
     });
+    return TEXT_ASKED;
+  }
+
+  /** The Text Request that control looks at is aborted: it has no answer. */
+  forgetText(connection: Connection): void {
+    resetText(connection);
+  }
+
+  /** Nothing is left of an unfinished exchange; if control looks at its request, that counts as received. */
+  #resetText(connection: Connection): void {
+    const session = connection.session!;
+    resetText(connection);
+    if (session.askingText === connection) this.#shard.dispatcher.textDecided(session, false);
   }
 
   /** "A target may reset an operational parameter negotiation by answering a Text Request with a Reject PDU" (section 6.4). */
-  #rejectText(connection: Connection, header: number, reason: number): void {
-    resetText(connection);
+  #rejectText(connection: Connection, header: number, reason: number): number {
+    // The header may be overwritten when commands go on that were held.
     this.reject(connection, header, reason);
+    this.#resetText(connection);
+    return TEXT_REJECTED;
   }
 
   /** The next part of the answer; more than fits waits for an empty Text Request with our tag (section 11.11.2). */

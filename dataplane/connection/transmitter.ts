@@ -17,13 +17,20 @@ import {
   RETAINED_MAX,
 } from "../limits.js";
 import { encodeSense } from "../scsi/sense.js";
+import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Session } from "../session/session.js";
 import { KIND_IGNORED, KIND_SEND, type Shard } from "../shard.js";
 import { acknowledgeTag, TASK_UNACKNOWLEDGED, type Task } from "../task/task.js";
 import { BHS_LENGTH, FLAG_FINAL, paddedLength, TargetPdu } from "../wire/bhs.js";
 import { DataInPdu, FLAG_ACKNOWLEDGE, FLAG_STATUS } from "../wire/data-in.js";
 import { R2tPdu } from "../wire/r2t.js";
-import { FLAG_OVERFLOW, FLAG_UNDERFLOW, SCSI_STATUS_CHECK_CONDITION, ScsiResponsePdu } from "../wire/scsi-response.js";
+import {
+  FLAG_OVERFLOW,
+  FLAG_UNDERFLOW,
+  SCSI_STATUS_CHECK_CONDITION,
+  SCSI_STATUS_GOOD,
+  ScsiResponsePdu,
+} from "../wire/scsi-response.js";
 import { serialAdd } from "../wire/serial.js";
 import { type Batch, CELL_SENSE, CELL_TRAILER } from "./batch.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
@@ -509,6 +516,7 @@ export class Transmitter {
     stampWindow(pdu, session);
     let length = 0;
     const sense = header + CELL_SENSE;
+    if (task.status !== SCSI_STATUS_GOOD) pdu.statusQualifier = statusQualifier(session, task.status);
     if (task.status === SCSI_STATUS_CHECK_CONDITION) {
       const senseLength = encodeSense(this.#arena.bytes, this.#arena.view, sense + 2, task);
       this.#arena.view.setUint16(sense, senseLength);
@@ -526,6 +534,11 @@ export class Transmitter {
     const pdu = this.#target.at(header);
     pdu.statSN = reply.stamp === STAMP_STATUS ? this.#takeStatSN(connection, reply) : connection.statSN;
     stampWindow(pdu, session);
+    if (reply.onStamped !== null) {
+      const { onStamped } = reply;
+      reply.onStamped = null;
+      onStamped(pdu.statSN);
+    }
     const length = pdu.dataSegmentLength;
     assert(length === 0 || reply.slice !== null, "a reply with data has a slice");
     if (reply.slice !== null) batch.addSlice(reply.slice);

@@ -1,4 +1,5 @@
 /** TEST UNIT READY, REQUEST SENSE, REPORT LUNS and what is reported of the command table (SPC-5). */
+import { PROTOCOL_LEVEL_RFC7144 } from "../limits.js";
 import type { Session } from "../session/session.js";
 import type { Task } from "../task/task.js";
 import { encodeLun, WELL_KNOWN_LUN_REPORT_LUNS } from "../wire/lun.js";
@@ -227,11 +228,17 @@ function reportOne(task: Task, services: Services, command: Command | undefined,
 const FLAG_REPD = 0x80;
 const FUNCTIONS_BYTES = 4;
 const FUNCTIONS_EXTENDED_BYTES = 16;
-/** ABORT TASK, ABORT TASK SET, CLEAR TASK SET and LOGICAL UNIT RESET. */
+/** Byte 0: ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, QUERY TASK, TARGET RESET. */
 const ATS = 0x80;
 const ATSS = 0x40;
 const CTSS = 0x10;
 const LURS = 0x08;
+const QTS = 0x04;
+const TRS = 0x02;
+/** Byte 1: QUERY ASYNCHRONOUS EVENT, QUERY TASK SET, I_T NEXUS RESET. */
+const QAES = 0x04;
+const QTSS = 0x02;
+const ITNRS = 0x01;
 
 export function beginReportSupportedTaskManagementFunctions(task: Task, services: Services): void {
   const at = services.parameterBuffer(task, FUNCTIONS_EXTENDED_BYTES);
@@ -239,7 +246,11 @@ export function beginReportSupportedTaskManagementFunctions(task: Task, services
   const { bytes, view } = services;
   const extended = (bytes[task.cdb + REPORTING_BYTE]! & FLAG_REPD) !== 0;
   const length = extended ? FUNCTIONS_EXTENDED_BYTES : FUNCTIONS_BYTES;
-  bytes[at] = ATS | ATSS | CTSS | LURS;
+  bytes[at] = ATS | ATSS | CTSS | LURS | TRS;
+  if (task.session!.parameters.iSCSIProtocolLevel >= PROTOCOL_LEVEL_RFC7144) {
+    bytes[at] |= QTS;
+    bytes[at + 1] = QAES | QTSS | ITNRS;
+  }
   bytes[at + 3] = length - FUNCTIONS_BYTES;
   services.reply(task, length, view.getUint32(task.cdb + REPORT_ALLOCATION_LENGTH));
 }

@@ -61,6 +61,16 @@ export class UnitAttentions {
     else queue.push(code);
   }
 
+  /** How many conditions the LUN has. */
+  count(lun: number): number {
+    return this.#queues.get(lun)?.length ?? 0;
+  }
+
+  /** The LUN's next condition, as `take` has it, which stays pending. */
+  next(lun: number): number {
+    return this.#queues.get(lun)?.[0] ?? -1;
+  }
+
   /** Takes the LUN's next condition, or -1 where none is pending. It is not reported again. See `senseKeyOf`. */
   take(lun: number): number {
     const queue = this.#queues.get(lun);

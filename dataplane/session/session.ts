@@ -14,10 +14,12 @@ import type { Connection } from "../connection/connection.js";
 import { ABANDONED_TAGS_MAX, COMMAND_WINDOW } from "../limits.js";
 import type { HandoffRecord, SessionParametersRecord } from "../messages.js";
 import { UnitAttentions } from "../scsi/unit-attention.js";
+import type { Fence } from "../task/fences.js";
 import type { Task } from "../task/task.js";
 import { serialAdd, serialLess } from "../wire/serial.js";
 import type { LunMapping } from "./lun-mapping.js";
 import { NexusBuffers } from "./nexus-buffers.js";
+import type { Refusal } from "./refusals.js";
 import { TagIndex } from "./tag-index.js";
 
 /** A PDU other than a SCSI command that arrived before its turn: a copy of its header and data. */
@@ -75,6 +77,15 @@ export class Session {
   retainedCount = 0;
   immediateTasks = 0;
 
+  /** Initiator Task Tag -> a command that is not executed (session/refusals.ts). */
+  readonly refusals: Map<number, Refusal> = new Map();
+  /**
+   * The connection whose Text Request has the CmdSN at ExpCmdSN, while control looks at it: if it is rejected, the CmdSN "MUST NOT be
+   * considered received" (RFC 7143 section 7.3). What comes behind it is held.
+   */
+  askingText: Connection | null = null;
+  /** Responses wait for each other across connections (task/fences.ts). */
+  fence: Fence | null = null;
   /** Initiator Task Tags of task management functions under way. */
   readonly functionTags = new Set<number>();
   /** Functions that wait until all commands before them have come, in CmdSN order. */
@@ -96,7 +107,9 @@ export class Session {
 
   /** Where a non-immediate CmdSN stands. */
   place(cmdSN: number): number {
-    if (cmdSN === this.expCmdSN) return serialLess(this.maxCmdSN, cmdSN) ? WINDOW_OUTSIDE : WINDOW_NEXT;
+    if (cmdSN === this.expCmdSN) {
+      return this.askingText !== null || serialLess(this.maxCmdSN, cmdSN) ? WINDOW_OUTSIDE : WINDOW_NEXT;
+    }
     if (serialLess(cmdSN, this.expCmdSN) || serialLess(this.maxCmdSN, cmdSN) || this.held.has(cmdSN)) {
       return WINDOW_OUTSIDE;
     }

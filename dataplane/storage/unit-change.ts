@@ -3,7 +3,7 @@ import type { AttentionRecord, UnitChange } from "../messages.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
-import { abortUnitTasks, refuseUnitTasks } from "../task/task-management.js";
+import { abortUnitTasks, refuseUnitTasks } from "../task/task-sets.js";
 import type { LogicalUnit } from "./logical-unit.js";
 
 /** `done` is posted when the change is made and the tasks that it aborts are gone. */

@@ -53,14 +53,14 @@ export class DataOut {
     if (task === null) {
       // The buffer of a task that was aborted may have waited for this.
       if (sink?.task?.state === TASK_ABORTED) this.#engine.settle(sink.task);
-      else if (!connection.session!.isAbandoned(pdu.initiatorTaskTag)) this.#reject(connection, pdu);
+      else if (!this.#isForEndedTask(connection, pdu)) this.#reject(connection, pdu);
     } else if (pdu.targetTransferTag === RESERVED_TAG) {
       if (task.unsolicitedEnd < 0) this.#reject(connection, pdu);
       else this.#unsolicitedComplete(task, pdu, sink, digestValid);
     } else {
       const slice = this.#solicited(task, pdu);
-      if (slice === null) this.#reject(connection, pdu);
-      else this.#solicitedComplete(task, pdu, slice, sink !== null, digestValid);
+      if (slice !== null) this.#solicitedComplete(task, pdu, slice, sink !== null, digestValid);
+      else if (!this.#shard.terminations.includes(connection, pdu.targetTransferTag)) this.#reject(connection, pdu);
     }
   }
 
@@ -131,6 +131,14 @@ export class DataOut {
     const recovers = task.session!.parameters.errorRecoveryLevel > 0;
     if (problem === DATA_LOST && recovers && slice !== null) slice.gap = true;
     else fault(task, problem);
+  }
+
+  /** Its task has ended, or was refused, before all of its data had come. */
+  #isForEndedTask(connection: Connection, pdu: DataOutPdu): boolean {
+    const session = connection.session!;
+    if (pdu.targetTransferTag === RESERVED_TAG && this.#shard.refusals.dataArrived(connection, pdu)) return true;
+    if (session.isAbandoned(pdu.initiatorTaskTag)) return true;
+    return this.#shard.terminations.includes(connection, pdu.targetTransferTag);
   }
 
   /** Section 11.17.1, note 2: "invalid TTT/ITT, buffer offset, LUN qualifying a TTT". */

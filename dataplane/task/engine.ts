@@ -25,6 +25,7 @@ import {
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   INVALID_MESSAGE_ERROR,
   SENSE_KEY_ABORTED_COMMAND,
+  SENSE_KEY_UNIT_ATTENTION,
   SNACK_REJECTED,
   storeError,
 } from "../scsi/sense.js";
@@ -142,6 +143,8 @@ export class TaskEngine implements Services {
 
   checkCondition(task: Task): void {
     this.#shard.counters[COUNTER.check_conditions]!++;
+    // "The first completion message carrying the UA" is fenced (RFC 7143 section 4.2.2.3.4, a).
+    if (task.senseKey === SENSE_KEY_UNIT_ATTENTION) this.#shard.fences.mark(task.session!, task);
     task.status = SCSI_STATUS_CHECK_CONDITION;
     this.#end(task);
   }
@@ -299,6 +302,7 @@ export class TaskEngine implements Services {
     if (task.state !== TASK_ACTIVE) return this.settle(task);
     switch (answer.kind) {
       case "good":
+        if (answer.isFenced) this.#shard.fences.mark(task.session!, task);
         return this.#replyWith(task, Buffer.from(answer.data ?? "", "hex"), answer.allocationLength ?? 0);
       case "sense":
         task.senseKey = answer.senseKey;
@@ -528,14 +532,37 @@ export class TaskEngine implements Services {
     while (slice !== null && slice.filled === slice.length) {
       const next: Slice | null = slice.nextOfTask;
       const isLast = slice.transferOffset + slice.length === task.transferLength;
+      const isApart = connection.retained !== null;
+      if (isLast && !isApart && task.session!.fence !== null && this.#isHeldBack(task, slice)) break;
       if (isLast) task.state = TASK_RESPONDING;
       slice.outgoingKind = OUTGOING_DATA_IN;
       this.#shard.transmitter.queue(connection, slice);
       // Status apart from data: see Transmitter.
-      if (isLast && connection.retained !== null) this.#shard.transmitter.queue(connection, task);
+      if (isLast && isApart) this.#respond(task);
       slice = next;
     }
     task.nextToQueue = slice;
+  }
+
+  /** The last slice, which carries the status, waits for a response fence. */
+  #isHeldBack(task: Task, last: Slice): boolean {
+    if (task.isHeldBack) return true;
+    return this.#shard.fences.holds(task, () => {
+      task.nextToQueue = null;
+      task.state = TASK_RESPONDING;
+      last.outgoingKind = OUTGOING_DATA_IN;
+      this.#shard.transmitter.queue(task.connection!, last);
+    });
+  }
+
+  /** The SCSI Response of a task that has ended is queued, or waits for a response fence. */
+  #respond(task: Task): void {
+    if (task.session!.fence !== null && this.#isResponseHeldBack(task)) return;
+    this.#shard.transmitter.queue(task.connection!, task);
+  }
+
+  #isResponseHeldBack(task: Task): boolean {
+    return this.#shard.fences.holds(task, () => this.#shard.transmitter.queue(task.connection!, task));
   }
 
   /**
@@ -591,6 +618,7 @@ export class TaskEngine implements Services {
     }
     if (task.state === TASK_ABORTED) return;
     task.isAbortedAfterData = false;
+    if (task.session!.fence !== null) this.#shard.fences.drop(task);
     const connection = task.connection!;
     if (task.state === TASK_UNACKNOWLEDGED) {
       this.forget(task);
@@ -623,6 +651,7 @@ export class TaskEngine implements Services {
     barrier.join();
     task.aborters.push(barrier);
     task.isAbortedAfterData = true;
+    task.dataUs = this.#shard.ring.nowUs;
   }
 
   /** Aborts all tasks of a connection; with a barrier, those whose response is queued keep it. */
@@ -631,7 +660,7 @@ export class TaskEngine implements Services {
     const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
     for (let task = session.firstTask; task !== null; ) {
       const next: Task | null = task.nextOfSession;
-      const isAnswered = barrier !== null && task.state === TASK_RESPONDING;
+      const isAnswered = barrier !== null && task.state === TASK_RESPONDING && !task.isHeldBack;
       if (task.connection === connection && !isAnswered) {
         // Told on what other connections the session has (section 11.14.5).
         if (task.mapping !== null && task.state !== TASK_UNACKNOWLEDGED) session.attentions.add(task.lun, asc, ascq);
@@ -671,7 +700,7 @@ export class TaskEngine implements Services {
       return;
     }
     task.state = TASK_RESPONDING;
-    this.#shard.transmitter.queue(connection, task);
+    this.#respond(task);
   }
 
   #end(task: Task): void {
@@ -771,6 +800,7 @@ export class TaskEngine implements Services {
   rewind(task: Task, dataSN: number): void {
     const { transmitter } = this.#shard;
     const connection = task.connection!;
+    if (task.isHeldBack) this.#shard.fences.drop(task);
     this.#dropResends(task);
     this.#dequeue(task);
     const from = this.#offsetOf(task, dataSN);
@@ -840,7 +870,9 @@ export class TaskEngine implements Services {
   }
 
   #suspend(task: Task): void {
-    if (task.isAbortedAfterData) return this.abort(task, null);
+    // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14).
+    if (task.isAbortedAfterData || task.immediate) return this.abort(task, null);
+    if (task.isHeldBack) this.#shard.fences.drop(task);
     if (task.starved) this.#unstarve(task.connection!, task);
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
     // R2Ts that were not answered in full are sent again, and keep their numbers.

@@ -57,7 +57,7 @@ export class TaskTable {
     assert(task.storeBusy === 0, "a task with store operations in flight is not released");
     assert(task.firstSlice === null && task.parameters === null, "a released task has no slices");
     assert(task.parked === PARK_NOT && !task.starved && !task.queued, "a released task waits for nothing");
-    assert(!task.retained, "a released task is not kept");
+    assert(!task.retained && !task.isHeldBack, "a released task is not kept");
     assert(task.gated === GATED_NOT && !task.ownsGate && !task.admitted, "a released task holds nothing up");
     task.session!.removeTask(task);
     task.connection!.taskCount--;

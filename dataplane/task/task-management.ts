@@ -1,17 +1,20 @@
-/** Task management functions (RFC 7143 sections 11.5 and 11.6): a response goes out when every task that it affects is gone. */
-import { CONNECTION_FAILED, type Connection } from "../connection/connection.js";
-import { TASK_FUNCTIONS_MAX } from "../limits.js";
-import { endNotReady, isRefused } from "../scsi/readiness.js";
-import { BUS_DEVICE_RESET_FUNCTION_OCCURRED } from "../scsi/sense.js";
+/** Task management functions (RFC 7143 sections 11.5 and 11.6, RFC 7144): a response goes out when every task that it affects is gone. */
+import { unreachable } from "../assert.js";
+import { CONNECTION_FAILED, CONNECTION_OPEN, type Connection } from "../connection/connection.js";
+import { PROTOCOL_LEVEL_RFC7144, TASK_FUNCTIONS_MAX } from "../limits.js";
 import type { HeldPdu, Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
-import type { LogicalUnit } from "../storage/logical-unit.js";
-import { serialAdd, serialInWindow, serialLess } from "../wire/serial.js";
+import { serialInWindow, serialLess } from "../wire/serial.js";
 import {
   FUNCTION_ABORT_TASK,
   FUNCTION_ABORT_TASK_SET,
+  FUNCTION_CLEAR_ACA,
   FUNCTION_CLEAR_TASK_SET,
+  FUNCTION_I_T_NEXUS_RESET,
   FUNCTION_LOGICAL_UNIT_RESET,
+  FUNCTION_QUERY_ASYNCHRONOUS_EVENT,
+  FUNCTION_QUERY_TASK,
+  FUNCTION_QUERY_TASK_SET,
   FUNCTION_TARGET_COLD_RESET,
   FUNCTION_TARGET_WARM_RESET,
   FUNCTION_TASK_REASSIGN,
@@ -23,11 +26,24 @@ import {
   FUNCTION_RESPONSE_NOT_SUPPORTED,
   FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED,
   FUNCTION_RESPONSE_REJECTED,
+  FUNCTION_RESPONSE_SUCCEEDED,
   FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST,
   FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT,
 } from "../wire/task-management-response.js";
 import { Barrier } from "./barrier.js";
-import { TASK_ACTIVE, TASK_FREE, TASK_RESPONDING, TASK_UNACKNOWLEDGED, Task, TRANSFER_READ } from "./task.js";
+import { hasTasks, isInTaskSet, pendingEvent } from "./queries.js";
+import { isAnswered, TASK_UNACKNOWLEDGED, Task } from "./task.js";
+import {
+  abortTaskSet,
+  afterCommands,
+  resetLogicalUnit,
+  resetNexus,
+  resetTarget,
+  type TaskSetFunction,
+} from "./task-sets.js";
+
+/** `information`: Additional Response Information (RFC 7144); `onGone`: as Reply.onGone. */
+type Respond = (response: number, information?: number, onGone?: (() => void) | null) => void;
 
 export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu): void {
   const session = connection.session!;
@@ -36,177 +52,122 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
     return shard.requests.managementResponse(connection, tag, FUNCTION_RESPONSE_REJECTED);
   }
   session.functionTags.add(tag);
-  const respond = (response: number, onGone: (() => void) | null = null): void => {
+  const respond: Respond = (response, information = 0, onGone = null) => {
     session.functionTags.delete(tag);
-    shard.requests.managementResponse(connection, tag, response, onGone);
+    shard.requests.managementResponse(connection, tag, response, information, onGone);
   };
+  if (pdu.function >= FUNCTION_QUERY_TASK && session.parameters.iSCSIProtocolLevel < PROTOCOL_LEVEL_RFC7144) {
+    return respond(FUNCTION_RESPONSE_NOT_SUPPORTED);
+  }
+  const complete = (): void => respond(FUNCTION_RESPONSE_COMPLETE);
+  const request: TaskSetFunction = { session, connection, cmdSN: pdu.cmdSN, respond: complete };
   switch (pdu.function) {
-    case FUNCTION_ABORT_TASK:
-      return abortTask(shard, connection, pdu, respond);
     case FUNCTION_TASK_REASSIGN:
       return reassignTask(shard, connection, pdu, respond);
     case FUNCTION_TARGET_WARM_RESET:
-    case FUNCTION_TARGET_COLD_RESET:
-      return resetTarget(shard, connection, pdu.function === FUNCTION_TARGET_COLD_RESET, respond);
-    case FUNCTION_ABORT_TASK_SET:
-    case FUNCTION_CLEAR_TASK_SET:
-    case FUNCTION_LOGICAL_UNIT_RESET:
-      break;
-    default:
+      return resetTarget(shard, request);
+    case FUNCTION_TARGET_COLD_RESET: {
+      const { targetName } = session;
+      // "the target MUST then close all of its TCP connections to all initiators" (section 11.6.1).
+      const endSessions = (): void => shard.host.post({ type: "targetColdReset", targetName });
+      return resetTarget(shard, { ...request, respond: () => respond(FUNCTION_RESPONSE_COMPLETE, 0, endSessions) });
+    }
+    case FUNCTION_I_T_NEXUS_RESET:
+      return resetNexus(shard, request);
+    case FUNCTION_ABORT_TASK:
+      return abortTask(shard, connection, pdu, respond);
+    // An ACA condition is never established: NormACA is 0 in the standard INQUIRY data.
+    case FUNCTION_CLEAR_ACA:
       return respond(FUNCTION_RESPONSE_NOT_SUPPORTED);
+    default:
+      return manageUnit(shard, session, pdu, request, respond);
   }
+}
+
+/** The functions that address a unit by its LUN. */
+function manageUnit(
+  shard: Shard,
+  session: Session,
+  pdu: TaskManagementRequestPdu,
+  request: TaskSetFunction,
+  respond: Respond,
+): void {
   const mapping = session.luns.get(pdu.lun);
   if (mapping === undefined) return respond(FUNCTION_RESPONSE_LUN_DOES_NOT_EXIST);
-  const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
-  // What was answered before goes to the SCSI layer of the initiator first, whatever its connection (section 4.2.3.3, d).
-  if (pdu.function === FUNCTION_LOGICAL_UNIT_RESET) {
-    shard.fences.raise(connection, barrier);
-    resetUnitEverywhere(shard, mapping.unit, barrier);
-    barrier.leave();
-  } else {
-    abortTaskSet(shard, connection, pdu, barrier);
-  }
-}
-
-/**
- * ABORT TASK SET, and CLEAR TASK SET, which is the same where every I_T nexus has a task set of its own: the tasks of this
- * session on the unit that were sent before the function. It "MUST wait for all commands of the affected tasks to be received"
- * and "for responses on currently valid Target Transfer Tags" (RFC 7143 section 4.2.3.3).
- */
-function abortTaskSet(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu, barrier: Barrier): void {
-  const session = connection.session!;
-  const { cmdSN, lun } = pdu;
-  const run = (): void => {
-    shard.fences.raise(connection, barrier);
-    for (const task of [...tasksOf(session.firstTask)]) {
-      if (task.lun !== lun || isAnswered(task)) continue;
-      if (task.immediate || serialLess(task.cmdSN, cmdSN)) shard.engine.abortAfterData(task, barrier);
+  const answer = (isYes: boolean, information = 0): void =>
+    respond(isYes ? FUNCTION_RESPONSE_SUCCEEDED : FUNCTION_RESPONSE_COMPLETE, information);
+  switch (pdu.function) {
+    case FUNCTION_ABORT_TASK_SET:
+    case FUNCTION_CLEAR_TASK_SET:
+      return abortTaskSet(shard, request, mapping);
+    case FUNCTION_LOGICAL_UNIT_RESET:
+      return resetLogicalUnit(shard, request, mapping.unit);
+    case FUNCTION_QUERY_TASK:
+      return answer(isInTaskSet(shard, session, pdu));
+    case FUNCTION_QUERY_TASK_SET:
+      return afterCommands(request, () => answer(hasTasks(session, mapping, request.cmdSN)));
+    case FUNCTION_QUERY_ASYNCHRONOUS_EVENT: {
+      const event = pendingEvent(session, mapping.lun);
+      return answer(event !== 0, event);
     }
-    barrier.leave();
-  };
-  // Only of an immediate function can there be any that are not here.
-  if (serialInWindow(cmdSN, serialAdd(session.expCmdSN, 1), serialAdd(session.maxCmdSN, 1))) {
-    const at = session.waitingFunctions.findIndex((waiting) => serialLess(cmdSN, waiting.cmdSN));
-    session.waitingFunctions.splice(at < 0 ? session.waitingFunctions.length : at, 0, { cmdSN, run });
-  } else {
-    run();
+    default:
+      return unreachable("task management function", pdu.function);
   }
 }
 
-/**
- * TARGET WARM RESET and TARGET COLD RESET: "the target cancels all pending operations on all LUs known by the issuing
- * initiator"; after a cold one, when the response has left, all sessions of the target end (RFC 7143 section 11.5.1).
- */
-function resetTarget(
-  shard: Shard,
-  connection: Connection,
-  isCold: boolean,
-  respond: (response: number, onGone: (() => void) | null) => void,
-): void {
+/** ABORT TASK by the Referenced Task Tag, with the cases of RFC 7143 sections 7.11 and 11.6.1. */
+function abortTask(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu, respond: Respond): void {
   const session = connection.session!;
-  const { targetName } = session;
-  const endSessions = () => shard.host.post({ type: "targetColdReset", targetName });
-  const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE, isCold ? endSessions : null));
-  shard.fences.raise(connection, barrier);
-  const units = new Set<LogicalUnit>();
-  for (const { unit } of session.luns.values()) units.add(unit);
-  for (const unit of units) resetUnitEverywhere(shard, unit, barrier);
+  const { refCmdSN, referencedTaskTag } = pdu;
+  // "an ABORT TASK function MUST NOT be executed on a task management request" (section 11.5.1).
+  if (session.functionTags.has(referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
+  const index = session.tags.get(referencedTaskTag);
+  const task = index < 0 ? null : shard.tasks.tasks[index]!;
+  if (task !== null && task.lunHigh === pdu.lunHigh && task.lunLow === pdu.lunLow) {
+    return endTask(shard, connection, task, respond);
+  }
+  if (shard.refusals.drop(session, referencedTaskTag)) return respond(FUNCTION_RESPONSE_COMPLETE);
+  // Not here yet but within the window, or no SCSI command and still ahead of its turn: it is taken as received and aborted.
+  const isInWindow = serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && serialLess(refCmdSN, pdu.cmdSN);
+  if (!isInWindow || !mayBe(session, refCmdSN, referencedTaskTag))
+    return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
+  shard.dispatcher.plug(session, refCmdSN);
+  shard.dispatcher.releaseHeld(session);
+  respond(FUNCTION_RESPONSE_COMPLETE);
+}
+
+function endTask(shard: Shard, connection: Connection, task: Task, respond: Respond): void {
+  const { state, isRecoverable } = task.connection!;
+  if (isAnswered(task) && state === CONNECTION_FAILED && isRecoverable) {
+    // "its status, if sent but not acknowledged, will be resent followed by the task management response" (section 11.5.1).
+    shard.engine.reassign(task, connection, task.dataSN);
+    shard.lifecycle.reassigned(connection.session!);
+    return respond(FUNCTION_RESPONSE_COMPLETE);
+  }
+  // "the response was sent prior to the abort" (section 7.11).
+  if (task.state === TASK_UNACKNOWLEDGED && state === CONNECTION_OPEN) {
+    return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
+  }
+  const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
+  // One whose response is queued already is complete: that goes out before ours.
+  if (!isAnswered(task) || state !== CONNECTION_OPEN) shard.engine.abort(task, barrier);
   barrier.leave();
 }
 
-/** On all shards, of which this one has been asked. */
-function resetUnitEverywhere(shard: Shard, unit: LogicalUnit, barrier: Barrier): void {
-  resetUnit(shard, unit, barrier);
-  shard.resets.begin(unit.unitIndex, barrier);
-}
-
-/**
- * Aborts all tasks of a unit in all sessions of this shard; `barrier` waits for them. Every I_T nexus is told, the one that
- * has asked for the reset too (SAM-5 section 6.3.3, e): other paths of its host need not have heard of it. Initiators count
- * on it: Linux expects a unit attention after each of its own resets.
- */
-export function resetUnit(shard: Shard, unit: LogicalUnit, barrier: Barrier): void {
-  for (const session of shard.sessions.values()) {
-    abortUnitTasks(shard, session, unit, barrier);
-    const { asc, ascq } = BUS_DEVICE_RESET_FUNCTION_OCCURRED;
-    for (const mapping of session.luns.values()) {
-      if (mapping.unit === unit) session.attentions.add(mapping.lun, asc, ascq);
-    }
-  }
-}
-
-/** Aborts the tasks of one session on a unit, but for the one that is spared. */
-export function abortUnitTasks(
-  shard: Shard,
-  session: Session,
-  unit: LogicalUnit,
-  barrier: Barrier,
-  spared?: Task,
-): void {
-  for (const task of [...tasksOf(session.firstTask)]) {
-    if (task.unit === unit && task !== spared) abortIfUnanswered(shard, task, barrier);
-  }
-}
-
-/** Ends the tasks of one session on a unit that has become not ready, as far as it refuses their commands. */
-export function refuseUnitTasks(shard: Shard, session: Session, unit: LogicalUnit): void {
-  const { engine } = shard;
-  const { notReady } = unit;
-  for (const task of [...tasksOf(session.firstTask)]) {
-    if (notReady === null || task.unit !== unit || task.state !== TASK_ACTIVE) continue;
-    // Those that are being aborted do nothing any more, and control answers those that are with it.
-    if (task.isAbortedAfterData || engine.isWithControl(task)) continue;
-    if (!isRefused(notReady, task.command!, task, engine)) continue;
-    // Nothing that was written counts; of what was read, it is what has been sent.
-    if (task.transfer !== TRANSFER_READ) task.transferTotal = 0;
-    endNotReady(task, engine, notReady);
-  }
-}
-
-/** ABORT TASK by the Referenced Task Tag, with the cases of RFC 7143 section 11.6.1. */
-function abortTask(
-  shard: Shard,
-  connection: Connection,
-  pdu: TaskManagementRequestPdu,
-  respond: (response: number) => void,
-): void {
-  const session = connection.session!;
-  // "an ABORT TASK function MUST NOT be executed on a task management request" (section 11.5.1).
-  if (session.functionTags.has(pdu.referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
-  const index = session.tags.get(pdu.referencedTaskTag);
-  const task = index < 0 ? null : shard.tasks.tasks[index]!;
-  if (task !== null && task.lunHigh === pdu.lunHigh && task.lunLow === pdu.lunLow) {
-    const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
-    abortIfUnanswered(shard, task, barrier);
-    barrier.leave();
-    return;
-  }
-  const { refCmdSN } = pdu;
-  // Not here yet but within the window, or no SCSI command and still ahead of its turn: it is taken as received and aborted.
-  const held = session.held.get(refCmdSN);
-  const isReferenced =
-    held === undefined || (held !== null && !(held instanceof Task) && tagOf(held) === pdu.referencedTaskTag);
-  const isInWindow = serialInWindow(refCmdSN, session.expCmdSN, session.maxCmdSN) && serialLess(refCmdSN, pdu.cmdSN);
-  if (isReferenced && isInWindow) {
-    if (held !== undefined) session.heldBytes -= held.data.length;
-    session.held.set(refCmdSN, null);
-    shard.dispatcher.releaseHeld(session);
-    session.reopen();
-    return respond(FUNCTION_RESPONSE_COMPLETE);
-  }
-  respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
+/** Whether a request that is ahead of its turn, or has not come, may have this tag. */
+function mayBe(session: Session, cmdSN: number, tag: number): boolean {
+  if (cmdSN === session.expCmdSN && session.askingText !== null) return session.askingText.textInitiatorTaskTag === tag;
+  const held = session.held.get(cmdSN);
+  return held === undefined || (held !== null && !(held instanceof Task) && tagOf(held) === tag);
 }
 
 /** TASK REASSIGN (section 7.2.2): the response goes out before anything of the task does. */
-function reassignTask(
-  shard: Shard,
-  connection: Connection,
-  pdu: TaskManagementRequestPdu,
-  respond: (response: number) => void,
-): void {
+function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu, respond: Respond): void {
   const session = connection.session!;
   const { expDataSN, referencedTaskTag } = pdu;
   if (session.parameters.errorRecoveryLevel < 2) return respond(FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED);
+  // It "MUST NOT be executed to reassign the connection allegiance of a Task Management Function Request" (section 11.5.1).
+  if (session.functionTags.has(referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
   const index = session.tags.get(referencedTaskTag);
   if (index < 0) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
   const task = shard.tasks.tasks[index]!;
@@ -217,19 +178,6 @@ function reassignTask(
   shard.lifecycle.reassigned(session);
 }
 
-/** A task whose response is queued already is complete: the response goes out before ours. */
-function abortIfUnanswered(shard: Shard, task: Task, barrier: Barrier): void {
-  if (!isAnswered(task) && task.state !== TASK_FREE) shard.engine.abort(task, barrier);
-}
-
-function isAnswered({ state }: Task): boolean {
-  return state === TASK_RESPONDING || state === TASK_UNACKNOWLEDGED;
-}
-
 function tagOf({ header }: HeldPdu): number {
   return new DataView(header.buffer, header.byteOffset).getUint32(16);
-}
-
-function* tasksOf(first: Task | null): Generator<Task> {
-  for (let task = first; task !== null; task = task.nextOfSession) yield task;
 }

@@ -219,6 +219,8 @@ export class Task extends Outgoing {
   nextStarved: Task | null = null;
   previousOfSession: Task | null = null;
   nextOfSession: Task | null = null;
+  /** Its response waits for a response fence to be cleared (task/fences.ts). */
+  isHeldBack = false;
   /** Nothing is done for it any more; it is aborted when all Data-Out that is on its way has come. */
   isAbortedAfterData = false;
   /** What waits for this task's end (task management, logout). Empty but in an aborted task. */
@@ -233,6 +235,16 @@ export class Task extends Outgoing {
     this.index = index;
     this.cdb = cdb;
   }
+}
+
+/** Its response is on its way. */
+export function isAnswered({ state, isHeldBack }: Task): boolean {
+  return state === TASK_UNACKNOWLEDGED || (state === TASK_RESPONDING && !isHeldBack);
+}
+
+/** As a SCSI command it has not ended. */
+export function isUnderWay(task: Task): boolean {
+  return task.state !== TASK_FREE && task.state !== TASK_ABORTED && !isAnswered(task);
 }
 
 const USES = 0x7fff;

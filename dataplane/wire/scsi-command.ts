@@ -1,8 +1,8 @@
 /**
- * SCSI Command (RFC 7143 section 11.3), with its additional header segments (section 11.2.2).
+ * SCSI Command (RFC 7143 section 11.3; PRI: RFC 7144), with its additional header segments (section 11.2.2).
  *
  *             0               1               2               3
- *      0 | . I 01h       | F R W . . ATTR| reserved
+ *      0 | . I 01h       | F R W . . ATTR| PRI or res. . | reserved
  *      4 | TotalAHSLength| DataSegmentLength
  *      8 | LUN (8 bytes)
  *     16 | Initiator Task Tag
@@ -39,6 +39,8 @@ export const FLAG_WRITE = 0x20;
 const FLAGS_DIRECTION = FLAG_READ | FLAG_WRITE;
 const FLAGS_FINAL_OR_WRITE = FLAG_FINAL | FLAG_WRITE;
 const ATTRIBUTES_MASK = 0x07;
+/** Byte 2. */
+const PRIORITY_SHIFT = 4;
 
 export const TASK_ATTRIBUTE_UNTAGGED = 0;
 export const TASK_ATTRIBUTE_SIMPLE = 1;
@@ -86,6 +88,18 @@ export class ScsiCommandPdu extends CommandPdu {
   }
   set taskAttributes(value: number) {
     this.flags = (this.flags & ~ATTRIBUTES_MASK) | value;
+  }
+
+  /**
+   * PRI, in sessions of iSCSIProtocolLevel 2: 1 (first) to 15 among SIMPLE tasks, 0: none assigned. What it does to the order of
+   * tasks is the target's own affair (SAM-5): this one serves them as they come.
+   */
+  get priority(): number {
+    return this.view.getUint8(this.offset + 2) >>> PRIORITY_SHIFT;
+  }
+  set priority(value: number) {
+    const reserved = this.view.getUint8(this.offset + 2) & ((1 << PRIORITY_SHIFT) - 1);
+    this.view.setUint8(this.offset + 2, reserved | (value << PRIORITY_SHIFT));
   }
 
   /** In bytes; of the write, in a bidirectional command. */
@@ -164,7 +178,7 @@ export class ScsiCommandPdu extends CommandPdu {
         .padStart(2, "0");
     }
     return (
-      `${this.describeCommon()}${direction} attr=${this.taskAttributes} lun=${this.describeLun()}` +
+      `${this.describeCommon()}${direction} attr=${this.taskAttributes}${this.priority === 0 ? "" : ` pri=${this.priority}`} lun=${this.describeLun()}` +
       ` edtl=${this.expectedDataTransferLength}${bidirectional === 0 ? "" : ` bidirectionalReadEdtl=${bidirectional}`}` +
       ` ${this.describeNumbers()} cdb=${cdb}${this.cdbLength === CDB_LENGTH ? "" : ` cdbLength=${this.cdbLength}`}`
     );

@@ -1,10 +1,11 @@
 /**
- * SCSI Response (RFC 7143 section 11.4).
+ * SCSI Response (RFC 7143 section 11.4; Status Qualifier: RFC 7144).
  *
  *             0               1               2               3
  *      0 | . . 21h       | 1 . . o u O U.| Response      | Status
  *      4 | TotalAHSLength| DataSegmentLength
- *      8 | reserved (8 bytes)
+ *      8 | Status Qualifier, or reserved | reserved
+ *     12 | reserved
  *     16 | Initiator Task Tag
  *     20 | SNACK Tag or 0
  *     24 | StatSN
@@ -103,6 +104,14 @@ export class ScsiResponsePdu extends TargetPdu {
     this.view.setUint8(this.offset + 3, value);
   }
 
+  /** In sessions of iSCSIProtocolLevel 2 (SAM-5): scope in bits 15 and 14, qualifier below; 0: there is none. */
+  get statusQualifier(): number {
+    return this.view.getUint16(this.offset + 8);
+  }
+  set statusQualifier(value: number) {
+    this.view.setUint16(this.offset + 8, value);
+  }
+
   /** Of the last R-Data SNACK for this command on this connection, else 0. */
   get snackTag(): number {
     return this.view.getUint32(this.offset + 20);
@@ -162,6 +171,7 @@ export class ScsiResponsePdu extends TargetPdu {
     if (this.bidirectionalReadUnderflow) residual += ` u=${this.bidirectionalReadResidualCount}`;
     return (
       `${this.describeCommon()} response=${hex(this.response, 2)} status=${hex(this.status, 2)}${residual}` +
+      `${this.statusQualifier === 0 ? "" : ` qualifier=${hex(this.statusQualifier, 4)}`}` +
       ` ${this.describeNumbers()} expDataSN=${this.expDataSN}` +
       `${this.snackTag === 0 ? "" : ` snackTag=${hex(this.snackTag)}`}`
     );

@@ -1,5 +1,5 @@
 /**
- * Task Management Function Request (RFC 7143 section 11.5).
+ * Task Management Function Request (RFC 7143 section 11.5; functions 9 to 12: RFC 7144).
  *
  *             0               1               2               3
  *      0 | . I 02h       | 1 Function    | reserved
@@ -34,8 +34,12 @@ export const FUNCTION_LOGICAL_UNIT_RESET = 5;
 export const FUNCTION_TARGET_WARM_RESET = 6;
 export const FUNCTION_TARGET_COLD_RESET = 7;
 export const FUNCTION_TASK_REASSIGN = 8;
-/** "Values 9-12 are assigned in [RFC7144]." */
-const FUNCTION_MAX = 12;
+// RFC 7144: in sessions of iSCSIProtocolLevel 2.
+export const FUNCTION_QUERY_TASK = 9;
+export const FUNCTION_QUERY_TASK_SET = 10;
+export const FUNCTION_I_T_NEXUS_RESET = 11;
+export const FUNCTION_QUERY_ASYNCHRONOUS_EVENT = 12;
+const FUNCTION_MAX = FUNCTION_QUERY_ASYNCHRONOUS_EVENT;
 const FUNCTION_MASK = 0x7f;
 
 /** Indexed by function. */
@@ -49,7 +53,13 @@ const FUNCTION_NAMES: readonly string[] = [
   " TARGET WARM RESET",
   " TARGET COLD RESET",
   " TASK REASSIGN",
+  " QUERY TASK",
+  " QUERY TASK SET",
+  " I_T NEXUS RESET",
+  " QUERY ASYNCHRONOUS EVENT",
 ];
+/** All others have the reserved value as Referenced Task Tag. */
+const NAMES_A_TASK: ReadonlySet<number> = new Set([FUNCTION_ABORT_TASK, FUNCTION_TASK_REASSIGN, FUNCTION_QUERY_TASK]);
 
 export class TaskManagementRequestPdu extends CommandPdu {
   /** No task is referenced until `referencedTaskTag` is set. */
@@ -74,7 +84,7 @@ export class TaskManagementRequestPdu extends CommandPdu {
     this.view.setUint32(this.offset + 20, tag);
   }
 
-  /** CmdSN of the task to abort; this request's own CmdSN if that task was immediate. */
+  /** CmdSN of the task to abort or to ask for; this request's own CmdSN if that task was immediate. */
   get refCmdSN(): number {
     return this.view.getUint32(this.offset + 32);
   }
@@ -98,11 +108,8 @@ export class TaskManagementRequestPdu extends CommandPdu {
     const code = this.function;
     if (code === 0 || code > FUNCTION_MAX) return INVALID_FUNCTION;
     if (code === FUNCTION_TASK_REASSIGN) return this.immediate ? VALID : INVALID_IMMEDIATE;
-    // What 9 to 12 put there, RFC 7144 says.
-    if (code > FUNCTION_ABORT_TASK && code < FUNCTION_TASK_REASSIGN && this.referencedTaskTag !== RESERVED_TAG) {
-      return INVALID_REFERENCED_TASK_TAG;
-    }
-    return VALID;
+    const isReserved = this.referencedTaskTag === RESERVED_TAG;
+    return isReserved || NAMES_A_TASK.has(code) ? VALID : INVALID_REFERENCED_TASK_TAG;
   }
 
   override describe(): string {

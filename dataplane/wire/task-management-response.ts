@@ -1,10 +1,11 @@
 /**
- * Task Management Function Response (RFC 7143 section 11.6).
+ * Task Management Function Response (RFC 7143 section 11.6; Additional Response Information: RFC 7144).
  *
  *             0               1               2               3
  *      0 | . . 22h       | 1 reserved    | Response      | reserved
  *      4 | TotalAHSLength| DataSegmentLength       both 0
- *      8 | reserved (8 bytes)
+ *      8 | Additional Response Information, or reserved | reserved
+ *     12 | reserved
  *     16 | Initiator Task Tag
  *     20 | reserved
  *     24 | StatSN
@@ -13,7 +14,7 @@
  *     36 | reserved (12 bytes)
  */
 
-import { FLAG_FINAL, OPCODE_TASK_MANAGEMENT_RESPONSE, RESERVED_TAG, TargetPdu } from "./bhs.js";
+import { FLAG_FINAL, hex, OPCODE_TASK_MANAGEMENT_RESPONSE, RESERVED_TAG, TargetPdu } from "./bhs.js";
 import {
   INVALID_DATA_SEGMENT_LENGTH,
   INVALID_FINAL,
@@ -30,8 +31,9 @@ export const FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT = 3;
 export const FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED = 4;
 export const FUNCTION_RESPONSE_NOT_SUPPORTED = 5;
 export const FUNCTION_RESPONSE_AUTHORIZATION_FAILED = 6;
-/** "the value 7 is defined by [RFC7144]" */
-const FUNCTION_RESPONSE_MAX = 7;
+/** RFC 7144, the answer "yes" to a query; "no" is FUNCTION_RESPONSE_COMPLETE. */
+export const FUNCTION_RESPONSE_SUCCEEDED = 7;
+const FUNCTION_RESPONSE_MAX = FUNCTION_RESPONSE_SUCCEEDED;
 export const FUNCTION_RESPONSE_REJECTED = 255;
 
 export class TaskManagementResponsePdu extends TargetPdu {
@@ -48,6 +50,18 @@ export class TaskManagementResponsePdu extends TargetPdu {
     this.view.setUint8(this.offset + 2, value);
   }
 
+  /**
+   * Of QUERY ASYNCHRONOUS EVENT (SAM-5): UADE DEPTH in bits 21 and 20, SENSE KEY in bits 19 to 16, ADDITIONAL SENSE CODE, ADDITIONAL
+   * SENSE CODE QUALIFIER. 24 bits.
+   */
+  get additionalResponseInformation(): number {
+    return this.view.getUint32(this.offset + 8) >>> 8;
+  }
+  set additionalResponseInformation(information: number) {
+    this.view.setUint16(this.offset + 8, information >>> 8);
+    this.view.setUint8(this.offset + 10, information & 0xff);
+  }
+
   override invalid(): number {
     if (!this.final) return INVALID_FINAL;
     if (this.totalAHSLength !== 0) return INVALID_TOTAL_AHS_LENGTH;
@@ -58,6 +72,10 @@ export class TaskManagementResponsePdu extends TargetPdu {
   }
 
   override describe(): string {
-    return `${this.describeCommon()} response=${this.response} ${this.describeNumbers()}`;
+    const information = this.additionalResponseInformation;
+    return (
+      `${this.describeCommon()} response=${this.response}` +
+      `${information === 0 ? "" : ` information=${hex(information, 6)}`} ${this.describeNumbers()}`
+    );
   }
 }

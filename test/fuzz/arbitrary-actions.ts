@@ -304,6 +304,8 @@ export const parameters: fc.Arbitrary<Parameters> = fc
     maxOutstandingR2T: fc.constantFrom(1, 2, 8),
     maxConnections: fc.constantFrom(1, 1, 2),
     errorRecoveryLevel: fc.constantFrom(0, 0, 1, 2),
+    taskReporting: fc.constantFrom("RFC3720", "ResponseFence", "FastAbort"),
+    iSCSIProtocolLevel: fc.constantFrom(1, 2),
     headerDigest: digest,
     dataDigest: digest,
     maxSendDataSegmentLength: fc.constantFrom(512, 515, 8192, 262144),

@@ -15,6 +15,8 @@ const PARAMETERS: Parameters = {
     defaultTime2Wait: 2,
     defaultTime2Retain: 0,
     errorRecoveryLevel: 0,
+    taskReporting: "RFC3720",
+    iSCSIProtocolLevel: 1,
   },
   connection: {
     headerDigest: "None",

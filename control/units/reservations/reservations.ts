@@ -23,7 +23,7 @@ import type { UnitChanges } from "../unit-changes.js";
 import { type Nexus, nexusKey, nexusOf } from "./nexus.js";
 import { type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
 import { persistentReserveIn } from "./persistent-reserve-in.js";
-import { persistentReserveOut } from "./persistent-reserve-out.js";
+import { persistentReserveOut, SERVICE_ACTION_PREEMPT_AND_ABORT } from "./persistent-reserve-out.js";
 import { releaseUnit, reserveUnit, withoutReserve } from "./reserve-unit.js";
 import { SavedReservations } from "./saved-reservations.js";
 import { conflictsOf, isExempt, UNRESERVED, type UnitReservations } from "./state.js";
@@ -115,9 +115,19 @@ export class Reservations {
 
   /** LOGICAL UNIT RESET: what RESERVE holds ends. Resolves when all shards know; commands that came before are over then. */
   async unitReset(unitIndex: number): Promise<void> {
+    await this.#endReserve(unitIndex);
+  }
+
+  /** I_T NEXUS RESET: what the session's nexus holds by RESERVE ends, likewise. */
+  async nexusReset({ identity, unitIndexes }: Session): Promise<void> {
+    const nexus = nexusOf(identity);
+    await Promise.all(unitIndexes.map((unitIndex) => this.#endReserve(unitIndex, nexus)));
+  }
+
+  async #endReserve(unitIndex: number, nexus?: Nexus): Promise<void> {
     await this.#service?.commands.inTurn(unitIndex, async () => {
       const unit = this.#options.unit(unitIndex);
-      const outcome = unit && withoutReserve(this.#state(unit.uuid));
+      const outcome = unit && withoutReserve(this.#state(unit.uuid), nexus);
       if (unit !== undefined && outcome?.kind === "changed") await this.#enforce(unit, outcome);
     });
   }
@@ -139,7 +149,9 @@ export class Reservations {
       }),
     );
     if (outcome.kind === "changed") await this.#saved.save(unit.uuid, outcome.state);
-    return this.#answer(command, outcome);
+    const answer = await this.#answer(command, outcome);
+    const isPreemptAndAbort = (cdb[1]! & SERVICE_ACTION_MASK) === SERVICE_ACTION_PREEMPT_AND_ABORT;
+    return answer.kind === "good" && isPreemptAndAbort ? { ...answer, isFenced: true } : answer;
   }
 
   #step({ unit, session }: SlowCommand, step: (state: UnitReservations, sender: Nexus) => Outcome): Outcome {

@@ -31,7 +31,8 @@ test("RFC 7143 6.2.1: values that are not understood are ignored, and None is ch
 });
 
 test("RFC 7143 13.23: TaskReporting", async () => {
-  assert.equal(await answer("TaskReporting", "FastAbort,ResponseFence,RFC3720"), "RFC3720");
+  assert.equal(await answer("TaskReporting", "FastAbort,ResponseFence,RFC3720"), "FastAbort");
+  assert.equal(await answer("TaskReporting", "SomethingElse,ResponseFence,RFC3720"), "ResponseFence");
   assert.equal(await answer("TaskReporting", "RFC3720,ResponseFence"), "RFC3720");
   assert.equal(await answer("TaskReporting", "SomethingElse"), "Reject");
 });

@@ -34,7 +34,7 @@ const KEYS: readonly (readonly [section: string, key: string, answers: Readonly<
   ["13.16", "DefaultTime2Retain", { "0": "0", "61": "60", "3600": "60", "3601": "Reject" }],
   ["13.17", "MaxOutstandingR2T", { "0": "Reject", "1": "1", "4": "3", "65535": "3", "65536": "Reject" }],
   ["13.20", "ErrorRecoveryLevel", { "0": "0", "2": "0", "3": "Reject" }],
-  ["13.24", "iSCSIProtocolLevel", { "0": "0", "1": "1", "2": "1", "31": "1", "32": "Reject" }],
+  ["13.24", "iSCSIProtocolLevel", { "0": "0", "1": "1", "2": "2", "31": "2", "32": "Reject" }],
 ];
 
 for (const [section, key, answers] of KEYS) {

@@ -59,6 +59,8 @@ test("RFC 7143 6.4, 7.12: not at all, if the sequence fails or is reset", async 
   // A key again.
   await ask(initiator, { MaxRecvDataSegmentLength: "8192" }, 0x80, first.targetTransferTag);
   assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x04, "Protocol Error");
+  // Its CmdSN was not taken (section 7.3).
+  initiator.session.cmdSN--;
   assert.equal(await longestOf(initiator), 4096);
 
   await ask(initiator, { MaxRecvDataSegmentLength: "8192" }, 0, TAG_NONE);
@@ -73,6 +75,7 @@ test("RFC 7143 7.12, 13.12: a value out of range is rejected, and the old one st
   for (const value of ["511", "16777216", "0", ""]) {
     await ask(initiator, { MaxRecvDataSegmentLength: value }, 0x80, TAG_NONE);
     await initiator.expect(OPCODE_REJECT);
+    initiator.session.cmdSN--;
   }
   assert.equal(await longestOf(initiator), 4096);
 });

@@ -37,6 +37,14 @@ async function exchange(initiator: RawInitiator, data: Buffer, flags: number, ta
   return response;
 }
 
+/** The request that was sent last is rejected; the next one has its CmdSN, which was not taken (RFC 7143 section 7.3). */
+async function rejected(initiator: RawInitiator): Promise<number> {
+  const reject = await initiator.expect(OPCODE_REJECT);
+  initiator.session.cmdSN--;
+  assert.equal(reject.expCmdSN, initiator.session.cmdSN);
+  return reject.field("reason");
+}
+
 /** Sends `text` in C-bit parts of `length` bytes; returns the response to the whole. */
 async function sendInParts(initiator: RawInitiator, text: Buffer, length: number): Promise<ReceivedPdu> {
   let tag = TAG_NONE;
@@ -100,16 +108,16 @@ test("RFC 7143 6.1: as many keys as 8192 bytes can hold are answered, to an init
 test("RFC 7143 11.10.4: a tag that is stale, unknown or another task's is rejected; so is one out of nothing", async () => {
   const initiator = await logIn();
   await send(initiator, Buffer.alloc(0), FLAG_FINAL, 0);
-  await initiator.expect(OPCODE_REJECT);
+  await rejected(initiator);
   for (const [difference, tag] of [
     [1, TAG],
     [0, TAG + 1],
   ] as const) {
     const { targetTransferTag } = await exchange(initiator, encodeKeys({ "X-a": "1" }), 0, TAG_NONE);
     await send(initiator, Buffer.alloc(0), FLAG_FINAL, targetTransferTag + difference, tag);
-    await initiator.expect(OPCODE_REJECT);
+    await rejected(initiator);
     await send(initiator, Buffer.alloc(0), FLAG_FINAL, targetTransferTag);
-    await initiator.expect(OPCODE_REJECT);
+    await rejected(initiator);
   }
   assert.equal((await initiator.text({ SendTargets: "" })).get("TargetName"), TARGET_NAME);
 });
@@ -119,7 +127,7 @@ test("RFC 7143 11.11.4: more text than there is room for is rejected, and forgot
   const part = Buffer.alloc(65536, "x");
   const { targetTransferTag } = await exchange(initiator, part, FLAG_CONTINUE, TAG_NONE);
   await send(initiator, Buffer.from("x"), FLAG_CONTINUE, targetTransferTag);
-  assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x0a, "out of resources");
+  assert.equal(await rejected(initiator), 0x0a, "out of resources");
   assert.equal((await initiator.text({ SendTargets: "" })).get("TargetName"), TARGET_NAME);
 });
 
@@ -135,6 +143,6 @@ test("RFC 7143 6.4: text while the answer goes on is a protocol error", async ()
   const response = await exchange(initiator, encodeKeys(names), FLAG_FINAL, TAG_NONE);
   assert.equal(response.final, false);
   await send(initiator, encodeKeys({ "X-a": "1" }), FLAG_FINAL, response.targetTransferTag);
-  assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x04, "Protocol Error");
+  assert.equal(await rejected(initiator), 0x04, "Protocol Error");
   await initiator.ping();
 });

@@ -168,7 +168,7 @@ export class Machine {
       }
       case "unitReset": {
         const { exchange, unitIndex } = message;
-        return this.#neighbourhood.resetUnit(this, unitIndex, () => this.send({ type: "unitResetDone", exchange }));
+        return this.#neighbourhood.resetUnit(this, unitIndex, () => this.send({ type: "resetDone", exchange }));
       }
       case "done":
         return this.#confirmations.get(message.exchange)!();

@@ -58,6 +58,8 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
       defaultTime2Wait: 2,
       defaultTime2Retain: 0,
       errorRecoveryLevel: 0,
+      taskReporting: "RFC3720",
+      iSCSIProtocolLevel: 1,
     },
     connection: {
       headerDigest: "None",
@@ -175,8 +177,8 @@ describe("messages", () => {
     });
     shards.send(0, { type: "resetUnit", exchange: 1, unitIndex: 0 });
     await seen.message((text) => text === "message of a shard not handled");
-    shards.send(0, { type: "unitResetDone", exchange: 2 });
-    await seen.message((text) => text.includes("unitResetDone"));
+    shards.send(0, { type: "resetDone", exchange: 2 });
+    await seen.message((text) => text.includes("resetDone"));
   });
 });
 

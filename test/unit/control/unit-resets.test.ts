@@ -25,7 +25,7 @@ test("the shard that asks is told when all others have answered", async () => {
   assert.equal(shards.sent.length, 2);
   broadcasts.done(2, 1);
   await ended;
-  assert.deepEqual(shards.sent[2], { shard: 1, message: { type: "unitResetDone", exchange: 77 } });
+  assert.deepEqual(shards.sent[2], { shard: 1, message: { type: "resetDone", exchange: 77 } });
   broadcasts.done(2, 1);
   await setImmediate();
   assert.equal(shards.sent.length, 3);
@@ -34,7 +34,7 @@ test("the shard that asks is told when all others have answered", async () => {
 test("a shard alone is told without more ado", async () => {
   const { shards, resets } = start(1);
   await resets.begin(0, 5, 4);
-  assert.deepEqual(shards.sent, [{ shard: 0, message: { type: "unitResetDone", exchange: 5 } }]);
+  assert.deepEqual(shards.sent, [{ shard: 0, message: { type: "resetDone", exchange: 5 } }]);
 });
 
 test("two resets at a time are told apart", async () => {
@@ -43,10 +43,10 @@ test("two resets at a time are told apart", async () => {
   const second = resets.begin(1, 5, 4);
   broadcasts.done(0, 2);
   await second;
-  assert.deepEqual(shards.sent.at(-1), { shard: 1, message: { type: "unitResetDone", exchange: 5 } });
+  assert.deepEqual(shards.sent.at(-1), { shard: 1, message: { type: "resetDone", exchange: 5 } });
   broadcasts.done(1, 1);
   await first;
-  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "resetDone", exchange: 5 } });
 });
 
 test("a shard that dies has nothing left to abort", async () => {
@@ -54,7 +54,7 @@ test("a shard that dies has nothing left to abort", async () => {
   const ended = resets.begin(0, 5, 4);
   broadcasts.shardDied(1);
   await ended;
-  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "resetDone", exchange: 5 } });
 });
 
 test("a reset is over only when nothing that a dead shard had begun is under way", async () => {
@@ -69,7 +69,7 @@ test("a reset is over only when nothing that a dead shard had begun is under way
   assert.equal(shards.sent.length, 1);
   settle();
   await ended;
-  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "resetDone", exchange: 5 } });
 });
 
 test("what else a reset does comes when the tasks are gone, and before the shard that asks is told", async () => {
@@ -90,5 +90,5 @@ test("what else a reset does comes when the tasks are gone, and before the shard
   assert.equal(shards.sent.length, 1);
   finish();
   await ended;
-  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "unitResetDone", exchange: 5 } });
+  assert.deepEqual(shards.sent.at(-1), { shard: 0, message: { type: "resetDone", exchange: 5 } });
 });

@@ -72,13 +72,15 @@ const faults: readonly (readonly [
   ["error recovery level 3", session("errorRecoveryLevel: <!>3"), "targets[0].session.errorRecoveryLevel", /0 to 2$/],
   ["an integer that is none", session("errorRecoveryLevel: <!>1.5"), "targets[0].session.errorRecoveryLevel", /^is 1\.5: write a whole number/],
   ["an integer in quotes", session('errorRecoveryLevel: <!>"2"'), "targets[0].session.errorRecoveryLevel", /^is text, not a number: write 0 to 2, without quotes$/],
-  ["a protocol level that is not served", session("iSCSIProtocolLevel: <!>2"), "targets[0].session.iSCSIProtocolLevel", /^is 2/],
+  ["a protocol level that is not served", session("iSCSIProtocolLevel: <!>3"), "targets[0].session.iSCSIProtocolLevel", /1 to 2$/],
   ["Yes for true", session("initialR2T: <!>Yes"), "targets[0].session.initialR2T", /^is text: write true or false$/],
   ["one digest without a list", session("headerDigest: <!>CRC32C"), "targets[0].session.headerDigest", /^is text, not a list/],
   ["no digest", session("dataDigest: <!>[]"), "targets[0].session.dataDigest", /^is empty/],
   ["an unknown digest", session("dataDigest: [<!>crc32c]"), "targets[0].session.dataDigest[0]", /^is "crc32c": write CRC32C or None$/],
   ["a digest twice", session("dataDigest: [None, CRC32C, <!>None]"), "targets[0].session.dataDigest[2]", /^repeats None/],
   ["an unknown kind of task reporting", session("taskReporting: [<!>RFC5048]"), "targets[0].session.taskReporting[0]", /write RFC3720, ResponseFence or FastAbort$/],
+
+  ["task reporting that few initiators know", session("taskReporting: <!>[ResponseFence, FastAbort]"), "targets[0].session.taskReporting", /^lacks RFC3720/],
 
   // LUNs.
   ["LUNs in a list", yaml({ target: "luns: <!>[vm0]" }), "targets[0].luns", /^is a list, not a mapping: write LUN and unit, as \{ 0: vm0 \}$/],

@@ -35,7 +35,7 @@ targets:
       defaultTime2Retain: 3600
       maxOutstandingR2T: 1
       dataPDUInOrder: true
-      dataSequenceInOrder: false
+      dataSequenceInOrder: true
       errorRecoveryLevel: 2
       taskReporting: [FastAbort, ResponseFence, RFC3720]
       iSCSIProtocolLevel: 1
@@ -162,7 +162,7 @@ test("every key arrives, normalised", (t) => {
         defaultTime2Retain: 3600,
         maxOutstandingR2T: 1,
         dataPDUInOrder: true,
-        dataSequenceInOrder: false,
+        dataSequenceInOrder: true,
         errorRecoveryLevel: 2,
         taskReporting: ["FastAbort", "ResponseFence", "RFC3720"],
         iSCSIProtocolLevel: 1,
@@ -371,6 +371,7 @@ targets:
     portalGroups: [1]
     initiators: []
     luns: { 1: vm0 }
+    session: { dataPDUInOrder: true, dataSequenceInOrder: false }
     auth:
       chap:
         - { user: alice, secret: secret of bob }
@@ -383,9 +384,10 @@ units: { vm0: { file: link, size: 512 } }
     [
       "5:17: targets[0].initiators: is empty: nobody can log in; leave it out to admit every initiator",
       "6:5: targets[0].luns: has no LUN 0: many initiators look there first, and find nothing",
-      `10:36: targets[0].auth.chap[1].secretFile: names ${folder}/secret, which others than its owner may open: chmod 600 it`,
-      "10:36: targets[0].auth.chap[1].secretFile: is also the secret of targets[0].auth.chap[0].secret: either user can pose as the other",
-      "11:35: units.vm0.size: hides the end of the file, which holds 1024 bytes",
+      "7:59: targets[0].session.dataSequenceInOrder: is false: data is in order all the same",
+      `11:36: targets[0].auth.chap[1].secretFile: names ${folder}/secret, which others than its owner may open: chmod 600 it`,
+      "11:36: targets[0].auth.chap[1].secretFile: is also the secret of targets[0].auth.chap[0].secret: either user can pose as the other",
+      "12:35: units.vm0.size: hides the end of the file, which holds 1024 bytes",
     ],
   );
 });

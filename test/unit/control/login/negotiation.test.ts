@@ -18,8 +18,8 @@ import {
   type SessionLimits,
   type SessionParameters,
   type SessionType,
-  type TaskReporting,
 } from "../../../../control/login/parameters.js";
+import type { TaskReporting } from "../../../../dataplane/messages.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../../../dataplane/wire/login-response.js";
 import type { KeyValue } from "../../../../dataplane/wire/text-keys.js";
 
@@ -104,7 +104,8 @@ test("Minimum: the lower of offer and limit (13.2, 13.13, 13.14, 13.16, 13.17, 1
     ["MaxOutstandingR2T=16", "MaxOutstandingR2T=4"],
     ["ErrorRecoveryLevel=2", "ErrorRecoveryLevel=1"],
     ["ErrorRecoveryLevel=0", "ErrorRecoveryLevel=0"],
-    ["iSCSIProtocolLevel=2", "iSCSIProtocolLevel=1"],
+    ["iSCSIProtocolLevel=2", "iSCSIProtocolLevel=2"],
+    ["iSCSIProtocolLevel=31", "iSCSIProtocolLevel=2"],
     ["iSCSIProtocolLevel=0", "iSCSIProtocolLevel=0"],
   ] as const;
   for (const [offer, answer] of cases) assert.equal(answered(offer, { limits }), answer);

@@ -91,7 +91,7 @@ class FakeShard {
         break;
       case "textReply":
       case "textReject":
-      case "unitResetDone":
+      case "resetDone":
         this.#log(JSON.stringify(message));
         break;
     }

@@ -52,6 +52,7 @@ export interface BenchOptions {
   readonly uuid?: string;
   readonly luns?: readonly number[];
   readonly targetPortalGroupTag?: number;
+  readonly iSCSIProtocolLevel?: number;
 }
 
 export interface RunOptions {
@@ -150,6 +151,7 @@ export class Bench implements Services {
       buffers: new NexusBuffers(),
       targetName: TARGET_NAME,
       targetPortalGroupTag: options.targetPortalGroupTag ?? 1,
+      parameters: { iSCSIProtocolLevel: options.iSCSIProtocolLevel ?? 1 },
     };
     this.#session = session as unknown as Session;
   }

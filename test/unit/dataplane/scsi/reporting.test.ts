@@ -189,14 +189,20 @@ test("every allocation length is legal", () => {
 
 // -- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS
 
-test("task management functions: ABORT TASK, ABORT TASK SET, CLEAR TASK SET and LOGICAL UNIT RESET", () => {
-  const bench = new Bench();
-  const report = (flags: number, length: number) =>
-    hex(bench.run([0xa3, 0x0d, flags, 0, 0, 0, ...u32(length), 0, 0]).data);
-  assert.equal(report(0, 255), "d8000000");
-  assert.equal(report(0x80, 255), `d800000c${"00".repeat(12)}`);
-  assert.equal(report(0, 1), "d8");
-  assert.equal(report(0, 0), "");
+test("task management functions: the six of RFC 7143, with RFC 7144 four more", () => {
+  for (const [iSCSIProtocolLevel, functions] of [
+    [0, "da00"],
+    [1, "da00"],
+    [2, "de07"],
+  ] as const) {
+    const bench = new Bench({ iSCSIProtocolLevel });
+    const report = (flags: number, length: number) =>
+      hex(bench.run([0xa3, 0x0d, flags, 0, 0, 0, ...u32(length), 0, 0]).data);
+    assert.equal(report(0, 255), `${functions}0000`);
+    assert.equal(report(0x80, 255), `${functions}000c${"00".repeat(12)}`);
+    assert.equal(report(0, 1), functions.slice(0, 2));
+    assert.equal(report(0, 0), "");
+  }
 });
 
 test("these two need a unit", () => {

@@ -32,6 +32,7 @@ testPdu({
     read: flag(1, 1),
     write: flag(1, 2),
     taskAttributes: bits(1, 5, 3),
+    priority: bits(2, 0, 4),
     ...LENGTHS,
     ...LUN,
     ...ITT,
@@ -53,6 +54,7 @@ testPdu({
     [{ totalAHSLength: 255 }, INVALID_AHS_OVERRUN],
   ],
   stillValid: [
+    { priority: 15 },
     { final: false, read: false, write: true },
     { read: false, expectedDataTransferLength: 0 },
     { expectedDataTransferLength: 0 },

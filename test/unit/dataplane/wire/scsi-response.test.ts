@@ -13,7 +13,7 @@ import {
 } from "../../../../dataplane/wire/invalid.js";
 import { SCSI_STATUS_CHECK_CONDITION, ScsiResponsePdu } from "../../../../dataplane/wire/scsi-response.js";
 import { SenseDataSegment } from "../../../../dataplane/wire/sense-data-segment.js";
-import { flag, golden, ITT, LENGTHS, NUMBERS, testPdu, u8, u32 } from "./twin.js";
+import { flag, golden, ITT, LENGTHS, NUMBERS, testPdu, u8, u16, u32 } from "./twin.js";
 
 testPdu({
   name: "SCSI Response (11.4)",
@@ -28,6 +28,7 @@ testPdu({
     response: u8(2),
     status: u8(3),
     ...LENGTHS,
+    statusQualifier: u16(8),
     ...ITT,
     snackTag: u32(20),
     ...NUMBERS,

@@ -45,6 +45,8 @@ testPdu({
     [{ function: 2, referencedTaskTag: 0 }, INVALID_REFERENCED_TASK_TAG],
     [{ function: 5, referencedTaskTag: 1 }, INVALID_REFERENCED_TASK_TAG],
     [{ function: 7, referencedTaskTag: 0xfffffffe }, INVALID_REFERENCED_TASK_TAG],
+    [{ function: 10, referencedTaskTag: 1 }, INVALID_REFERENCED_TASK_TAG],
+    [{ function: 12, referencedTaskTag: 1 }, INVALID_REFERENCED_TASK_TAG],
   ],
   stillValid: [
     { function: 1, referencedTaskTag: 1 },
@@ -71,5 +73,5 @@ test("Task Management Function Request: ABORT TASK, golden bytes", () => {
       " cmdSN=6 expStatSN=7 refCmdSN=5 expDataSN=0",
   );
   abort.function = 9;
-  assert.match(abort.describe(), / function=9 lun=0 /);
+  assert.match(abort.describe(), / function=9 QUERY TASK lun=0 /);
 });

@@ -12,13 +12,20 @@ import {
   FUNCTION_RESPONSE_REJECTED,
   TaskManagementResponsePdu,
 } from "../../../../dataplane/wire/task-management-response.js";
-import { flag, ITT, LENGTHS, NUMBERS, testPdu, u8 } from "./twin.js";
+import { flag, ITT, LENGTHS, NUMBERS, testPdu, u8, u24 } from "./twin.js";
 
 testPdu({
   name: "Task Management Function Response (11.6)",
   create: (view, offset) => new TaskManagementResponsePdu(view, offset),
   opcode: OPCODE_TASK_MANAGEMENT_RESPONSE,
-  diagram: { final: flag(1, 0), response: u8(2), ...LENGTHS, ...ITT, ...NUMBERS },
+  diagram: {
+    final: flag(1, 0),
+    response: u8(2),
+    ...LENGTHS,
+    additionalResponseInformation: u24(8),
+    ...ITT,
+    ...NUMBERS,
+  },
   cleared: { final: true },
   valid: { initiatorTaskTag: 7 },
   invalid: [
@@ -39,4 +46,6 @@ test("Task Management Function Response: describe()", () => {
     response.describe(),
     "Task Management Function Response F itt=0x00000000 response=255 statSN=0 expCmdSN=0 maxCmdSN=0",
   );
+  response.additionalResponseInformation = 0x162903;
+  assert.match(response.describe(), / response=255 information=0x162903 statSN=0 /);
 });

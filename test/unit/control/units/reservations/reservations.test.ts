@@ -244,6 +244,16 @@ test("what RESERVE holds ends with a reset, behind the commands that came before
   );
 });
 
+test("I_T NEXUS RESET ends what its own nexus holds by RESERVE, and nobody else's", async (context) => {
+  const setup = await Setup.start(folder(context));
+  const [a, b] = [setup.logIn(A), setup.logIn(B)];
+  assert.deepEqual(await setup.execute(a, "160000000000"), GOOD);
+  await setup.reservations.nexusReset(b);
+  assert.notEqual(setup.blocked(B), 0);
+  await setup.reservations.nexusReset(a);
+  assert.equal(setup.blocked(B), 0);
+});
+
 test("a persistent reservation does not end with a reset", async (context) => {
   const setup = await Setup.start(folder(context));
   const a = setup.logIn(A);
@@ -309,7 +319,8 @@ test("PREEMPT AND ABORT does not wait for commands of the preempted that wait fo
   while (setup.shards.sent.length < 2) await setImmediate();
   assert.deepEqual(await waiting, { kind: "status", status: 0x08 });
   for (const { shard, message } of setup.shards.sent) setup.confirm(shard, message);
-  assert.deepEqual(await preempting, GOOD);
+  // Its response is fenced (RFC 7143 section 4.2.2.3.4, f).
+  assert.deepEqual(await preempting, { ...GOOD, isFenced: true });
 });
 
 test("a TransportID of a device means the ports that are logged in to the target or registered", async (context) => {

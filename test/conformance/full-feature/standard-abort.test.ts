@@ -1,0 +1,126 @@
+/** LOGICAL UNIT RESET and target resets with standard multi-task abort semantics (RFC 7143 section 4.2.3.3). */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { read10, testUnitReady, write10 } from "../../support/cdb.js";
+import {
+  FLAG_FINAL,
+  OPCODE_NOP_IN,
+  OPCODE_R2T,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TASK_MANAGEMENT_RESPONSE,
+  TAG_NONE,
+} from "../../support/pdu.js";
+import type { RawInitiator } from "../../support/raw-initiator.js";
+import type { RawTask } from "../../support/raw-task.js";
+import { pattern, startTarget } from "./fixture.js";
+
+const LOGICAL_UNIT_RESET = 5;
+const TARGET_WARM_RESET = 6;
+const FUNCTION_COMPLETE = 0;
+
+async function send(initiator: RawInitiator, taskFunction: number, fields = {}): Promise<number> {
+  const header = await initiator.send({
+    opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
+    immediate: true,
+    flags: FLAG_FINAL | taskFunction,
+    lun: 0,
+    referencedTaskTag: TAG_NONE,
+    ...fields,
+  });
+  return header.readUInt32BE(16);
+}
+
+async function beginWrite(initiator: RawInitiator, lba = 0): Promise<RawTask> {
+  const task = await initiator.start({ cdb: write10(lba, 8), write: pattern(4096, 1 + lba), leaveR2Ts: true });
+  task.r2ts.push(await initiator.expect(OPCODE_R2T));
+  return task;
+}
+
+async function isComplete(initiator: RawInitiator, tag: number): Promise<void> {
+  let pdu = await initiator.receive();
+  // The window may have been told by itself (section 11.4.11).
+  if (pdu.opcode === OPCODE_NOP_IN) pdu = await initiator.receive();
+  assert.equal(pdu.opcode, OPCODE_TASK_MANAGEMENT_RESPONSE);
+  assert.deepEqual([pdu.initiatorTaskTag, pdu.response], [tag, FUNCTION_COMPLETE]);
+}
+
+describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () => {
+  const target = startTarget();
+  const keys = { ImmediateData: "No", InitialR2T: "Yes" };
+
+  for (const [name, taskFunction] of [
+    ["LOGICAL UNIT RESET", LOGICAL_UNIT_RESET],
+    ["TARGET WARM RESET", TARGET_WARM_RESET],
+  ] as const) {
+    it(`${name}: waits for the data of its sender's R2Ts, not for that of others`, async () => {
+      const [initiator, third] = [await target.login(keys), await target.login(keys)];
+      const before = await initiator.good({ cdb: read10(0, 32), read: 16_384 });
+      const theirs = await beginWrite(third, 16);
+      const tasks = [await beginWrite(initiator, 0), await beginWrite(initiator, 8)];
+      const tag = await send(initiator, taskFunction);
+      for (const task of tasks) {
+        await initiator.ping();
+        await initiator.answerR2T(task, task.r2ts[0]!);
+      }
+      await isComplete(initiator, tag);
+      for (const task of tasks) initiator.forget(task);
+      // What comes for a task that is gone is dropped.
+      await third.answerR2T(theirs, theirs.r2ts[0]!);
+      third.forget(theirs);
+      assert.equal((await third.command({ cdb: testUnitReady() })).status, 2);
+      assert.ok((await initiator.good({ cdb: read10(0, 32), read: 16_384 })).equals(before), "nothing was written");
+    });
+
+    it(`${name}: goes on without data that does not come`, async () => {
+      const initiator = await target.login(keys);
+      const task = await beginWrite(initiator);
+      const tag = await send(initiator, taskFunction);
+      await isComplete(initiator, tag);
+      initiator.forget(task);
+      await initiator.answerR2T(task, task.r2ts[0]!);
+      await initiator.good({ cdb: testUnitReady() });
+    });
+
+    it(`${name}: leaves commands alone that were sent after it`, async () => {
+      const initiator = await target.login(keys);
+      const task = await beginWrite(initiator);
+      const tag = await send(initiator, taskFunction);
+      const later = await beginWrite(initiator, 8);
+      await initiator.answerR2T(task, task.r2ts[0]!);
+      await isComplete(initiator, tag);
+      initiator.forget(task);
+      await initiator.answerR2T(later, later.r2ts[0]!);
+      assert.equal((await initiator.finish(later)).status, 0);
+    });
+  }
+
+  it("LOGICAL UNIT RESET: waits for commands before it that have not come (b)", async () => {
+    const initiator = await target.login();
+    const { cmdSN } = initiator.session;
+    initiator.session.cmdSN = cmdSN + 1;
+    const tag = await send(initiator, LOGICAL_UNIT_RESET);
+    assert.equal((await initiator.ping()).expCmdSN, cmdSN);
+    const missing = await initiator.start({ cdb: testUnitReady(), fields: { cmdSN } });
+    let pdu = await initiator.receive();
+    if (pdu.opcode !== OPCODE_TASK_MANAGEMENT_RESPONSE) pdu = await initiator.receive();
+    assert.equal(pdu.initiatorTaskTag, tag);
+    initiator.forget(missing);
+    assert.equal((await initiator.ping()).expCmdSN, cmdSN + 1);
+  });
+
+  it("TARGET WARM RESET: takes commands before it that have not come as received (b: plugged)", async () => {
+    const initiator = await target.login();
+    const { cmdSN } = initiator.session;
+    // One has come, and waits for the one before it.
+    initiator.session.cmdSN = cmdSN + 1;
+    const held = await initiator.start({ cdb: testUnitReady() });
+    initiator.session.cmdSN = cmdSN + 4;
+    await isComplete(initiator, await send(initiator, TARGET_WARM_RESET));
+    initiator.forget(held);
+    const { expCmdSN, maxCmdSN } = await initiator.ping();
+    assert.deepEqual([expCmdSN, maxCmdSN - expCmdSN + 1], [cmdSN + 4, 256]);
+    // The late ones are duplicates now.
+    await initiator.start({ cdb: testUnitReady(), fields: { cmdSN } });
+    await initiator.good({ cdb: testUnitReady() });
+  });
+});
