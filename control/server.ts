@@ -465,9 +465,14 @@ export class Server {
     await this.#startStop?.unitReset(unitIndex);
   }
 
+  /** I_T NEXUS RESET: what ends with a session ends, though the session goes on. */
   async #resetNexus(shard: number, { exchange, sessionId }: ShardMessage & { type: "nexusReset" }): Promise<void> {
     const session = this.#registry.session(sessionId);
-    if (session !== undefined) await this.#reservations.nexusReset(session);
+    if (session !== undefined) {
+      this.#copies?.sessionClosed(session);
+      this.#removalPrevention.sessionClosed(session);
+      await this.#reservations.nexusReset(session);
+    }
     this.#shards.send(shard, { type: "resetDone", exchange });
   }
 

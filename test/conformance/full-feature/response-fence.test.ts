@@ -66,7 +66,7 @@ workers: 1
 
     it("what comes after it waits until it is acknowledged (c, d)", async () => {
       const [first, second] = await session();
-      const pending = first.taskManagement(LOGICAL_UNIT_RESET);
+      const pending = first.taskManagement(ABORT_TASK_SET);
       await isAsked(second);
       assert.equal((await pending).response, 0);
       // On either connection: the response is here, but the target does not know yet.

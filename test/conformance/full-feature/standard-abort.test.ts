@@ -8,6 +8,7 @@ import {
   OPCODE_R2T,
   OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
+  parseSense,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
@@ -44,6 +45,12 @@ async function isComplete(initiator: RawInitiator, tag: number): Promise<void> {
   assert.deepEqual([pdu.initiatorTaskTag, pdu.response], [tag, FUNCTION_COMPLETE]);
 }
 
+/** The sender of a reset is told of it, as all others are. */
+async function isTold(initiator: RawInitiator): Promise<void> {
+  const { status, sense } = await initiator.command({ cdb: testUnitReady() });
+  assert.deepEqual([status, parseSense(sense).asc], [2, 0x29]);
+}
+
 describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () => {
   const target = startTarget();
   const keys = { ImmediateData: "No", InitialR2T: "Yes" };
@@ -67,7 +74,8 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
       // What comes for a task that is gone is dropped.
       await third.answerR2T(theirs, theirs.r2ts[0]!);
       third.forget(theirs);
-      assert.equal((await third.command({ cdb: testUnitReady() })).status, 2);
+      await isTold(third);
+      await isTold(initiator);
       assert.ok((await initiator.good({ cdb: read10(0, 32), read: 16_384 })).equals(before), "nothing was written");
     });
 
@@ -78,7 +86,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
       await isComplete(initiator, tag);
       initiator.forget(task);
       await initiator.answerR2T(task, task.r2ts[0]!);
-      await initiator.good({ cdb: testUnitReady() });
+      await isTold(initiator);
     });
 
     it(`${name}: leaves commands alone that were sent after it`, async () => {
@@ -121,6 +129,6 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     assert.deepEqual([expCmdSN, maxCmdSN - expCmdSN + 1], [cmdSN + 4, 256]);
     // The late ones are duplicates now.
     await initiator.start({ cdb: testUnitReady(), fields: { cmdSN } });
-    await initiator.good({ cdb: testUnitReady() });
+    await isTold(initiator);
   });
 });

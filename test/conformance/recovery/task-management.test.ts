@@ -1,0 +1,121 @@
+/** Task management where tasks outlive their connection or their response (RFC 7143 sections 7.11, 7.14, 11.5.1). */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { read10, testUnitReady, write10 } from "../../support/cdb.js";
+import { OPCODE_R2T, OPCODE_SCSI_RESPONSE, OPCODE_TASK_MANAGEMENT_RESPONSE, TAG_NONE } from "../../support/pdu.js";
+import { RawInitiator } from "../../support/raw-initiator.js";
+import type { RawTask } from "../../support/raw-task.js";
+import { TARGET_NAME } from "../../support/target.js";
+import { pattern, startTarget } from "../full-feature/fixture.js";
+
+const ABORT_TASK = 1;
+const ABORT_TASK_SET = 2;
+const TASK_REASSIGN = 8;
+const COMPLETE = 0;
+const TASK_DOES_NOT_EXIST = 1;
+const REJECTED = 255;
+const KEYS = {
+  MaxConnections: "4",
+  InitialR2T: "Yes",
+  ImmediateData: "No",
+  DefaultTime2Wait: "0",
+  DefaultTime2Retain: "20",
+};
+
+const target = startTarget({
+  session: "errorRecoveryLevel: 2, maxConnections: 4, defaultTime2Wait: 0, defaultTime2Retain: 20",
+});
+
+/** Takes the place of the connection with CID 0, which is logged out for recovery by that. */
+async function rejoin(first: RawInitiator): Promise<RawInitiator> {
+  const connection = await RawInitiator.connect(target.running.port, { session: first.session });
+  await connection.login({ targetName: TARGET_NAME, cid: 0 });
+  return connection;
+}
+
+const naming = ({ initiatorTaskTag, cmdSN }: RawTask) => ({ referencedTaskTag: initiatorTaskTag, refCmdSN: cmdSN });
+
+describe("ErrorRecoveryLevel above 0", () => {
+  for (const ErrorRecoveryLevel of ["1", "2"]) {
+    test(`7.11: ABORT TASK after the response: Task Does Not Exist, level ${ErrorRecoveryLevel}`, async () => {
+      const initiator = await target.login({ ...KEYS, ErrorRecoveryLevel });
+      // The response is sent, and is not acknowledged before the request that follows it.
+      const task = await initiator.start({ cdb: testUnitReady() });
+      await initiator.finish(task);
+      const response = await initiator.taskManagement(ABORT_TASK, { ...naming(task), expStatSN: task.end!.statSN });
+      assert.equal(response.response, TASK_DOES_NOT_EXIST);
+    });
+  }
+
+  test("11.5.1: ABORT TASK on another connection: the status that was not acknowledged comes again, then the response", async () => {
+    for (const options of [{ cdb: testUnitReady() }, { cdb: read10(0, 8), read: 4096 }]) {
+      const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+      const task = await first.start(options);
+      await setTimeout(200);
+      first.destroy();
+      const second = await rejoin(first);
+      second.strict = false;
+      await second.send({
+        opcode: 0x02,
+        immediate: true,
+        flags: 0x80 | ABORT_TASK,
+        lun: 0,
+        ...naming(task),
+      });
+      const status = await second.expect(OPCODE_SCSI_RESPONSE);
+      assert.deepEqual([status.initiatorTaskTag, status.status], [task.initiatorTaskTag, 0]);
+      assert.equal((await second.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, COMPLETE);
+      assert.equal((await second.taskManagement(TASK_REASSIGN, naming(task))).response, TASK_DOES_NOT_EXIST);
+      second.destroy();
+    }
+  });
+
+  test("4.2.3.3: after ABORT TASK SET nothing of the tasks comes any more, though their connection has failed", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    const answered = await first.start({ cdb: testUnitReady() });
+    const writing = await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
+    await setTimeout(200);
+    first.destroy();
+    const second = await rejoin(first);
+    assert.equal((await second.taskManagement(ABORT_TASK_SET)).response, COMPLETE);
+    for (const task of [answered, writing]) {
+      const response = await second.taskManagement(TASK_REASSIGN, { referencedTaskTag: task.initiatorTaskTag });
+      assert.equal(response.response, TASK_DOES_NOT_EXIST);
+    }
+    await second.good({ cdb: testUnitReady() });
+    second.destroy();
+  });
+
+  test("7.14: immediate commands end with their connection", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    const begin = async (immediate: boolean) => {
+      const task = await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true, immediate });
+      await first.expect(OPCODE_R2T);
+      return task.initiatorTaskTag;
+    };
+    const [immediate, ordinary] = [await begin(true), await begin(false)];
+    first.destroy();
+    const second = await rejoin(first);
+    const reassign = async (referencedTaskTag: number) =>
+      (await second.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response;
+    assert.deepEqual([await reassign(immediate), await reassign(ordinary)], [TASK_DOES_NOT_EXIST, COMPLETE]);
+    second.destroy();
+  });
+
+  test("11.5.1: TASK REASSIGN of a task management function is rejected", async () => {
+    const initiator = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    await initiator.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
+    await initiator.expect(OPCODE_R2T);
+    const header = await initiator.send({
+      opcode: 0x02,
+      immediate: true,
+      flags: 0x80 | ABORT_TASK_SET,
+      lun: 0,
+      referencedTaskTag: TAG_NONE,
+    });
+    const referencedTaskTag = header.readUInt32BE(16);
+    assert.equal((await initiator.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, REJECTED);
+    initiator.destroy();
+  });
+});
