@@ -34,7 +34,8 @@ const DEVICE_FAILURE = "a/0d01";
 const TOKEN_UNKNOWN = "5/2304";
 const WRITE_PROTECTED = "7/2700";
 
-function config({ port, port2 }: Places): string {
+/** `more`: LUNs of the host. */
+function config({ port, port2 }: Places, more = ", 4: spare"): string {
   return `
 portalGroups:
   - { tag: 1, portals: ["127.0.0.1:${port}"] }
@@ -43,12 +44,13 @@ targets:
   - name: "${FIRST}"
     portalGroups: [1, 2]
     initiators:
-      - { name: "${HOST}", luns: { 0: shared, 1: own, 2: { unit: archive, readOnly: true } } }
+      - { name: "${HOST}", luns: { 0: shared, 1: own, 2: { unit: archive, readOnly: true }, 3: sleeping${more} } }
       - { name: "${RIVAL}", luns: { 0: shared, 5: private } }
   - { name: "${SECOND}", portalGroups: [1], luns: { 0: far } }
   - { name: "${GUARDED}", portalGroups: [1], luns: { 0: vault }, auth: { chap: [{ user: "${ALICE.user}", secret: "${ALICE.secret}" }] } }
 units:
-${["shared", "own", "archive", "private", "far", "vault"].map((name) => `  ${name}: { file: ./${name}.img, size: 1MiB, cache: writeback }`).join("\n")}
+${["shared", "own", "archive", "private", "far", "vault", "spare"].map((name) => `  ${name}: { file: ./${name}.img, size: 1MiB, cache: writeback }`).join("\n")}
+  sleeping: { file: ./sleeping.img, size: 1MiB, access: { 1: standby } }
 workers: 2
 `;
 }
@@ -78,13 +80,15 @@ describe("what a copy may touch", () => {
   }
 
   before(async () => {
-    target = await RunningTarget.start({ config });
+    target = await RunningTarget.start({ config: (places) => config(places) });
     undo.add(() => target.stop());
     host = await logIn(HOST, FIRST, [0, 1, 2]);
     rival = await logIn(RIVAL, FIRST, [0, 5]);
     names.set("shared", await nameOf(host, 0));
     names.set("own", await nameOf(host, 1));
     names.set("archive", await nameOf(host, 2));
+    names.set("sleeping", await nameOf(host, 3));
+    names.set("spare", await nameOf(host, 4));
     names.set("private", await nameOf(rival, 5));
     for (const [lun, fill] of [
       [0, 0x10],
@@ -182,6 +186,11 @@ describe("what a copy may touch", () => {
     return list;
   };
 
+  it("not what its portal group does not serve now", async () => {
+    assert.equal(await copy(host, "sleeping", "own"), DEVICE_FAILURE);
+    assert.equal(await copy(host, "own", "sleeping"), DEVICE_FAILURE);
+  });
+
   it("reservations hold for source and destination, wherever the command is sent to", async () => {
     const WRITE_EXCLUSIVE = 1;
     const EXCLUSIVE_ACCESS = 3;
@@ -208,5 +217,19 @@ describe("what a copy may touch", () => {
     assert.equal(await copy(host, "shared", "own", 1), DEVICE_FAILURE, "RESERVE (6)");
     await rival.good({ cdb: Buffer.from([0x17, 0, 0, 0, 0, 0]) });
     assert.equal(await copy(host, "shared", "own", 1), GOOD);
+  });
+
+  it("not what is taken from the session while it goes on", async () => {
+    const token = await tokenOf(host, [{ lba: 0, blocks: 1 }], { lun: 4 });
+    assert.equal(await copy(host, "own", "spare"), GOOD);
+    await target.configure(config(target.places, ""));
+    target.reload();
+    await target.waitForLog(/configuration reloaded/);
+    // REPORTED LUNS DATA HAS CHANGED.
+    for (const lun of [0, 1]) await host.command({ cdb: testUnitReady(), lun });
+    assert.equal(await copy(host, "own", "spare"), NOT_REACHABLE);
+    const list = writeUsingTokenList(token, [{ lba: 0, blocks: 1 }]);
+    assert.equal(outcome(await writeUsingToken(host, list, 1, 1)), TOKEN_UNKNOWN);
+    assert.equal(await copy(host, "own", "shared"), GOOD, "the session goes on");
   });
 });
