@@ -35,6 +35,9 @@ export class StateError extends Error {
   override readonly name = "StateError";
 }
 
+/** The document is there, and cannot be understood. */
+export class DamagedStateError extends StateError {}
+
 const envelope = z.strictObject({ version: z.int(), sha256: z.string(), data: z.unknown() });
 const identities = z.strictObject({ units: z.array(z.strictObject({ name: z.string(), id: z.uuid() })) });
 
@@ -224,8 +227,8 @@ function checksum(data: unknown): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function damaged(path: string, how: string, cause: unknown): StateError {
-  return new StateError(
+function damaged(path: string, how: string, cause: unknown): DamagedStateError {
+  return new DamagedStateError(
     `${path} is damaged: ${how}. Nothing was changed. ` +
       "Restore it from a backup, or move it away to start without what it held",
     { cause },

@@ -52,6 +52,8 @@ export const COMMAND_CONFLICTS_WRITE_EXCLUSIVE = 1 << 4;
 export const COMMAND_CONFLICTS_EXCLUSIVE_ACCESS = 1 << 5;
 /** RESERVE (6) and (10). */
 export const COMMAND_CONFLICTS_RESERVE = 1 << 6;
+/** What was kept of the unit's reservations is lost: nothing runs but what SPC-5 lists, until REPLACE LOST RESERVATION. */
+export const COMMAND_CONFLICTS_LOST_RESERVATIONS = 1 << 11;
 // Runs although the target port group of the session is in this asymmetric access state (SPC-5). Active groups let all through.
 export const COMMAND_RUNS_IN_STANDBY = 1 << 8;
 export const COMMAND_RUNS_IN_UNAVAILABLE = 1 << 9;

@@ -12,6 +12,7 @@ import { SCSI_STATUS_RESERVATION_CONFLICT } from "../wire/scsi-response.js";
 import { accessBit, accessSense } from "./access-state.js";
 import {
   COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
+  COMMAND_CONFLICTS_LOST_RESERVATIONS,
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
   COMMAND_OF_WELL_KNOWN_UNIT,
@@ -32,6 +33,7 @@ import {
   INVALID_COMMAND_OPERATION_CODE,
   invalidFieldInCdb,
   LOGICAL_UNIT_NOT_SUPPORTED,
+  PERSISTENT_RESERVATION_INFORMATION_LOST,
   WRITE_PROTECTED,
 } from "./sense.js";
 import { COMMANDS } from "./table.js";
@@ -44,7 +46,11 @@ const SERVICE_ACTION_BIT = 4;
 const SERVICE_ACTIONS = 32;
 /** CDBs of the table are no longer than this, and a task's copy no shorter. */
 const CDB_BYTES = 16;
-const CONFLICTS = COMMAND_CONFLICTS_WRITE_EXCLUSIVE | COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
+const CONFLICTS =
+  COMMAND_CONFLICTS_WRITE_EXCLUSIVE |
+  COMMAND_CONFLICTS_EXCLUSIVE_ACCESS |
+  COMMAND_CONFLICTS_RESERVE |
+  COMMAND_CONFLICTS_LOST_RESERVATIONS;
 const RUNS_IN_EVERY_STATE = COMMAND_RUNS_IN_STANDBY | COMMAND_RUNS_IN_UNAVAILABLE | COMMAND_RUNS_IN_TRANSITION;
 
 /** A command as the dispatcher wants it: the bits that must be 0, as four big-endian words over the CDB and what follows it. */
@@ -153,8 +159,11 @@ function refuseBlocked(task: Task, services: Services, { blockedBy, command }: R
     endWithSense(task, services, accessSense(mapping.accessState)!);
     return true;
   }
+  const isLost = (mapping.blocked & COMMAND_CONFLICTS_LOST_RESERVATIONS) !== 0;
+  if (isLost && (blockedBy & COMMAND_CONFLICTS_LOST_RESERVATIONS) === 0) return false;
   if (command.isLetThrough?.(task, services)) return false;
-  services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
+  if (isLost) endWithSense(task, services, PERSISTENT_RESERVATION_INFORMATION_LOST);
+  else services.status(task, SCSI_STATUS_RESERVATION_CONFLICT);
   return true;
 }
 

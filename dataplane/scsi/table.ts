@@ -58,6 +58,7 @@ import {
 import { beginReadCapacity10, beginReadCapacity16 } from "./capacity.js";
 import {
   COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
+  COMMAND_CONFLICTS_LOST_RESERVATIONS,
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
   COMMAND_NEEDS_MEDIUM,
@@ -177,7 +178,8 @@ function row(
     opcode: usage[0]!,
     serviceAction: NO_SERVICE_ACTION,
     usage,
-    conditions,
+    // What needs no unit tells nothing of what is on it.
+    conditions: conditions | ((conditions & COMMAND_WITHOUT_UNIT) === 0 ? COMMAND_CONFLICTS_LOST_RESERVATIONS : 0),
     place,
     begin,
   };
@@ -198,6 +200,11 @@ function actionRow(
 /** A command that the shard begins, and that control carries out, or does so with some of its CDBs. */
 function carriedOut(place: CommandPlace, command: Command): Command {
   return { ...command, place };
+}
+
+/** A command that SPC-5 allows while what was kept of the unit's reservations is lost. */
+function despiteLoss(command: Command): Command {
+  return { ...command, conditions: command.conditions & ~COMMAND_CONFLICTS_LOST_RESERVATIONS };
 }
 
 /** A command that SBC-4 allows while the unit is sanitized; or a CDB of it, where `isAllowed` says so. */
@@ -244,17 +251,17 @@ function maintenanceOut(serviceAction: number, name: string, { scope = 0, type =
 /** The mode stands where others have a service action, and counts as one. */
 function writeBuffer(mode: number, name: string, begin: Command["begin"], resume: Command["resume"]): Command {
   const usage = [0x3b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`WRITE BUFFER, ${name}`, usage, SHARED_BY_NONE | bufferStates(mode), begin, resume);
+  return despiteLoss(actionRow(`WRITE BUFFER, ${name}`, usage, SHARED_BY_NONE | bufferStates(mode), begin, resume));
 }
 
 function readBuffer10(mode: number, name: string, begin: Command["begin"]): Command {
   const usage = [0x3c, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`READ BUFFER(10), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin);
+  return despiteLoss(actionRow(`READ BUFFER(10), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin));
 }
 
 function readBuffer16(mode: number, name: string, begin: Command["begin"]): Command {
   const usage = [0x9b, mode, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-  return actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin);
+  return despiteLoss(actionRow(`READ BUFFER(16), ${name}`, usage, EXCLUSIVE | bufferStates(mode), begin));
 }
 
 /** Whose parameter list control judges: it may be about other units than the one that it is sent to. */
@@ -331,7 +338,7 @@ export const COMMANDS: readonly Command[] = [
   sanitize(0x03, "CRYPTOGRAPHIC ERASE", beginControlled),
   sanitize(0x1f, "EXIT FAILURE MODE", beginControlled),
   row("LOG SELECT", [OPCODE_LOG_SELECT, 0x02, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
-  duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], IN_STANDBY, beginControlled), isTemperatureLog),
+  despiteLoss(duringSanitize(row("LOG SENSE", [OPCODE_LOG_SENSE, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0], IN_STANDBY, beginControlled), isTemperatureLog)),
   row("MODE SELECT(10)", [OPCODE_MODE_SELECT_10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 7, width: 2 }), resumeControlled),
   row("RESERVE(10)", [OPCODE_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
   row("RELEASE(10)", [OPCODE_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, beginControlled),
@@ -348,6 +355,7 @@ export const COMMANDS: readonly Command[] = [
   persistentReserveOut(0x05, "PREEMPT AND ABORT"),
   persistentReserveOut(0x06, "REGISTER AND IGNORE EXISTING KEY"),
   persistentReserveOut(0x07, "REGISTER AND MOVE"),
+  despiteLoss(persistentReserveOut(0x08, "REPLACE LOST RESERVATION")),
   copyOut("EXTENDED COPY(LID1)", ACTION_EXTENDED_COPY_LID1, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
   copyOut("EXTENDED COPY(LID4)", ACTION_EXTENDED_COPY_LID4, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
   copyOut("POPULATE TOKEN", ACTION_POPULATE_TOKEN, LID4, READS, 0x3f),
@@ -378,7 +386,7 @@ export const COMMANDS: readonly Command[] = [
   carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
   maintenanceIn(ACTION_REPORT_IDENTIFYING_INFORMATION, "REPORT IDENTIFYING INFORMATION", { type: 0xfe }),
-  actionRow("REPORT TARGET PORT GROUPS", [OPCODE_MAINTENANCE_IN, 0xe0 | ACTION_REPORT_TARGET_PORT_GROUPS, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], IN_EVERY_STATE, beginControlled),
+  despiteLoss(actionRow("REPORT TARGET PORT GROUPS", [OPCODE_MAINTENANCE_IN, 0xe0 | ACTION_REPORT_TARGET_PORT_GROUPS, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], IN_EVERY_STATE, beginControlled)),
   duringSanitize(actionRow("REPORT SUPPORTED OPERATION CODES", [OPCODE_MAINTENANCE_IN, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE | IN_STANDBY, beginReportSupportedOperationCodes(() => COMMANDS, isSupported))),
   duringSanitize(actionRow("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", [OPCODE_MAINTENANCE_IN, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], EXCLUSIVE | IN_STANDBY, beginReportSupportedTaskManagementFunctions)),
   maintenanceIn(ACTION_REPORT_PRIORITY, "REPORT PRIORITY", { scope: 0xc0 }),

@@ -5,6 +5,7 @@ import {
   fieldInParameterList,
   INVALID_FIELD_IN_CDB,
   INVALID_FIELD_IN_PARAMETER_LIST,
+  PERSISTENT_RESERVATION_INFORMATION_LOST,
   type Sense,
 } from "../../../dataplane/scsi/sense.js";
 import { SCSI_STATUS_RESERVATION_CONFLICT } from "../../../dataplane/wire/scsi-response.js";
@@ -43,6 +44,8 @@ export function changed(
 }
 
 export const RESERVATION_CONFLICT: ScsiAnswer = { kind: "status", status: SCSI_STATUS_RESERVATION_CONFLICT };
+
+export const INFORMATION_LOST: ScsiAnswer = senseAnswer(PERSISTENT_RESERVATION_INFORMATION_LOST);
 
 /** `bit`, if given, is the field's most significant bit. */
 export function invalidFieldOfCdb(byte: number, bit?: number): ScsiAnswer {

@@ -1,7 +1,7 @@
 /** What PERSISTENT RESERVE IN returns (SPC-5). */
 
 import { LU_SCOPE, RESERVATION_TYPES } from "./reservation-type.js";
-import { isHolder, KEY_ZERO, keyOf, type Reservation, type UnitReservations } from "./state.js";
+import { isHolder, KEY_ZERO, keyOf, type PersistentReservation, persistentOf, type UnitReservations } from "./state.js";
 import { encodeTransportId } from "./transport-id.js";
 
 export const SERVICE_ACTION_READ_KEYS = 0x00;
@@ -39,8 +39,8 @@ function readKeys(state: UnitReservations): Uint8Array {
 
 /** 8-15 RESERVATION KEY    16-19 obsolete    21 SCOPE (7-4), TYPE (3-0)    22-23 obsolete */
 function readReservation(state: UnitReservations): Uint8Array {
-  const { reservation } = state;
-  if (reservation === null || reservation.kind === "reserve") return withHeader(state, []);
+  const reservation = persistentOf(state);
+  if (reservation === null) return withHeader(state, []);
   const descriptor = Buffer.alloc(16);
   // Of the types All Registrants the key is zero: there are many.
   const key = reservation.kind === "holder" ? keyOf(state, reservation.holder)! : KEY_ZERO;
@@ -49,6 +49,7 @@ function readReservation(state: UnitReservations): Uint8Array {
   return withHeader(state, [descriptor]);
 }
 
+const RLR_C = 0x80;
 const CRH = 0x10;
 const SIP_C = 0x08;
 const ATP_C = 0x04;
@@ -61,11 +62,11 @@ const PTPL_A = 0x01;
  */
 const ALLOW_COMMANDS = 0x40;
 
-/** 0-1 LENGTH    2 CRH, SIP_C, ATP_C, PTPL_C    3 TMV, ALLOW COMMANDS (6-4), PTPL_A    4-5 PERSISTENT RESERVATION TYPE MASK */
+/** 0-1 LENGTH    2 RLR_C, CRH, SIP_C, ATP_C, PTPL_C    3 TMV, ALLOW COMMANDS (6-4), PTPL_A    4-5 PERSISTENT RESERVATION TYPE MASK */
 function reportCapabilities({ survivesPowerLoss }: UnitReservations): Uint8Array {
   const data = Buffer.alloc(8);
   data.writeUInt16BE(data.length, 0);
-  data[2] = CRH | SIP_C | ATP_C | PTPL_C;
+  data[2] = RLR_C | CRH | SIP_C | ATP_C | PTPL_C;
   data[3] = TMV | ALLOW_COMMANDS | (survivesPowerLoss ? PTPL_A : 0);
   // Bit n of byte 4 stands for type n, bit 0 of byte 5 for type 8.
   for (const type of RESERVATION_TYPES) data[4 + (type >>> 3)]! |= 1 << (type & 7);
@@ -80,7 +81,8 @@ const STATUS_DESCRIPTOR_BYTES = 24;
  * 20-23 ADDITIONAL DESCRIPTOR LENGTH    24- TransportID. Every target port has a registration of its own, so ALL_TG_PT is 0.
  */
 function readFullStatus(state: UnitReservations): Uint8Array {
-  const { registrations, reservation } = state;
+  const { registrations } = state;
+  const reservation = persistentOf(state);
   const descriptors = [...registrations.values()].map(({ nexus, key }) => {
     const transportId = encodeTransportId(nexus);
     const descriptor = Buffer.alloc(STATUS_DESCRIPTOR_BYTES + transportId.length);
@@ -111,6 +113,6 @@ function bytesOfKey(key: string): Uint8Array {
   return bytes;
 }
 
-function scopeAndType(reservation: Reservation): number {
-  return reservation.kind === "reserve" ? 0 : (LU_SCOPE << 4) | reservation.type;
+function scopeAndType({ type }: PersistentReservation): number {
+  return (LU_SCOPE << 4) | type;
 }

@@ -1,10 +1,10 @@
 /** PERSISTENT RESERVE OUT (SPC-5): from the state of a unit and a command to what that comes to. */
 import type { Nexus } from "./nexus.js";
-import { answered, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { answered, INFORMATION_LOST, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
 import { type KnownIsids, parseBasicList, parseMoveList } from "./parameter-list.js";
 import { preempt } from "./preempt.js";
 import { register, registerAndMove } from "./register.js";
-import { clear, release, reserve } from "./reserve.js";
+import { clear, release, replaceLost, reserve } from "./reserve.js";
 import { keyOf, type ReservationKey, type UnitReservations } from "./state.js";
 
 export const SERVICE_ACTION_REGISTER = 0x00;
@@ -15,6 +15,7 @@ export const SERVICE_ACTION_PREEMPT = 0x04;
 export const SERVICE_ACTION_PREEMPT_AND_ABORT = 0x05;
 export const SERVICE_ACTION_REGISTER_AND_IGNORE_EXISTING_KEY = 0x06;
 export const SERVICE_ACTION_REGISTER_AND_MOVE = 0x07;
+export const SERVICE_ACTION_REPLACE_LOST_RESERVATION = 0x08;
 
 const SERVICE_ACTION_BYTE = 1;
 const SERVICE_ACTION_MASK = 0x1f;
@@ -42,6 +43,15 @@ export function persistentReserveOut(
   if (state.reservation?.kind === "reserve") return answered(RESERVATION_CONFLICT);
   const action = cdb[SERVICE_ACTION_BYTE]! & SERVICE_ACTION_MASK;
   const lengthBytes = new DataView(cdb.buffer, cdb.byteOffset).getUint32(PARAMETER_LIST_LENGTH_BYTE);
+  const asked = {
+    scope: cdb[SCOPE_AND_TYPE_BYTE]! >>> SCOPE_SHIFT,
+    type: cdb[SCOPE_AND_TYPE_BYTE]! & TYPE_MASK,
+  };
+  if (action === SERVICE_ACTION_REPLACE_LOST_RESERVATION) {
+    const parsed = parseBasicList(parameters, { lengthBytes, mayNamePorts: false, knownIsids });
+    return parsed.ok ? replaceLost(state, sender, asked, parsed.list) : answered(parsed.answer);
+  }
+  if (state.reservation?.kind === "lost") return answered(INFORMATION_LOST);
   const isOurs = (key: ReservationKey) => keyOf(state, sender) === key;
 
   if (action === SERVICE_ACTION_REGISTER_AND_MOVE) {
@@ -60,10 +70,6 @@ export function persistentReserveOut(
   }
   // "shall be verified to be correct regardless of the SERVICE ACTION and SCOPE field values"; who is not registered has none.
   if (!isOurs(list.reservationKey)) return answered(RESERVATION_CONFLICT);
-  const asked = {
-    scope: cdb[SCOPE_AND_TYPE_BYTE]! >>> SCOPE_SHIFT,
-    type: cdb[SCOPE_AND_TYPE_BYTE]! & TYPE_MASK,
-  };
   switch (action) {
     case SERVICE_ACTION_RESERVE:
       return reserve(state, sender, asked);

@@ -8,6 +8,7 @@ import {
   KEY_ZERO,
   keyOf,
   nextGeneration,
+  persistentOf,
   type Registration,
   type ReservationKey,
   registeredExcept,
@@ -69,8 +70,8 @@ function replaceReservation(
     reservation: reservationOf(type, sender),
     generation: nextGeneration(state),
   };
-  const { reservation } = state;
-  const hasChanged = reservation !== null && reservation.kind !== "reserve" && reservation.type !== type;
+  const reservation = persistentOf(state);
+  const hasChanged = reservation !== null && reservation.type !== type;
   return changed(
     next,
     [

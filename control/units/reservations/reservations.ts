@@ -15,18 +15,18 @@ import {
   OPCODE_RESERVE_6,
   OPCODE_RESERVE_10,
 } from "../../../dataplane/scsi/table.js";
-import type { StateDirectory } from "../../config/state-directory.js";
+import { DamagedStateError, type StateDirectory } from "../../config/state-directory.js";
 import type { Logger } from "../../logger.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "../../session-registry.js";
 import { dataAnswer, GOOD, type SlowCommand, type SlowCommands } from "../slow-commands.js";
 import type { UnitChanges } from "../unit-changes.js";
 import { type Nexus, nexusKey, nexusOf } from "./nexus.js";
-import { type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { INFORMATION_LOST, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
 import { persistentReserveIn } from "./persistent-reserve-in.js";
 import { persistentReserveOut, SERVICE_ACTION_PREEMPT_AND_ABORT } from "./persistent-reserve-out.js";
 import { releaseUnit, reserveUnit, withoutReserve } from "./reserve-unit.js";
 import { SavedReservations } from "./saved-reservations.js";
-import { conflictsOf, isExempt, UNRESERVED, type UnitReservations } from "./state.js";
+import { conflictsOf, isExempt, LOST, UNRESERVED, type UnitReservations } from "./state.js";
 
 const SERVICE_ACTION_MASK = 0x1f;
 const ALLOCATION_LENGTH_BYTE = 7;
@@ -63,9 +63,18 @@ export class Reservations {
     this.#saved = new SavedReservations(options.stateDirectory);
   }
 
-  /** What survived of a unit's reservations. Before the unit is opened: rejects with a StateError where that cannot be trusted. */
+  /**
+   * What survived of a unit's reservations, before the unit is opened. Where that cannot be understood, the unit is kept from
+   * everybody until somebody replaces it. Rejects with a StateError where the document cannot be read at all.
+   */
   async load(uuid: string): Promise<void> {
-    this.#states.set(uuid, await this.#saved.load(uuid));
+    try {
+      this.#states.set(uuid, await this.#saved.load(uuid));
+    } catch (error) {
+      if (!(error instanceof DamagedStateError)) throw error;
+      this.#options.logger.error({ uuid, reason: error.message }, "reservations lost: initiators must replace them");
+      this.#states.set(uuid, LOST);
+    }
   }
 
   /** The unit is no longer served: as with a loss of power, only what was kept comes back with it. */
@@ -136,6 +145,7 @@ export class Reservations {
     const state = this.#state(unit.uuid);
     // "all PERSISTENT RESERVE IN commands shall conflict regardless of initiator or service action" (SPC-2).
     if (state.reservation?.kind === "reserve") return RESERVATION_CONFLICT;
+    if (state.reservation?.kind === "lost") return INFORMATION_LOST;
     const allocationLength = (cdb[ALLOCATION_LENGTH_BYTE]! << 8) | cdb[ALLOCATION_LENGTH_BYTE + 1]!;
     return dataAnswer(persistentReserveIn(state, cdb[1]! & SERVICE_ACTION_MASK), allocationLength);
   }
@@ -226,10 +236,8 @@ export class Reservations {
       {
         unit: unit.name,
         registrations: registrations.size,
-        reservation: reservation === null || reservation.kind === "reserve" ? reservation?.kind : reservation.type,
-        ...(reservation === null || reservation.kind === "allRegistrants"
-          ? {}
-          : { holder: reservation.holder.initiatorName }),
+        reservation: reservation !== null && "type" in reservation ? reservation.type : reservation?.kind,
+        ...(reservation !== null && "holder" in reservation ? { holder: reservation.holder.initiatorName } : {}),
         ...(by === undefined ? {} : { by: by.session.identity.initiatorName }),
       },
       "reservations changed",

@@ -5,8 +5,16 @@ import {
   RESERVATIONS_RELEASED,
 } from "../../../dataplane/scsi/sense.js";
 import { GOOD, senseAnswer } from "../slow-commands.js";
-import type { Nexus } from "./nexus.js";
-import { answered, changed, invalidFieldOfCdb, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { type Nexus, nexusKey } from "./nexus.js";
+import {
+  answered,
+  changed,
+  invalidFieldOfCdb,
+  invalidFieldOfList,
+  type Outcome,
+  RESERVATION_CONFLICT,
+} from "./outcome.js";
+import { type BasicList, SERVICE_ACTION_KEY_BYTE } from "./parameter-list.js";
 import {
   isAllRegistrants,
   isRegistrantsOnly,
@@ -14,7 +22,15 @@ import {
   LU_SCOPE,
   type ReservationType,
 } from "./reservation-type.js";
-import { isHolder, nextGeneration, type Reservation, registeredExcept, type UnitReservations } from "./state.js";
+import {
+  isHolder,
+  KEY_ZERO,
+  nextGeneration,
+  persistentOf,
+  type Reservation,
+  registeredExcept,
+  type UnitReservations,
+} from "./state.js";
 
 /** SCOPE and TYPE as they stand in the CDB. */
 export interface ScopeAndType {
@@ -39,15 +55,14 @@ export function reservationOf(type: ReservationType, holder: Nexus): Reservation
 export function reserve(state: UnitReservations, sender: Nexus, asked: ScopeAndType): Outcome {
   const type = typeOf(asked);
   if (typeof type !== "number") return type;
-  const { reservation } = state;
-  if (reservation === null) return changed({ ...state, reservation: reservationOf(type, sender) });
-  const isSame = isHolder(state, sender) && reservation.kind !== "reserve" && reservation.type === type;
+  if (state.reservation === null) return changed({ ...state, reservation: reservationOf(type, sender) });
+  const isSame = isHolder(state, sender) && persistentOf(state)?.type === type;
   return answered(isSame ? GOOD : RESERVATION_CONFLICT);
 }
 
 export function release(state: UnitReservations, sender: Nexus, asked: ScopeAndType): Outcome {
-  const { reservation } = state;
-  if (reservation === null || reservation.kind === "reserve" || !isHolder(state, sender)) {
+  const reservation = persistentOf(state);
+  if (reservation === null || !isHolder(state, sender)) {
     const type = typeOf(asked);
     return typeof type === "number" ? answered(GOOD) : type;
   }
@@ -57,6 +72,25 @@ export function release(state: UnitReservations, sender: Nexus, asked: ScopeAndT
   const concernsOthers = isRegistrantsOnly(reservation.type) || isAllRegistrants(reservation.type);
   const nexuses = concernsOthers ? registeredExcept(state, sender) : [];
   return changed({ ...state, reservation: null }, [{ condition: RESERVATIONS_RELEASED, nexuses }]);
+}
+
+/**
+ * REPLACE LOST RESERVATION: what is lost is given up, and the sender registered and made holder, in one step. Nobody is told: the
+ * device server does not know who was registered.
+ */
+export function replaceLost(
+  state: UnitReservations,
+  sender: Nexus,
+  asked: ScopeAndType,
+  { reservationKey, serviceActionKey, survivesPowerLoss }: BasicList,
+): Outcome {
+  if (state.reservation?.kind !== "lost") return answered(senseAnswer(INVALID_RELEASE_OF_PERSISTENT_RESERVATION));
+  if (reservationKey !== KEY_ZERO) return answered(RESERVATION_CONFLICT);
+  if (serviceActionKey === KEY_ZERO) return answered(invalidFieldOfList(SERVICE_ACTION_KEY_BYTE));
+  const type = typeOf(asked);
+  if (typeof type !== "number") return type;
+  const registrations = new Map([[nexusKey(sender), { nexus: sender, key: serviceActionKey }]]);
+  return changed({ generation: 0, survivesPowerLoss, registrations, reservation: reservationOf(type, sender) });
 }
 
 export function clear(state: UnitReservations, sender: Nexus): Outcome {

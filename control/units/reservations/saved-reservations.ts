@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { StateDirectory } from "../../config/state-directory.js";
 import { type Nexus, nexusKey } from "./nexus.js";
 import { isAllRegistrants, isReservationType } from "./reservation-type.js";
-import { assertValid, UNRESERVED, type UnitReservations } from "./state.js";
+import { assertValid, persistentOf, UNRESERVED, type UnitReservations } from "./state.js";
 
 const nexus = z.strictObject({
   initiatorName: z.string(),
@@ -47,7 +47,7 @@ export class SavedReservations {
     this.#stateDirectory = stateDirectory;
   }
 
-  /** As after a loss of power. Rejects with a StateError where what is kept cannot be trusted. */
+  /** As after a loss of power. Rejects with a DamagedStateError where what is kept cannot be understood. */
   async load(uuid: string): Promise<UnitReservations> {
     const state = (await this.#stateDirectory.read(documentName(uuid), document)) ?? UNRESERVED;
     this.#written.set(uuid, JSON.stringify(encode(state)));
@@ -66,12 +66,14 @@ export class SavedReservations {
   }
 }
 
-function encode({ survivesPowerLoss, registrations, reservation }: UnitReservations) {
+function encode(state: UnitReservations) {
+  const { survivesPowerLoss, registrations } = state;
+  const reservation = persistentOf(state);
   if (!survivesPowerLoss) return { survivesPowerLoss, ...NOTHING };
   const kept: Content = {
     registrations: [...registrations.values()].map(({ nexus: { ...parts }, key }) => ({ ...parts, key })),
     reservation:
-      reservation === null || reservation.kind === "reserve"
+      reservation === null
         ? null
         : { type: reservation.type, holder: reservation.kind === "holder" ? reservation.holder : null },
   };

@@ -10,7 +10,12 @@
  *        RELEASE, reset, nexus lost          last one removed
  */
 import assert from "node:assert/strict";
-import { COMMAND_CONFLICTS_RESERVE } from "../../../dataplane/scsi/command.js";
+import {
+  COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
+  COMMAND_CONFLICTS_LOST_RESERVATIONS,
+  COMMAND_CONFLICTS_RESERVE,
+  COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
+} from "../../../dataplane/scsi/command.js";
 import { type Nexus, nexusKey } from "./nexus.js";
 import { conflictsOfType, isAllRegistrants, isRegistrantsOnly, type ReservationType } from "./reservation-type.js";
 
@@ -31,7 +36,12 @@ export type Reservation =
   /** Persistent, of one holder. */
   | { readonly kind: "holder"; readonly type: ReservationType; readonly holder: Nexus }
   /** Persistent, held by every registered nexus. */
-  | { readonly kind: "allRegistrants"; readonly type: ReservationType };
+  | { readonly kind: "allRegistrants"; readonly type: ReservationType }
+  /** What was kept cannot be read: nobody may use the unit until an initiator replaces it. */
+  | { readonly kind: "lost" };
+
+/** A persistent reservation of which all is known. */
+export type PersistentReservation = Extract<Reservation, { readonly type: ReservationType }>;
 
 export interface UnitReservations {
   /** PRGENERATION: 32 bits, wraps. */
@@ -50,6 +60,8 @@ export const UNRESERVED: UnitReservations = {
   reservation: null,
 };
 
+export const LOST: UnitReservations = { ...UNRESERVED, reservation: { kind: "lost" } };
+
 /** What always holds. Called with every new state. */
 export function assertValid({ generation, registrations, reservation }: UnitReservations): void {
   assert(generation >= 0 && generation <= 0xffff_ffff, "PRGENERATION has 32 bits");
@@ -61,6 +73,9 @@ export function assertValid({ generation, registrations, reservation }: UnitRese
   switch (reservation.kind) {
     case "reserve":
       assert(registrations.size === 0, "RESERVE and registrations exclude each other");
+      break;
+    case "lost":
+      assert(registrations.size === 0, "registrations are lost with the reservation");
       break;
     case "holder":
       assert(!isAllRegistrants(reservation.type), "of these types nobody is the only holder");
@@ -79,21 +94,35 @@ export function keyOf(state: UnitReservations, nexus: Nexus): ReservationKey | u
   return state.registrations.get(nexusKey(nexus))?.key;
 }
 
+/** The persistent reservation, where there is one that is known. */
+export function persistentOf({ reservation }: UnitReservations): PersistentReservation | null {
+  return reservation?.kind === "holder" || reservation?.kind === "allRegistrants" ? reservation : null;
+}
+
 /** Whether the nexus holds the persistent reservation, alone or with others. */
 export function isHolder({ registrations, reservation }: UnitReservations, nexus: Nexus): boolean {
   if (reservation?.kind === "holder") return nexusKey(reservation.holder) === nexusKey(nexus);
   return reservation?.kind === "allRegistrants" && registrations.has(nexusKey(nexus));
 }
 
+/** Whatever the reservation may have been. */
+const CONFLICTS_WHILE_LOST =
+  COMMAND_CONFLICTS_LOST_RESERVATIONS |
+  COMMAND_CONFLICTS_WRITE_EXCLUSIVE |
+  COMMAND_CONFLICTS_EXCLUSIVE_ACCESS |
+  COMMAND_CONFLICTS_RESERVE;
+
 /** Bits of COMMAND_CONFLICTS_*: what the reservation keeps those out of that it does not exempt. */
 export function conflictsOf({ reservation }: UnitReservations): number {
   if (reservation === null) return 0;
+  if (reservation.kind === "lost") return CONFLICTS_WHILE_LOST;
   return reservation.kind === "reserve" ? COMMAND_CONFLICTS_RESERVE : conflictsOfType(reservation.type);
 }
 
 export function isExempt(state: UnitReservations, nexus: Nexus): boolean {
   const { registrations, reservation } = state;
   if (reservation === null) return true;
+  if (reservation.kind === "lost") return false;
   if (reservation.kind === "reserve") return nexusKey(reservation.holder) === nexusKey(nexus);
   return isHolder(state, nexus) || (isRegistrantsOnly(reservation.type) && registrations.has(nexusKey(nexus)));
 }

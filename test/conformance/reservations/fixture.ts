@@ -24,6 +24,7 @@ export const PREEMPT = 4;
 export const PREEMPT_AND_ABORT = 5;
 export const REGISTER_AND_IGNORE = 6;
 export const REGISTER_AND_MOVE = 7;
+export const REPLACE_LOST = 8;
 /** Of PERSISTENT RESERVE IN. */
 export const READ_FULL_STATUS = 3;
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, it } from "node:test";
+import { inquiry, testUnitReady } from "../../support/cdb.js";
 import {
   APTPL,
   CLEAR,
@@ -12,9 +13,13 @@ import {
   GOOD,
   PREEMPT,
   REGISTER,
+  REPLACE_LOST,
   RESERVE,
   startCluster,
 } from "./fixture.js";
+
+const INFORMATION_LOST = "7/4401";
+const startUnit = Buffer.from([0x1b, 0, 0, 0, 0x01, 0]);
 
 /** REPORT CAPABILITIES. */
 const CAPABILITIES = 2;
@@ -106,21 +111,46 @@ describe("persistence through power loss", () => {
     assert.equal(await (await cluster.host("other")).read(), CONFLICT);
   });
 
-  it("a damaged document keeps the target from starting, and says what to do", async () => {
+  it("a damaged document keeps everybody from its unit, until somebody replaces what is lost", async () => {
     const holder = await cluster.host("holder");
     await holder.register(1, APTPL);
     await cluster.target.kill9();
     const [document] = documents();
     const text = readFileSync(document!, "utf8");
     writeFileSync(document!, text.replace("0000000000000001", "0000000000000002"));
-    await assert.rejects(cluster.target.run(), (error: Error) => {
-      assert.match(error.message, /reservations-[0-9a-f-]+\.json is damaged: its checksum is wrong.*move it away/);
-      return true;
-    });
-    assert.equal((await cluster.target.exit).code, 1);
-    writeFileSync(document!, text);
+    const from = cluster.target.log.length;
     await cluster.target.run();
+    await cluster.target.waitForLog(/reservations-[0-9a-f-]+\.json is damaged: its checksum is wrong/, 5000, from);
+    const other = await cluster.host("other");
     await holder.logIn();
-    assert.deepEqual(await holder.keys(), [1]);
+    for (const host of [holder, other]) {
+      for (const outcome of [
+        await host.read(),
+        await host.write(),
+        await host.run({ cdb: testUnitReady() }),
+        await host.run({ cdb: Buffer.from([0x5e, 0, 0, 0, 0, 0, 0, 0, 8, 0]), read: 8 }),
+        await host.out(REGISTER, { actionKey: 1 }),
+        await host.out(RESERVE, { key: 1, type: EXCLUSIVE_ACCESS }),
+        await host.reserve(),
+        await host.release(),
+      ]) {
+        assert.equal(outcome, INFORMATION_LOST);
+      }
+      assert.equal(await host.run({ cdb: inquiry(), read: 255 }), GOOD);
+      assert.equal(await host.run({ cdb: startUnit }), GOOD);
+      // LUN 2 is another unit.
+      assert.equal(await host.write(2), GOOD);
+    }
+    // Nothing is written before somebody takes it on: what is damaged can still be looked at.
+    assert.notEqual(readFileSync(document!, "utf8"), text);
+    assert.equal(await other.out(REPLACE_LOST, { actionKey: 7, type: EXCLUSIVE_ACCESS, flags: APTPL }), GOOD);
+    assert.deepEqual(await other.keys(), [7]);
+    assert.equal(await other.generation(), 0);
+    assert.equal(await other.write(), GOOD);
+    assert.equal(await holder.read(), CONFLICT);
+    assert.equal(await other.out(REPLACE_LOST, { actionKey: 8, type: EXCLUSIVE_ACCESS }), "5/2604");
+    await crash();
+    await other.logIn();
+    assert.deepEqual(await other.keys(), [7]);
   });
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NotReady } from "../../../../dataplane/messages.js";
+import { COMMAND_CONFLICTS_EXCLUSIVE_ACCESS } from "../../../../dataplane/scsi/command.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
 import { assertSense, Bench } from "./bench.js";
 
@@ -104,7 +105,10 @@ test("a failure is a MEDIUM ERROR without progress", () => {
 test("what is wrong with a CDB, or conflicts with a reservation, is told before", () => {
   const bench = new Bench({ notReady: SANITIZING });
   assertSense(bench.run([0x28, 0x20, 0, 0, 0, 0, 0, 0, 1, 0]), 5, 0x24, 0);
-  assert.equal(bench.run([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], { blocked: -1 }).status, "conflict");
+  assert.equal(
+    bench.run([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], { blocked: COMMAND_CONFLICTS_EXCLUSIVE_ACCESS }).status,
+    "conflict",
+  );
 });
 
 test("write protection is told after it", () => {

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   COMMAND_CONFLICTS_EXCLUSIVE_ACCESS,
+  COMMAND_CONFLICTS_LOST_RESERVATIONS,
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
 } from "../../../../dataplane/scsi/command.js";
@@ -107,6 +108,24 @@ test("every command of the table conflicts with what the standards say", () => {
     const conflicts = BITS.map(([letter, bit]) => ((conditions & bit) === 0 ? "" : letter)).join("");
     assert.equal(conflicts, BY_CONTROL.test(name) ? "" : (TABLE[name] ?? MODES[name.split(",")[0]!]), name);
   }
+});
+
+/** SPC-5, loss of persistent reservation information. */
+const DESPITE_LOSS =
+  /^(?:REQUEST SENSE|INQUIRY|REPORT LUNS|LOG SENSE|REPORT TARGET PORT GROUPS|(?:READ|WRITE) BUFFER.*|PERSISTENT RESERVE OUT, REPLACE LOST RESERVATION)$/;
+
+test("while what was known of reservations is lost, only what SPC-5 lists runs", () => {
+  for (const { name, conditions } of COMMANDS) {
+    assert.equal((conditions & COMMAND_CONFLICTS_LOST_RESERVATIONS) === 0, DESPITE_LOSS.test(name), name);
+  }
+  const bench = new Bench();
+  const blocked = COMMAND_CONFLICTS_LOST_RESERVATIONS | EVERYTHING;
+  assertSense(bench.run(READ, { blocked }), 7, 0x44, 0x01);
+  assertSense(bench.run([0, 0, 0, 0, 0, 0], { blocked }), 7, 0x44, 0x01);
+  assertSense(bench.run([0x1b, 0, 0, 0, 0, 0], { blocked }), 7, 0x44, 0x01);
+  assert.equal(bench.run([0x1b, 0, 0, 0, 0x01, 0], { blocked }).status, "good");
+  assert.equal(bench.run([0x3c, 0x0b, 0, 0, 0, 0, 0, 0, 4, 0], { blocked }).status, "good");
+  assert.equal(bench.run([0x4d, 0, 0, 0, 0, 0, 0, 0, 4, 0], { blocked }).status, "good");
 });
 
 const EVERYTHING = COMMAND_CONFLICTS_WRITE_EXCLUSIVE | COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;

@@ -30,6 +30,7 @@ export const PREEMPT = 4;
 export const PREEMPT_AND_ABORT = 5;
 export const REGISTER_AND_IGNORE = 6;
 export const REGISTER_AND_MOVE = 7;
+export const REPLACE_LOST = 8;
 
 export const ALL_TYPES = [1, 3, 5, 6, 7, 8];
 
@@ -172,6 +173,7 @@ export class Unit {
   get holder(): string {
     const { reservation } = this.state;
     if (reservation === null) return "none";
+    if (reservation.kind === "lost") return "lost";
     if (reservation.kind === "reserve") return `reserve ${nameOf(reservation.holder)}`;
     return `${reservation.kind === "holder" ? nameOf(reservation.holder) : "all"} type ${reservation.type}`;
   }
@@ -213,8 +215,9 @@ function describe(answer: ScsiAnswer): string {
     return "conflict";
   }
   assert(answer.kind === "sense");
-  assert.equal(answer.senseKey, 5);
-  const code = `${answer.asc.toString(16).padStart(2, "0")}/${answer.ascq.toString(16).padStart(2, "0")}`;
+  // ILLEGAL REQUEST goes without saying.
+  const key = answer.senseKey === 5 ? "" : `key ${answer.senseKey} `;
+  const code = `${key}${answer.asc.toString(16).padStart(2, "0")}/${answer.ascq.toString(16).padStart(2, "0")}`;
   const specific = answer.senseKeySpecific ?? -1;
   if (specific < 0) return code;
   assert.equal(specific & 0x80_0000, 0x80_0000, "SKSV");

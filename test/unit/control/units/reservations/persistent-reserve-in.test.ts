@@ -32,10 +32,10 @@ test("READ RESERVATION shows the key that the holder has now", () => {
 
 test("REPORT CAPABILITIES", () => {
   const unit = new Unit();
-  // CRH, SIP_C, ATP_C, PTPL_C; TMV, ALLOW COMMANDS 100b; all six types.
-  assert.equal(unit.in(REPORT_CAPABILITIES), "00081dc0ea010000");
+  // RLR_C, CRH, SIP_C, ATP_C, PTPL_C; TMV, ALLOW COMMANDS 100b; all six types.
+  assert.equal(unit.in(REPORT_CAPABILITIES), "00089dc0ea010000");
   unit.out(A, REGISTER, { actionKey: 1, flags: APTPL });
-  assert.equal(unit.in(REPORT_CAPABILITIES), "00081dc1ea010000");
+  assert.equal(unit.in(REPORT_CAPABILITIES), "00089dc1ea010000");
 });
 
 test("READ FULL STATUS: a descriptor for each registration", () => {

@@ -4,7 +4,12 @@ import * as nodeFiles from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { StateDirectory, StateError, type StateFiles } from "../../../../../control/config/state-directory.js";
+import {
+  DamagedStateError,
+  StateDirectory,
+  StateError,
+  type StateFiles,
+} from "../../../../../control/config/state-directory.js";
 import { SavedReservations } from "../../../../../control/units/reservations/saved-reservations.js";
 import { UNRESERVED } from "../../../../../control/units/reservations/state.js";
 import { A, A2, ALL_TYPES, APTPL, B, CLEAR, REGISTER, Unit } from "./fixture.js";
@@ -118,7 +123,7 @@ test("what cannot be trusted is a clear error", async (context) => {
   for (const damaged of [text.slice(0, -10), text.replace("0001", "0002"), ""]) {
     writeFileSync(documentOf(path), damaged);
     await assert.rejects((await open(path)).load(UUID), (error: Error) => {
-      assert.ok(error instanceof StateError);
+      assert.ok(error instanceof DamagedStateError);
       assert.match(error.message, /reservations-.*\.json is damaged: .* move it away to start without/);
       return true;
     });
