@@ -10,7 +10,7 @@
  */
 import { assert } from "./assert.js";
 import type { Task } from "./task/task.js";
-import { TASK_ABORTED, TRANSFER_READ, TRANSFER_WRITE } from "./task/task.js";
+import { TASK_ABORTED, TRANSFER_READ, TRANSFER_WRITE, TRANSFER_WRITE_AND_COMPARE } from "./task/task.js";
 import {
   SCSI_STATUS_CHECK_CONDITION,
   SCSI_STATUS_CONDITION_MET,
@@ -100,7 +100,7 @@ export class Statistics {
       doubles[block + READS]!++;
       this.#countTime(block + READ_TIMES, us);
       if (status === SCSI_STATUS_GOOD) doubles[block + READ_BYTES]! += task.transferLength;
-    } else if (transfer === TRANSFER_WRITE) {
+    } else if (transfer === TRANSFER_WRITE || transfer === TRANSFER_WRITE_AND_COMPARE) {
       doubles[block + WRITES]!++;
       this.#countTime(block + WRITE_TIMES, us);
       if (status === SCSI_STATUS_GOOD) doubles[block + WRITTEN_BYTES]! += task.transferLength;

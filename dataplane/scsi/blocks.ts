@@ -1,5 +1,4 @@
 /** READ, WRITE, VERIFY, WRITE AND VERIFY, PRE-FETCH and SYNCHRONIZE CACHE (SBC-4). */
-import { SLICE_BYTES_MAX } from "../limits.js";
 import type { Task } from "../task/task.js";
 import { ALLOCATION_BYTES, TRANSFER_BYTES_MAX } from "./block-limits.js";
 import type { Services } from "./command.js";
@@ -168,8 +167,7 @@ function receiveOneBlock(task: Task, services: Services): void {
 }
 
 const STEP_RECEIVED = 0;
-const STEP_WRITTEN = 1;
-const STEP_READ = 2;
+const STEP_READ = 1;
 
 /** BYTCHK=3: the block is here, or the next blocks of the medium are. With BYTCHK=0 and 1 the transfer is all there is. */
 export function resumeVerify(task: Task, services: Services, result: number): void {
@@ -230,12 +228,9 @@ export function beginWriteAndVerify16(task: Task, services: Services): void {
 }
 
 /**
- * BYTCHK=0 asks for no comparison: a durable write, which the store has confirmed, is what such a medium has to offer.
- * BYTCHK=1 is read back and compared. The data has to be kept for that, in one buffer with what is read: a longer command is
- * refused.
+ * BYTCHK=0 asks for no comparison: a durable write, which the store has confirmed, is what such a medium has to offer. With
+ * BYTCHK=1 what was written is read back and compared.
  */
-const COMPARED_BYTES_MAX = SLICE_BYTES_MAX / 2;
-
 function writeAndVerify(task: Task, services: Services, lba: number, blocks: number, lengthByte: number): void {
   const check = byteCheck(task, services);
   if (check !== BYTCHK_MEDIUM && check !== BYTCHK_DATA) {
@@ -243,46 +238,8 @@ function writeAndVerify(task: Task, services: Services, lba: number, blocks: num
     return;
   }
   if (!takeTransfer(task, services, lba, blocks, lengthByte)) return;
-  if (check === BYTCHK_MEDIUM) {
-    services.writeBlocks(task, lba, blocks, true);
-    return;
-  }
-  const length = blocks * task.unit!.blockLengthBytes;
-  if (length > COMPARED_BYTES_MAX) {
-    invalidFieldInCdb(task, services, FLAGS_BYTE, BYTCHK_BIT);
-    return;
-  }
-  if (services.parameterBuffer(task, 2 * length) < 0) return;
-  services.receiveParameters(task, length);
-}
-
-export function resumeWriteAndVerify(task: Task, services: Services, result: number): void {
-  const length = task.blocks * task.unit!.blockLengthBytes;
-  if (result < 0) {
-    storeError(task, services, result, task.step !== STEP_READ);
-    return;
-  }
-  switch (task.step) {
-    case STEP_RECEIVED:
-      // Less may have come than the CDB says. As with WRITE, that is a residual, and no block is written in part.
-      task.blocks = result >>> task.unit!.blockShift;
-      if (task.blocks === 0) {
-        services.good(task);
-        return;
-      }
-      task.step = STEP_WRITTEN;
-      services.storeWrite(task, 0, task.lba, task.blocks, true);
-      return;
-    case STEP_WRITTEN:
-      task.step = STEP_READ;
-      services.storeRead(task, length, task.lba, task.blocks);
-      return;
-    default: {
-      const at = firstDifference(services.bytes, task.parameterOffset, task.parameterOffset + length, length);
-      if (at >= 0) endWithInformation(task, services, MISCOMPARE_DURING_VERIFY_OPERATION, at);
-      else services.good(task);
-    }
-  }
+  if (check === BYTCHK_MEDIUM) services.writeBlocks(task, lba, blocks, true);
+  else services.writeAndCompareBlocks(task, lba, blocks);
 }
 
 // -- PRE-FETCH

@@ -89,6 +89,8 @@ export interface Services {
   writeBlocks(task: Task, lba: number, blocks: number, durable: boolean): void;
   /** Takes blocks from the initiator, reads the medium, compares; ends the task, on a difference with MISCOMPARE and its offset. */
   compareBlocks(task: Task, lba: number, blocks: number): void;
+  /** Takes blocks from the initiator into the store, durably, reads them back and compares; ends the task as the two above do. */
+  writeAndCompareBlocks(task: Task, lba: number, blocks: number): void;
   /** Reads the blocks and sends nothing (VERIFY with BYTCHK=0, PRE-FETCH); ends the task. */
   verifyBlocks(task: Task, lba: number, blocks: number): void;
   /** Receives the parameter list or block data of a command into the parameter buffer (at most SLICE_BYTES_MAX); then `resume` with

@@ -1,10 +1,25 @@
-/** VERIFY: the medium is read, and compared with what the initiator sends, or with nothing. */
+/**
+ * VERIFY: the medium is read, and compared with what the initiator sends, or with nothing. WRITE AND VERIFY with BYTCHK=1: the
+ * same, slice by slice, after each has been written.
+ */
 import type { Slice } from "../buffer/slice.js";
+import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX } from "../limits.js";
 import { endWithInformation, MISCOMPARE_DURING_VERIFY_OPERATION } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
 import type { TaskEngine } from "./engine.js";
-import { OPERATION_READ, PARK_TRANSFER, type Task, TRANSFER_VERIFY } from "./task.js";
+import {
+  OPERATION_READ,
+  OPERATION_WRITE,
+  PARK_TRANSFER,
+  type Task,
+  TRANSFER_VERIFY,
+  TRANSFER_WRITE_AND_COMPARE,
+} from "./task.js";
+
+// Steps of a slice that is written and compared.
+const STEP_WRITE = 0;
+const STEP_READ = 1;
 
 export class Comparison {
   readonly #shard: Shard;
@@ -23,14 +38,20 @@ export class Comparison {
     this.#read(task, task.done, length);
   }
 
-  /** The data of a slice is there: the medium's is read beside it. */
+  /** The data of a slice is there: it is written, if that is asked for, and the medium's is read beside it. */
   compareSlice(task: Task, slice: Slice): void {
-    if (this.#takeBuffer(task)) this.#read(task, slice.transferOffset, slice.length);
+    if (writesNext(task)) this.#start(task, OPERATION_WRITE, slice.offset, slice.transferOffset, slice.length);
+    else if (this.#takeBuffer(task)) this.#read(task, slice.transferOffset, slice.length);
   }
 
-  /** The medium has been read, or a negative errno says why not. */
+  /** The medium has been written or read, or a negative errno says why not. */
   operated(task: Task, result: number): void {
-    if (result < 0) return this.#engine.fail(task, result, task.lba, task.done);
+    if (result < 0) return this.#engine.fail(task, result, task.lba, task.done, writesNext(task));
+    if (writesNext(task)) {
+      task.step = STEP_READ;
+      this.#shard.counters[COUNTER.written_bytes]! += task.operationLength;
+      return this.compareSlice(task, task.firstSlice!);
+    }
     if (task.transfer === TRANSFER_VERIFY) {
       task.done += task.operationLength;
       return this.verifyNext(task);
@@ -41,6 +62,7 @@ export class Comparison {
       if (bytes[slice.offset + i] === bytes[task.parameterOffset + i]) continue;
       return endWithInformation(task, this.#engine, MISCOMPARE_DURING_VERIFY_OPERATION, slice.transferOffset + i);
     }
+    task.step = STEP_WRITE;
     this.#engine.unlinkFirst(task);
     task.nextToQueue = null;
     this.#shard.slices.release(slice);
@@ -62,8 +84,17 @@ export class Comparison {
   }
 
   #read(task: Task, transferOffset: number, length: number): void {
+    this.#start(task, OPERATION_READ, task.parameterOffset, transferOffset, length);
+  }
+
+  #start(task: Task, operation: number, memory: number, transferOffset: number, length: number): void {
     const { blockLengthBytes } = task.unit!;
     const lba = task.lba + transferOffset / blockLengthBytes;
-    this.#engine.operations.start(task, OPERATION_READ, task.parameterOffset, lba, length / blockLengthBytes);
+    this.#engine.operations.start(task, operation, memory, lba, length / blockLengthBytes);
   }
+}
+
+/** The first slice is still to be written, or being written. */
+function writesNext({ transfer, step }: Task): boolean {
+  return transfer === TRANSFER_WRITE_AND_COMPARE && step === STEP_WRITE;
 }

@@ -66,6 +66,7 @@ import {
   TRANSFER_REPLY,
   TRANSFER_VERIFY,
   TRANSFER_WRITE,
+  TRANSFER_WRITE_AND_COMPARE,
 } from "./task.js";
 import { WriteTransfer } from "./write-transfer.js";
 
@@ -206,6 +207,14 @@ export class TaskEngine implements Services {
   compareBlocks(task: Task, lba: number, blocks: number): void {
     this.#range(task, lba, blocks);
     task.transfer = TRANSFER_COMPARE;
+    this.#writes.start(task);
+  }
+
+  writeAndCompareBlocks(task: Task, lba: number, blocks: number): void {
+    this.#range(task, lba, blocks);
+    task.transfer = TRANSFER_WRITE_AND_COMPARE;
+    task.durable = true;
+    task.lossesBefore = task.unit!.losses;
     this.#writes.start(task);
   }
 
@@ -384,11 +393,16 @@ export class TaskEngine implements Services {
 
   /** An operation of the task itself is over, in full or with an error. */
   operated(task: Task, result: number): void {
-    if (task.transfer === TRANSFER_VERIFY || task.transfer === TRANSFER_COMPARE) {
-      return this.comparison.operated(task, result);
+    switch (task.transfer) {
+      case TRANSFER_VERIFY:
+      case TRANSFER_COMPARE:
+      case TRANSFER_WRITE_AND_COMPARE:
+        return this.comparison.operated(task, result);
+      case TRANSFER_WRITE:
+        return this.#writes.flushed(task, result);
+      default:
+        task.command!.resume!(task, this, result);
     }
-    if (task.transfer === TRANSFER_WRITE) return this.#writes.flushed(task, result);
-    task.command!.resume!(task, this, result);
   }
 
   /** The task's writes may go on. */
@@ -568,12 +582,12 @@ export class TaskEngine implements Services {
   /**
    * A store operation failed: the task ends with the sense for it, once all of its operations are back. `lba` is the block
    * that failed, `moved` the bytes that are through from the start of the transfer on: what an initiator takes as good. Of a
-   * READ it is known only when what it has queued is sent.
+   * READ it is known only when what it has queued is sent. `writes`: see `storeError`.
    */
-  fail(task: Task, errno: number, lba: number, moved: number): void {
+  fail(task: Task, errno: number, lba: number, moved: number, writes?: boolean): void {
     task.lba = lba;
     if (task.transfer !== TRANSFER_READ) task.transferTotal = Math.min(task.transferTotal, moved);
-    storeError(task, this, errno);
+    storeError(task, this, errno, writes);
   }
 
   /** The initiator expects data the other way round: it must not take the command for one that has worked. True: it is ended. */

@@ -44,6 +44,8 @@ export const TRANSFER_VERIFY = 4;
 export const TRANSFER_PARAMETERS = 5;
 /** Memory to initiator. */
 export const TRANSFER_REPLY = 6;
+/** Initiator to store, and compared with what the store then holds. */
+export const TRANSFER_WRITE_AND_COMPARE = 7;
 
 /** What is wrong with the data that came for a task. */
 export const DATA_INTACT = 0;

@@ -28,6 +28,7 @@ import {
   TRANSFER_COMPARE,
   TRANSFER_PARAMETERS,
   TRANSFER_WRITE,
+  TRANSFER_WRITE_AND_COMPARE,
 } from "./task.js";
 
 const EIO = -5;
@@ -225,6 +226,7 @@ export class WriteTransfer {
         this.#keep(task, slice);
         return false;
       case TRANSFER_COMPARE:
+      case TRANSFER_WRITE_AND_COMPARE:
         if (slice === task.firstSlice && task.operation === OPERATION_NONE) {
           this.#engine.comparison.compareSlice(task, slice);
           return false;

@@ -111,7 +111,7 @@ export function randomCommand(random: Random, mix: Mix, luns: ReadonlyMap<number
     case "verifyData":
       return new VerifyDataCommand(random, lun, randomRange(random, unit, mix));
     case "writeAndVerify":
-      return new WriteAndVerifyCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
+      return new WriteAndVerifyCommand(random, lun, randomRange(random, unit, mix));
     case "compareAndWrite":
       return new CompareAndWriteCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
     case "orWrite":

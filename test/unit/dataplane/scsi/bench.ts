@@ -243,6 +243,13 @@ export class Bench implements Services {
     });
   }
 
+  writeAndCompareBlocks(task: Task, lba: number, blocks: number): void {
+    this.#transfer(task, `writeAndCompare ${lba} ${blocks}`, lba, blocks, true, () => {
+      const medium = this.#range(lba, blocks);
+      medium.set(this.#dataOut.subarray(0, medium.length));
+    });
+  }
+
   verifyBlocks(task: Task, lba: number, blocks: number): void {
     this.#transfer(task, `verify ${lba} ${blocks}`, lba, blocks, false, () => {});
   }
