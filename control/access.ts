@@ -1,11 +1,15 @@
 /** Who may see and use what: pure questions to the configuration. Names are in normal form. */
+import { isNamePattern, matchesPattern } from "./config/iscsi-name.js";
 import type { AuthConfiguration, Configuration, LunMapping, TargetConfiguration } from "./config/schema.js";
+import type { DiscoverableTarget } from "./discovery.js";
 
 /** What one initiator gets of one target. */
 export interface Grant {
   readonly target: TargetConfiguration;
   readonly auth: AuthConfiguration | null;
   readonly luns: readonly LunMapping[];
+  /** Through which the initiator reaches the target. */
+  readonly portalGroups: readonly number[];
 }
 
 /** `forbidden`: the target is there, but not for this initiator. */
@@ -24,16 +28,23 @@ export function judgeAccess(
   const target = configuration.targets.find(({ name }) => name === targetName);
   if (target === undefined || !target.portalGroups.includes(portalGroupTag)) return { kind: "notFound" };
   const grant = grantOf(target, initiatorName);
-  return grant === undefined ? { kind: "forbidden" } : { kind: "granted", grant };
+  return grant?.portalGroups.includes(portalGroupTag) ? { kind: "granted", grant } : { kind: "forbidden" };
 }
 
-/** The targets that a discovery session of this initiator is told of. */
-export function visibleTargets(configuration: Configuration, initiatorName: string): TargetConfiguration[] {
-  return configuration.targets.filter((target) => grantOf(target, initiatorName) !== undefined);
+/** The targets that a discovery session of this initiator is told of, with the portal groups that are open to it. */
+export function visibleTargets(configuration: Configuration, initiatorName: string): DiscoverableTarget[] {
+  return configuration.targets.flatMap((target) => {
+    const grant = grantOf(target, initiatorName);
+    return grant === undefined ? [] : [{ name: target.name, portalGroups: grant.portalGroups }];
+  });
 }
 
 function grantOf(target: TargetConfiguration, initiatorName: string): Grant | undefined {
-  if (target.initiators === null) return { target, auth: target.auth, luns: target.luns };
-  const entry = target.initiators.find(({ name }) => name === initiatorName);
-  return entry && { target, auth: entry.auth, luns: entry.luns };
+  const { initiators, auth, luns, portalGroups } = target;
+  if (initiators === null) return { target, auth, luns, portalGroups };
+  // The entry with the name itself, wherever it stands; else the first whose pattern fits.
+  const entry =
+    initiators.find(({ name }) => name === initiatorName) ??
+    initiators.find(({ name }) => isNamePattern(name) && matchesPattern(name, initiatorName));
+  return entry && { target, auth: entry.auth, luns: entry.luns, portalGroups: entry.portalGroups };
 }

@@ -3,7 +3,7 @@
  * Several can live in one process.
  */
 import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
-import { judgeAccess } from "./access.js";
+import { judgeAccess, visibleTargets } from "./access.js";
 import { Administration } from "./administration.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
@@ -490,7 +490,9 @@ export class Server {
     const { session, connection } = found;
     const { localHost, parameters } = connection.details;
     const answer = this.#texts.answer(connectionId, message, {
-      target: this.#configuration.targets.find(({ name }) => name === session.identity.targetName),
+      target: visibleTargets(this.#configuration, session.identity.initiatorName).find(
+        ({ name }) => name === session.identity.targetName,
+      ),
       portals: this.portals,
       localHost,
       parameters,

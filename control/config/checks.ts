@@ -46,6 +46,7 @@ type Part<T> = NonNullable<T>;
 type Target = ConfigurationDocument["targets"][number];
 type Auth = Part<Target["auth"]>;
 type Luns = Target["luns"];
+type Initiator = Part<Target["initiators"]>[number];
 type Unit = ConfigurationDocument["units"][string];
 
 /** What the checks had to find out, and the configuration is made of. */
@@ -91,6 +92,7 @@ class Checker implements Results {
     const units = entries<Unit>(document.units);
     this.#checkUnits(units, tagsOf(document.portalGroups));
     const unitNames = new Set(units.map(([name]) => name));
+    this.#checkInitiatorGroups(document.initiatorGroups);
     // Without a sound list of units, no reference to one can be called wrong.
     this.#checkTargets(document, document.units === FLAWED ? undefined : unitNames);
     this.#checkAuth(sound(document.discovery)?.auth, ["discovery", "auth"]);
@@ -250,12 +252,10 @@ class Checker implements Results {
       this.#checkAuth(target.auth, [...path, "auth"]);
       this.#checkLuns(target.luns, units, [...path, "luns"]);
       const initiatorNames = new Map<string, Path>();
-      for (const [initiatorIndex, initiator] of items<Part<Target["initiators"]>[number]>(target.initiators)) {
+      for (const [initiatorIndex, initiator] of items<Initiator>(target.initiators)) {
         const initiatorPath = [...path, "initiators", initiatorIndex];
-        const initiatorName = sound(initiator.name);
-        if (initiatorName !== undefined) {
-          this.#unique(initiatorNames, initiatorName, [...initiatorPath, "name"], `the name ${initiatorName}`);
-        }
+        this.#checkInitiatorNames(initiator, initiatorPath, initiatorNames, document.initiatorGroups);
+        this.#checkInitiatorTags(initiator.portalGroups, target.portalGroups, [...initiatorPath, "portalGroups"]);
         this.#checkAuth(initiator.auth, [...initiatorPath, "auth"]);
         this.#checkLuns(initiator.luns, units, [...initiatorPath, "luns"]);
       }
@@ -263,6 +263,64 @@ class Checker implements Results {
         this.#warn([...path, "initiators"], "is empty: nobody can log in; leave it out to admit every initiator");
       }
       this.#checkRedirect(target, [...path, "redirect", "to"]);
+    }
+  }
+
+  /** Which of two entries would count for an initiator that is in both, nobody could say. */
+  #checkInitiatorNames(
+    initiator: Exclude<Flawed<Initiator>, typeof FLAWED>,
+    path: Path,
+    seen: Map<string, Path>,
+    flawedGroups: Flawed<ConfigurationDocument["initiatorGroups"]> | undefined,
+  ): void {
+    const { name, group } = initiator;
+    if (name !== undefined && group !== undefined) {
+      this.#fault([...path, "group"], "excludes name: remove one of them", "key");
+    } else if (name === undefined && group === undefined) {
+      this.#fault(path, "has neither name nor group: write the name of an initiator, or of an initiator group");
+    } else if (name !== undefined) {
+      if (name !== FLAWED) this.#unique(seen, name, [...path, "name"], `the name ${name}`);
+    } else if (group !== undefined && group !== FLAWED) {
+      const groups = sound(flawedGroups);
+      if (groups === undefined) return;
+      if (!Object.hasOwn(groups, group)) {
+        const known = new Set(Object.keys(groups));
+        this.#fault(
+          [...path, "group"],
+          `refers to ${JSON.stringify(group)}: no initiator group has that name${choicesOf(known, group)}`,
+        );
+      }
+      for (const [, member] of items<string>(groups[group])) {
+        this.#unique(seen, member, [...path, "group"], `the name ${member}`);
+      }
+    }
+  }
+
+  #checkInitiatorTags(
+    listed: Flawed<readonly number[]> | undefined,
+    ofTarget: Flawed<readonly number[]> | undefined,
+    path: Path,
+  ): void {
+    const known = new Set(items<number>(ofTarget).map(([, tag]) => tag));
+    const seen = new Map<number, Path>();
+    for (const [index, tag] of items<number>(listed)) {
+      this.#unique(seen, tag, [...path, index], `the portal group ${tag}`);
+      if (known.size > 0 && !known.has(tag)) {
+        this.#fault([...path, index], `is ${tag}: the target is not in that portal group${choicesOf(known, tag)}`);
+      }
+    }
+  }
+
+  #checkInitiatorGroups(groups: Flawed<ConfigurationDocument["initiatorGroups"]> | undefined): void {
+    for (const [name, members] of entries<string[]>(groups)) {
+      const path = ["initiatorGroups", name];
+      if (this.#origin.keyIsText?.(path) === false) {
+        this.#fault(path, "is not text: put the name of the group in quotes", "key");
+      }
+      const seen = new Map<string, Path>();
+      for (const [index, member] of items<string>(members)) {
+        this.#unique(seen, member, [...path, index], `the name ${member}`);
+      }
     }
   }
 

@@ -3,6 +3,7 @@ const NAME_LENGTH_MAX_BYTES = 223;
 const IQN = /^iqn\.([0-9]{4})-([0-9]{2})\.([^:]+)(?::.*)?$/;
 const IQN_DOMAIN_LABEL = /^[\p{L}\p{N}]([\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?$/u;
 const EUI = /^eui\.[0-9a-f]{16}$/;
+const TYPES = ["iqn.", "eui.", "naa."];
 const NAA = /^naa\.([0-9a-f]{16}|[0-9a-f]{32})$/;
 /**
  * What the stringprep profile for iSCSI names never puts out: control characters, white space, ASCII punctuation but
@@ -37,6 +38,50 @@ export function parseIscsiName(text: string): NameParse {
     return NAA.test(name) ? { ok: true, name } : refusal("is not naa. and 16 or 32 hexadecimal digits");
   }
   return refusal("is not an iSCSI name: it begins with iqn., eui. or naa.");
+}
+
+/** A pattern for names: `*` stands for any characters, also none, `?` for one. Neither can be in a name. */
+export function isNamePattern(text: string): boolean {
+  return /[*?]/.test(text);
+}
+
+/** A name, or a pattern for names, in the normal form of names. */
+export function parseNamePattern(text: string): NameParse {
+  if (!isNamePattern(text)) return parseIscsiName(text);
+  const pattern = text.normalize("NFKC").toLowerCase().normalize("NFKC");
+  if (Buffer.byteLength(pattern) > NAME_LENGTH_MAX_BYTES) {
+    return refusal(`is ${Buffer.byteLength(pattern)} bytes long: a pattern has at most ${NAME_LENGTH_MAX_BYTES}`);
+  }
+  const prohibited = PROHIBITED.exec(pattern.replace(/[*?]/g, ""));
+  if (prohibited !== null) {
+    return refusal(`has ${JSON.stringify(prohibited[0])} in it, which is in no iSCSI name`);
+  }
+  const [type] = pattern.split(/[*?]/, 1);
+  const isPossible = TYPES.some((start) => start.startsWith(type!) || type!.startsWith(start));
+  return isPossible ? { ok: true, name: pattern } : refusal("fits no iSCSI name: they begin with iqn., eui. or naa.");
+}
+
+/** Both in normal form. In time that grows with the product of their lengths at most, whatever an initiator calls itself. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  const [wanted, found] = [[...pattern], [...name]];
+  let at = 0;
+  let star = -1;
+  let resume = 0;
+  for (let i = 0; i < found.length; ) {
+    if (wanted[at] === "?" || (wanted[at] !== "*" && wanted[at] === found[i])) {
+      at++;
+      i++;
+    } else if (wanted[at] === "*") {
+      star = at++;
+      resume = i;
+    } else if (star >= 0) {
+      // The last star takes one more.
+      at = star + 1;
+      i = ++resume;
+    } else return false;
+  }
+  while (wanted[at] === "*") at++;
+  return at === wanted.length;
 }
 
 /** Section 4.2.7.4: date of the naming authority, its reversed domain name, and what it likes after a colon. */

@@ -113,11 +113,18 @@ function complete(
       auth,
       luns,
       initiators:
-        target.initiators?.map((initiator) => ({
-          name: initiator.name,
-          auth: initiator.auth === undefined ? auth : completeAuth(initiator.auth),
-          luns: initiator.luns === undefined ? luns : completeLuns(initiator.luns),
-        })) ?? null,
+        target.initiators?.flatMap((initiator) => {
+          const names = initiator.group === undefined ? [initiator.name] : document.initiatorGroups[initiator.group];
+          const access = {
+            portalGroups: initiator.portalGroups ?? target.portalGroups,
+            auth: initiator.auth === undefined ? auth : completeAuth(initiator.auth),
+            luns: initiator.luns === undefined ? luns : completeLuns(initiator.luns),
+          };
+          return (names ?? []).map((name) => {
+            assert(name !== undefined, "an initiator without a name passed the checks");
+            return { name, ...access };
+          });
+        }) ?? null,
       redirect: target.redirect ?? null,
     };
   };

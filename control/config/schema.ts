@@ -65,8 +65,13 @@ export interface TargetConfiguration {
 }
 
 export interface InitiatorConfiguration {
-  /** iqn., eui. or naa., in normal form (lower case): compare it with `parseIscsiName(received).name`. */
+  /**
+   * iqn., eui. or naa., in normal form (lower case): compare it with `parseIscsiName(received).name`. Or a pattern
+   * (`matchesPattern`). None appears twice in a target.
+   */
   readonly name: string;
+  /** Through which it may log in: its own where it has some, else the target's. */
+  readonly portalGroups: readonly number[];
   /** In force for this initiator: its own where it has one, else the target's. */
   readonly auth: AuthConfiguration | null;
   /** In force for this initiator: its own where it has some, else the target's. Ascending by LUN. */
@@ -388,7 +393,18 @@ const unitAccess = value.dictionary(
 );
 
 const initiator = value.mapping({
-  name: key(value.iscsiName, "iSCSI name", "Name of the initiator."),
+  name: key(
+    value.namePattern.exactOptional(),
+    "iSCSI name or pattern",
+    "Name of the initiator. In a pattern `*` stands for any characters, `?` for one. Either this or `group`.",
+  ),
+  group: key(value.printable.exactOptional(), "text", "Name of an initiator group: the entry counts for all in it."),
+  portalGroups: key(
+    value.listOfSome(value.integer(0, 65_535), "list the tag of at least one portal group").exactOptional(),
+    "list of tags",
+    "Portal groups of the target through which this initiator reaches it, and is told of it.",
+    "those of the target",
+  ),
   luns: key(luns.exactOptional(), "", "LUNs of this initiator instead of the target's.", "those of the target"),
   auth: key(
     auth.exactOptional(),
@@ -533,6 +549,17 @@ export const documentSchema = value.mapping({
     "Portals, in groups.",
   ),
   targets: key(value.list(target), "list", "Targets."),
+  initiatorGroups: key(
+    value
+      .dictionary(
+        value.listOfSome(value.namePattern, "list at least one initiator"),
+        "write name and initiators, as { cluster: [iqn.1993-08.org.debian:01:a, iqn.1993-08.org.debian:01:b] }",
+      )
+      .default({}),
+    "",
+    "Name of a group of initiators to the list of their names, or patterns for them, as in `targets[].initiators[].name`.",
+    "no group",
+  ),
   units: key(
     value.dictionary(unit, "write name and unit, as { vm0: { file: vm0.img, size: 10GiB } }").default({}),
     "",

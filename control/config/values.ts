@@ -1,6 +1,6 @@
 /** Kinds of values that a configuration is made of, each with the message for what is not one. */
 import * as z from "zod";
-import { parseIscsiName } from "./iscsi-name.js";
+import { parseIscsiName, parseNamePattern } from "./iscsi-name.js";
 import { isWildcard, type PortalAddress, parsePortalAddress } from "./portal-address.js";
 
 /**
@@ -160,6 +160,14 @@ export const iscsiName = scalar((value) => {
   const read = readText(value, PATH_LENGTH_MAX_BYTES);
   if (read instanceof Flaw) return read;
   const parse = parseIscsiName(read);
+  return parse.ok ? parse.name : new Flaw(parse.reason);
+});
+
+/** Of an initiator, or a pattern for several. */
+export const namePattern = scalar((value) => {
+  const read = readText(value, PATH_LENGTH_MAX_BYTES);
+  if (read instanceof Flaw) return read;
+  const parse = parseNamePattern(read);
   return parse.ok ? parse.name : new Flaw(parse.reason);
 });
 

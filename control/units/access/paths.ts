@@ -13,9 +13,9 @@ export class ConfiguredPaths {
   constructor({ portalGroups, targets, units }: Pick<Configuration, "portalGroups" | "targets" | "units">) {
     this.#groups = new Map(portalGroups.map(({ tag, access }) => [tag, access]));
     this.#units = new Map(units.map((unit) => [unit.name, unit]));
-    for (const { portalGroups: tags, luns, initiators } of targets) {
-      for (const list of [luns, ...(initiators ?? []).map((initiator) => initiator.luns)]) {
-        for (const { unit } of list) this.#add(unit, tags);
+    for (const target of targets) {
+      for (const { luns, portalGroups: tags } of target.initiators ?? [target]) {
+        for (const { unit } of luns) this.#add(unit, tags);
       }
     }
   }

@@ -96,6 +96,20 @@ const faults: readonly (readonly [
 
   // Initiators.
   ["an initiator's name", yaml({ target: "initiators: [{ name: <!>alice }]" }), "targets[0].initiators[0].name", /^is not an iSCSI name/],
+  ["a pattern that fits no name", yaml({ target: 'initiators: [{ name: <!>"esx*" }]' }), "targets[0].initiators[0].name", /^fits no iSCSI name/],
+  ["a pattern twice", yaml({ target: 'initiators: [{ name: "iqn.*" }, { name: <!>"IQN.*" }]' }), "targets[0].initiators[1].name", /^repeats the name iqn\.\*/],
+  ["an initiator without a name", yaml({ target: "initiators: [<!>{ luns: { 0: vm0 } }]" }), "targets[0].initiators[0]", /^has neither name nor group/],
+  ["an initiator with a name and a group", yaml({ target: "initiators: [{ name: iqn.2001-04.com.example, <!>group: g }]", more: "initiatorGroups: { g: [eui.0000000000000001] }" }), "targets[0].initiators[0].group", /^excludes name/],
+  ["an unknown initiator group", yaml({ target: "initiators: [{ group: <!>cluste }]", more: "initiatorGroups: { cluster: [eui.0000000000000001] }" }), "targets[0].initiators[0].group", /^refers to "cluste": no initiator group has that name; there are cluster$/],
+  ["an initiator alone and in a group", yaml({ target: "initiators: [{ name: eui.0000000000000001 }, { group: <!>g }]", more: "initiatorGroups: { g: [EUI.0000000000000001] }" }), "targets[0].initiators[1].group", /^repeats the name eui\.0000000000000001, which targets\[0\]\.initiators\[0\]\.name has already/],
+  ["an initiator's portal group that is not the target's", yaml({ groups: '[{ tag: 1, portals: ["[::1]"] }, { tag: 2, portals: [a] }]', target: "initiators: [{ name: iqn.2001-04.com.example, portalGroups: [<!>2] }]" }), "targets[0].initiators[0].portalGroups[0]", /^is 2: the target is not in that portal group; there are 1$/],
+  ["an initiator group without initiators", yaml({ more: "initiatorGroups: { g: <!>[] }" }), "initiatorGroups.g", /^is empty: list at least one initiator/],
+  ["an initiator twice in its group", yaml({ more: "initiatorGroups: { g: [eui.0000000000000001, <!>EUI.0000000000000001] }" }), "initiatorGroups.g[1]", /^repeats the name eui/],
+  ["a group that is a number", yaml({ more: "initiatorGroups: { <!>5: [eui.0000000000000001] }" }), "initiatorGroups.5", /^is not text/],
+  ["a unit's portal group that is not there", yaml({ units: "{ vm0: { null: true, size: 1GiB, access: { <!>2: standby } } }" }), "units.vm0.access.2", /^is 2: no portal group has that tag; there are 1$/],
+  ["a unit's portal group that is no tag", yaml({ units: "{ vm0: { null: true, size: 1GiB, access: { <!>first: standby } } }" }), "units.vm0.access.first", /^is no portal group: write its tag/],
+  ["an access state that is none", yaml({ groups: '[{ tag: 1, portals: ["[::1]"], access: <!>offline }]' }), "portalGroups[0].access", /^is "offline": write optimized, non-optimized, standby, unavailable or transitioning$/],
+  ["a unit's access state that is none", yaml({ units: "{ vm0: { null: true, size: 1GiB, access: { 1: <!>active } } }" }), "units.vm0.access.1", /^is "active": write optimized/],
   ["an initiator twice", yaml({ target: "initiators: [{ name: iqn.2001-04.com.example }, { name: <!>iqn.2001-04.com.EXAMPLE }]" }), "targets[0].initiators[1].name", /^repeats the name iqn\.2001-04\.com\.example/],
   ["an initiator's unknown unit", yaml({ target: "initiators: [{ name: iqn.2001-04.com.example, luns: { 0: <!>x } }]" }), "targets[0].initiators[0].luns.0", /^refers to "x"/],
 

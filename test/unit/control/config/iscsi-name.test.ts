@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { parseIscsiName } from "../../../../control/config/iscsi-name.js";
+import {
+  isNamePattern,
+  matchesPattern,
+  parseIscsiName,
+  parseNamePattern,
+} from "../../../../control/config/iscsi-name.js";
 
 function normal(text: string): string {
   const parse = parseIscsiName(text);
@@ -101,4 +106,72 @@ test("normal form is a fixed point, and anything else is refused", () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test("a pattern is a name with * and ? in it, in the normal form of names", () => {
+  const pattern = (text: string) => {
+    const parse = parseNamePattern(text);
+    return parse.ok ? parse.name : parse.reason;
+  };
+  for (const text of [
+    "*",
+    "iqn.1998-01.com.VMware:*",
+    "i*",
+    "?qn.2001-04.com.example",
+    "naa.6200*",
+    "eui.????????????????",
+  ]) {
+    assert.equal(pattern(text), text.toLowerCase());
+    assert.ok(isNamePattern(text));
+  }
+  assert.equal(pattern("iqn.2001-04.com.EXAMPLE"), "iqn.2001-04.com.example");
+  assert.match(pattern("iqn.2001-04.com.example:a b*"), /^has " " in it, which is in no iSCSI name$/);
+  assert.match(pattern("esx*"), /^fits no iSCSI name/);
+  assert.match(pattern("alice"), /^is not an iSCSI name/);
+  assert.match(pattern(`iqn.*${"x".repeat(220)}`), /^is 225 bytes long/);
+});
+
+test("a star stands for any characters, a question mark for one", () => {
+  const name = "iqn.1993-08.org.debian:01:abc";
+  for (const pattern of [
+    name,
+    "*",
+    "iqn.*",
+    "*abc",
+    "*debian*",
+    "iqn.1993-0?.org.debian:01:a?c",
+    "**a**b**c",
+    "*:*:*",
+  ]) {
+    assert.ok(matchesPattern(pattern, name), pattern);
+  }
+  for (const pattern of [
+    "",
+    "iqn",
+    "iqn.*x",
+    "*debian",
+    "iqn.1993-08.org.debian:01:ab?d",
+    `${name}?`,
+    "*abc?",
+    "*?z*",
+  ]) {
+    assert.ok(!matchesPattern(pattern, name), pattern);
+  }
+  assert.ok(matchesPattern("*\u{1d4b6}?", "iqn.\u{1d4b6}\u{1d4b7}"), "a character is a code point");
+});
+
+test("patterns mean what the same regular expressions mean, and cost little", () => {
+  const part = fc.constantFrom("a", "b", "*", "?", "a*");
+  fc.assert(
+    fc.property(
+      fc.array(part, { maxLength: 8 }),
+      fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 10 }),
+      (parts, name) => {
+        const pattern = parts.join("");
+        const expression = new RegExp(`^${pattern.replaceAll("*", ".*").replaceAll("?", ".")}$`);
+        assert.equal(matchesPattern(pattern, name), expression.test(name), `${pattern} ${name}`);
+      },
+    ),
+  );
+  assert.ok(!matchesPattern(`${"*a".repeat(100)}b`, "a".repeat(223)));
 });

@@ -48,6 +48,7 @@ targets:
       - name: eui.02004567A425678D
         auth: { chap: [{ user: carol, secret: "cccccccccccc" }] }
       - name: naa.62004567BA64678D0123456789ABCDEF
+      - { group: hosts, portalGroups: [1], luns: {} }
     luns: { 0: vm0, 16383: "5" }
     redirect: { to: "[2001:DB8::7]", permanent: true }
 units:
@@ -55,6 +56,7 @@ units:
   iso: { file: ./iso/a.iso, readOnly: true, removable: true, blockLength: 512 }
   fast: { null: true, size: 8191TiB, blockLength: 4096 }
   "5": { null: true, size: 512 KiB }
+initiatorGroups: { hosts: [eui.0000000000000001, "IQN.1998-01.com.vmware:*"] }
 discovery: { auth: { chap: [{ user: dora, secret: "dddddddddddd" }] } }
 http: { listen: "[::]", hosts: [SAN.example, san] }
 workers: 3
@@ -172,6 +174,7 @@ test("every key arrives, normalised", (t) => {
       initiators: [
         {
           name: "iqn.1993-08.org.debian:01:abc",
+          portalGroups: [65_535, 1],
           auth: undefined,
           luns: [
             { lun: 0, unit: "fast", readOnly: false },
@@ -179,8 +182,15 @@ test("every key arrives, normalised", (t) => {
             { lun: 10, unit: "iso", readOnly: true },
           ],
         },
-        { name: "eui.02004567a425678d", auth: undefined, luns: target?.luns },
-        { name: "naa.62004567ba64678d0123456789abcdef", auth: undefined, luns: target?.luns },
+        { name: "eui.02004567a425678d", portalGroups: [65_535, 1], auth: undefined, luns: target?.luns },
+        {
+          name: "naa.62004567ba64678d0123456789abcdef",
+          portalGroups: [65_535, 1],
+          auth: undefined,
+          luns: target?.luns,
+        },
+        { name: "eui.0000000000000001", portalGroups: [1], auth: undefined, luns: [] },
+        { name: "iqn.1998-01.com.vmware:*", portalGroups: [1], auth: undefined, luns: [] },
       ],
       luns: [
         { lun: 0, unit: "vm0", readOnly: false },
@@ -278,7 +288,7 @@ ringlun.yaml:7:16: targets[0].session.maxConnection: is unknown: did you mean ma
 ringlun.yaml:7:54: targets[0].session.errorRecoveryLevel: is 4: write a whole number, 0 to 2
 ringlun.yaml:9:22: targets[0].auth.chap[0].user: is an unquoted number, not text: put it in quotes
 ringlun.yaml:9:36: targets[0].auth.chap[0].secret: is 5 bytes long: a CHAP secret has at least 12
-ringlun.yaml:11:9: targets[0].initiators[0].name: is missing
+ringlun.yaml:11:9: targets[0].initiators[0]: has neither name nor group: write the name of an initiator, or of an initiator group
 ringlun.yaml:11:25: targets[0].initiators[0].luns.0x1: is no LUN: write a decimal number, 0 to 16383
 ringlun.yaml:11:30: targets[0].initiators[0].luns.0x1: refers to "vm1": no unit has that name; there are vm0
 ringlun.yaml:13:28: units.vm0.size: is "10 GB": write bytes, or a whole number and KiB, MiB, GiB or TiB, as 10GiB

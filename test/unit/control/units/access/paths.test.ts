@@ -14,9 +14,11 @@ test("a unit is reached through the groups of all targets that have it, for whom
     targets: [
       target({ portalGroups: [7, 1] }),
       target({
-        portalGroups: [3],
-        luns: [lun("other")],
-        initiators: [{ name: "iqn.2026-11.io.ringlun:i", auth: null, luns: [lun("disk")] }],
+        portalGroups: [3, 7],
+        luns: [lun("nobody")],
+        initiators: [
+          { name: "iqn.2026-11.io.ringlun:i", portalGroups: [3], auth: null, luns: [lun("disk"), lun("other")] },
+        ],
       }),
     ],
     units: [nullUnit(), nullUnit("other"), nullUnit("nobody")],
