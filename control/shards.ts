@@ -122,7 +122,9 @@ export class Shards implements ShardControl {
   }
 
   async unitsSettled(unitIndexes: readonly number[]): Promise<void> {
-    await Promise.all([...this.#shards.map((shard) => shard.unitsSettled(unitIndexes)), this.#settled(unitIndexes)]);
+    await Promise.all(this.#shards.map((shard) => shard.unitsSettled(unitIndexes)));
+    // Afterwards: only then are all sessions of a dead shard gone.
+    await this.#settled(unitIndexes);
   }
 
   async available(): Promise<void> {

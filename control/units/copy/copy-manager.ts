@@ -306,8 +306,10 @@ export class CopyManager {
 
   /** Those of units that the initiator can see. */
   #allRodTokens({ session }: SlowCommand): Uint8Array {
-    const { reaches } = this.#options;
-    return allRodTokens(this.#tokens.all().filter(({ unitIndex }) => reaches.find(session, unitIndex) !== undefined));
+    const tokens = this.#tokens.all();
+    const units = new Set(tokens.map(({ unitIndex }) => unitIndex));
+    for (const unit of units) if (this.#options.reaches.find(session, unit) === undefined) units.delete(unit);
+    return allRodTokens(tokens.filter(({ unitIndex }) => units.has(unitIndex)));
   }
 
   // ---- List identifiers

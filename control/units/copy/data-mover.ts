@@ -131,8 +131,13 @@ export class DataMover {
   /** Makes durable what was written to the unit since `lossesBefore`. 0, or a negative errno. */
   async makeDurable(unit: UnitRecord, lossesBefore: number): Promise<number> {
     if (unit.bufferedFd < 0 || unit.inMemory) return 0;
-    const result = await fdatasync(unit.bufferedFd);
-    return result < 0 ? result : this.#lossesOf(unit).since(lossesBefore);
+    const buffer = (await this.#slots.take())!;
+    try {
+      const result = await fdatasync(unit.bufferedFd);
+      return result < 0 ? result : this.#lossesOf(unit).since(lossesBefore);
+    } finally {
+      this.#slots.give(buffer);
+    }
   }
 
   /** The unit is about to be closed. */
@@ -352,9 +357,9 @@ class Slots {
   readonly #waiting: ((buffer: Buffer) => void)[] = [];
   #made = 0;
 
-  /** Undefined: the signal came before the turn did. */
-  async take(signal: AbortSignal): Promise<Buffer | undefined> {
-    if (signal.aborted) return undefined;
+  /** Undefined: the signal came before the turn did. Without one the turn is waited for in any case. */
+  async take(signal?: AbortSignal): Promise<Buffer | undefined> {
+    if (signal?.aborted) return undefined;
     const free = this.#free.pop();
     if (free !== undefined) return free;
     if (this.#made < COPY_PARTS_AT_ONCE) {
@@ -363,7 +368,7 @@ class Slots {
     }
     return new Promise((resolve) => {
       const settle = (buffer: Buffer | undefined) => {
-        signal.removeEventListener("abort", giveUp);
+        signal?.removeEventListener("abort", giveUp);
         resolve(buffer);
       };
       const giveUp = () => {
@@ -371,7 +376,7 @@ class Slots {
         settle(undefined);
       };
       this.#waiting.push(settle);
-      signal.addEventListener("abort", giveUp);
+      signal?.addEventListener("abort", giveUp);
     });
   }
 
