@@ -343,7 +343,10 @@ export class Server {
         return access.kind === "granted" ? access.grant : undefined;
       },
     });
-    const mover = new DataMover((unitIndex) => this.#shards.gate(unitIndex));
+    const mover = new DataMover(
+      (unitIndex) => this.#shards.gate(unitIndex),
+      (unitIndex) => this.#unitAt(unitIndex)?.state.notReady === null,
+    );
     return new CopyManager({ reaches, mover, logger: this.#logger });
   }
 
@@ -465,7 +468,7 @@ export class Server {
     await this.#startStop?.unitReset(unitIndex);
   }
 
-  /** I_T NEXUS RESET: what ends with a session ends, though the session goes on. */
+  /** I_T NEXUS RESET: what ends with a session ends, though the session goes on; or before the answer to its logout. */
   async #resetNexus(shard: number, { exchange, sessionId }: ShardMessage & { type: "nexusReset" }): Promise<void> {
     const session = this.#registry.session(sessionId);
     if (session !== undefined) {

@@ -285,7 +285,7 @@ export type ShardMessage =
     }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number }
-  /** I_T NEXUS RESET: the tasks of the session are gone; now what its nexus holds by RESERVE ends. Answered by `resetDone`. */
+  /** I_T NEXUS RESET, or the session's logout: its tasks are gone; now what its nexus holds by RESERVE ends. Answered by `resetDone`. */
   | { readonly type: "nexusReset"; readonly exchange: number; readonly sessionId: number }
   /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
   | { readonly type: "targetColdReset"; readonly targetName: string }

@@ -344,11 +344,20 @@ export class Requests {
     this.#logoutForRecovery(connection, other, answer);
   }
 
-  /** Ends connections with their tasks; the answer goes out when nothing of them is in flight any more. */
+  /**
+   * Ends connections with their tasks; the answer goes out when nothing of them is in flight any more, and where the session ends
+   * with them, nothing of it in force: an initiator may go by that.
+   */
   #closeConnections(connection: Connection, closing: readonly Connection[], answer: LogoutAnswer): void {
+    const session = connection.session!;
+    const endsSession = [...session.connections, ...session.failed].every((other) => closing.includes(other));
     const barrier = new Barrier(() => {
       for (const other of closing) if (other !== connection) this.#shard.lifecycle.close(other, "logout");
-      this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) });
+      const ended = new Barrier(() =>
+        this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) }),
+      );
+      if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended);
+      ended.leave();
     });
     for (const closed of closing) {
       closed.loggedOut = true;

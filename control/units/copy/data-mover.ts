@@ -75,11 +75,15 @@ interface Buffer {
   readonly address: number;
 }
 
+/** The destination refuses its part, as it has become not ready since `check` was asked; asked again, it says why. */
+class NotReadyError extends Error {}
+
 /** What a file system, or a pair of files, says that does not do it this way. */
 const REFUSALS: readonly number[] = [-errno.EOPNOTSUPP, -errno.EINVAL, -errno.EXDEV, -errno.ENOSYS];
 
 export class DataMover {
   readonly #gateOf: (unitIndex: number) => Gate;
+  readonly #isReady: (unitIndex: number) => boolean;
   readonly #gates = new Map<number, Gate>();
   readonly #slots = new Slots();
   /** Pairs of units between which copy_file_range does not work. */
@@ -88,9 +92,10 @@ export class DataMover {
   readonly #unzeroable = new Set<number>();
   readonly #losses = new Map<number, Losses>();
 
-  /** @param gateOf control's part in the gate of a unit. */
-  constructor(gateOf: (unitIndex: number) => Gate) {
+  /** @param gateOf control's part in the gate of a unit. @param isReady whether its medium can be accessed at this moment. */
+  constructor(gateOf: (unitIndex: number) => Gate, isReady: (unitIndex: number) => boolean) {
     this.#gateOf = gateOf;
+    this.#isReady = isReady;
   }
 
   /**
@@ -116,6 +121,8 @@ export class DataMover {
         if (typeof result !== "number") return result;
         done += result;
         progress(result);
+      } catch (error) {
+        if (!(error instanceof NotReadyError)) throw error;
       } finally {
         if (buffer !== undefined) this.#slots.give(buffer);
       }
@@ -257,6 +264,8 @@ export class DataMover {
     }
     while (!gate.enter()) await ownerGone(gate);
     try {
+      // SANITIZE waits for what is in the gate, and no more must come.
+      if (!this.#isReady(unit.unitIndex)) throw new NotReadyError();
       return await write();
     } finally {
       gate.leave();

@@ -170,6 +170,8 @@ export class Machine {
         const { exchange, unitIndex } = message;
         return this.#neighbourhood.resetUnit(this, unitIndex, () => this.send({ type: "resetDone", exchange }));
       }
+      case "nexusReset":
+        return this.send({ type: "resetDone", exchange: message.exchange });
       case "done":
         return this.#confirmations.get(message.exchange)!();
       default:

@@ -22,6 +22,8 @@ interface Setup {
   readonly from: UnitRecord;
   readonly to: UnitRecord;
   readonly paths: readonly [string, string];
+  /** Whether the medium of the destination can be accessed. */
+  readonly ready: { now: boolean };
   readonly controller: AbortController;
   /** Starts a copy of all that there is. */
   readonly move: (changes?: Partial<Extent>) => Promise<unknown>;
@@ -43,9 +45,18 @@ function start(context: TestContext): Setup {
     );
   const [from, to] = [open(paths[0]), open(paths[1])];
   const gates = allocateGates(1);
-  const mover = new DataMover((unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}));
+  const ready = { now: true };
+  const mover = new DataMover(
+    (unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}),
+    () => ready.now,
+  );
   const controller = new AbortController();
-  const check = () => (controller.signal.aborted ? "ended" : undefined);
+  let looks = 0;
+  const check = () => {
+    // The first look is a moment before it becomes so.
+    if (looks++ > 0 && !ready.now) return "not ready";
+    return controller.signal.aborted ? "ended" : undefined;
+  };
   const whole = { source: from, sourceOffset: 0, destination: to, destinationOffset: 0, length: SIZE_BYTES };
   return {
     mover,
@@ -53,6 +64,7 @@ function start(context: TestContext): Setup {
     from,
     to,
     paths,
+    ready,
     controller,
     move: (changes = {}) => mover.move({ ...whole, ...changes }, { check, signal: controller.signal }, () => {}),
   };
@@ -103,4 +115,13 @@ test("a copy onto itself, and to units that keep nothing", async (t) => {
   assert.equal(await move({ source: nothing, destination: from, length: MIB }), undefined);
   const now = readFileSync(paths[0]);
   assert.ok(now.subarray(0, MIB).every((byte) => byte === 0) && now.subarray(MIB).every((byte) => byte === 0xc0));
+});
+
+test("a destination that becomes not ready between the look at it and the write is not written", async (t) => {
+  const { shardGate, to, paths, ready, move } = start(t);
+  ready.now = false;
+  assert.equal(await move(), "not ready");
+  assert.ok(readFileSync(paths[1]).every((byte) => byte === 0));
+  const gate = shardGate(to);
+  assert.ok(gate.own() && gate.isQuiet(), "it has left the gate");
 });
