@@ -5,7 +5,7 @@ import { LOG_PAGE_SUPPORTED, OPCODE_LOG_SELECT, OPCODE_LOG_SENSE } from "../../d
 import { encodeLogPage, encodeLogPageList, LOG_PAGES, type LogPage } from "./log-pages.js";
 import { type MappingResources, measureMappingResources } from "./mapping-resources.js";
 import { invalidFieldOfCdb, invalidFieldOfList } from "./reservations/outcome.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import { dataAnswer, GOOD, type Later, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const FLAGS_BYTE = 1;
@@ -34,6 +34,13 @@ export interface LogsOptions {
   readonly measure?: (unit: UnitRecord) => Promise<MappingResources | null>;
 }
 
+/** What LOG SENSE wants of a page. */
+interface Asked {
+  readonly isDefault: boolean;
+  readonly pointer: number;
+  readonly allocationLength: number;
+}
+
 export class Logs {
   readonly #options: LogsOptions;
   /** By the unit's UUID: its counters when they were set to zero last. */
@@ -50,7 +57,7 @@ export class Logs {
     commands.register(OPCODE_LOG_SELECT, (command) => this.#select(command));
   }
 
-  async #sense({ cdb, unit }: SlowCommand): Promise<ScsiAnswer> {
+  #sense({ cdb, unit }: SlowCommand): ScsiAnswer | Later {
     const code = cdb[PAGE_BYTE]! & PAGE_CODE_MASK;
     const subpage = cdb[SUBPAGE_BYTE]!;
     const pointer = uint16(cdb, PARAMETER_POINTER_BYTE);
@@ -64,12 +71,17 @@ export class Logs {
       return dataAnswer(listOf(unit, code, subpage), allocationLength);
     }
     const isDefault = cdb[PAGE_BYTE]! >>> PAGE_CONTROL_SHIFT >= PAGE_CONTROL_DEFAULT;
+    // A file system that does not answer holds up none of the unit's other commands.
+    return { kind: "later", answer: this.#page(page, unit, { isDefault, pointer, allocationLength }) };
+  }
+
+  async #page(page: LogPage, unit: UnitRecord, { isDefault, pointer, allocationLength }: Asked): Promise<ScsiAnswer> {
     const { measure = measureMappingResources } = this.#options;
     const sources = { measure, counted: (counting: UnitRecord) => this.#counted(counting) };
     const parameters = await page.parameters(unit, sources, isDefault);
     const asked = parameters.filter((parameter) => parameter.code >= pointer);
     if (asked.length === 0 && pointer !== 0) return invalidFieldOfCdb(PARAMETER_POINTER_BYTE);
-    return dataAnswer(encodeLogPage(code, asked), allocationLength);
+    return dataAnswer(encodeLogPage(page.code, asked), allocationLength);
   }
 
   async #select({ cdb, parameters, session, unit }: SlowCommand): Promise<ScsiAnswer> {

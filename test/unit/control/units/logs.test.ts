@@ -23,6 +23,8 @@ function select(flags: number, page = 0, length = 0, subpage = 0): string {
 
 class LogFixture extends SlowFixture {
   resources = { availableBytes: 5.9 * MIB, usedBytes: 2.1 * MIB };
+  /** Measuring takes until then. */
+  measuring: Promise<void> = Promise.resolve();
   readonly session: Session;
   /** Of the unit: reads, writes, bytes and times as dataplane/statistics.ts has them. */
   readonly counters: Float64Array;
@@ -33,7 +35,10 @@ class LogFixture extends SlowFixture {
     this.counters = statisticsBlock(this.statistics.shards[0]!, this.unit.statisticsBlock);
     new Logs({
       counted: (of) => this.statistics.read(of.statisticsBlock),
-      measure: () => Promise.resolve(this.resources),
+      measure: async () => {
+        await this.measuring;
+        return this.resources;
+      },
     }).serve(this.commands, this.changes);
   }
 
@@ -144,6 +149,19 @@ test("pages and subpages that are not there are refused by both commands", async
     assert.equal(await fixture.sense(fixture.session, sense(page, 1)), "5/24/0 cdb 3");
     assert.equal(await fixture.sense(fixture.session, select(0x02, page, 0, 0xfe)), "5/24/0 cdb 3");
   }
+});
+
+test("a file system that does not answer holds up no other command of the unit", async () => {
+  const fixture = onFile();
+  let answer = () => {};
+  fixture.measuring = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const held = fixture.ask(0x0c);
+  assert.equal(await fixture.ask(0x0d), "8d00000c" + "0000230200ff" + "0001230200ff");
+  assert.deepEqual(await fixture.run(fixture.session, select(0x02, 0x19)), { kind: "good" });
+  answer();
+  assert.equal((await held).slice(0, 8), "8c000018");
 });
 
 test("LOG SELECT resets what can be reset, and sets nothing", async () => {
