@@ -3,6 +3,7 @@
  * Entry of the program. Exit codes: 0 a clean end, 1 something cannot be had on this machine (its message says what), 2 the
  * configuration or the command line is at fault, 3 a program that serves has refused, 70 a dead shard could not be drained.
  */
+import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { addClientCommands } from "./cli/commands.js";
@@ -17,6 +18,7 @@ import { VERSION } from "./version.js";
 
 const EXIT_UNAVAILABLE = 1;
 const EXIT_USAGE = 2;
+const SECRET_BYTES = 16;
 
 type Loaded = LoadResult & { readonly ok: true };
 
@@ -45,6 +47,14 @@ async function main(argv: readonly string[]): Promise<void> {
     .argument("<file>", "the configuration (YAML)")
     .action((file: string) => {
       if (load(file) === undefined) process.exitCode = EXIT_USAGE;
+    });
+  program
+    .command("secret")
+    .description(
+      "print a new CHAP secret of 128 random bits (RFC 7143 section 9.2.1), for a secretFile or a configuration",
+    )
+    .action(() => {
+      process.stdout.write(`${randomBytes(SECRET_BYTES).toString("hex")}\n`);
     });
   addClientCommands(program);
   try {

@@ -31,6 +31,8 @@ export const SLICE_CLASSES = [
 
 /** Slices of the smallest class that SCSI data does not get, so that logins, pings, text and Rejects find one; at most a quarter of them. */
 export const RESERVED_SLICES = 128;
+/** Likewise of the largest class, for pings and text that are longer; at most a quarter of them. */
+export const RESERVED_LARGE_SLICES = 4;
 
 /**
  * Longest parameter list of a command that control carries out, which gets it in one record, in hexadecimal. A longer one is

@@ -2,9 +2,11 @@
 import { type Arena, PAGE_BYTES } from "../arena.js";
 import { assert } from "../assert.js";
 import type { Connection } from "../connection/connection.js";
-import { RESERVED_SLICES, SLICE_BYTES_MAX, SLICE_CLASSES } from "../limits.js";
+import { RESERVED_LARGE_SLICES, RESERVED_SLICES, SLICE_BYTES_MAX, SLICE_CLASSES } from "../limits.js";
 import type { Task } from "../task/task.js";
 import { NO_TAG, Slice } from "./slice.js";
+
+const LARGEST = SLICE_CLASSES.length - 1;
 
 export class SlicePool {
   readonly slices: Slice[] = [];
@@ -17,8 +19,9 @@ export class SlicePool {
   hasReleased = false;
   /** There was no slice for somebody since the flag was last cleared. */
   wasEmpty = false;
-  /** Slices of the smallest class that are left to `acquireReserved`. */
-  readonly #reserved: number;
+  /** Slices of the smallest and of the largest class that are left to `acquireReserved`. */
+  readonly #reservedSmall: number;
+  readonly #reservedLarge: number;
   #credited: Connection[] = [];
 
   constructor(arena: Arena) {
@@ -40,7 +43,8 @@ export class SlicePool {
       end = at + stride * count;
     }
     assert(this.slices.length <= 0xffff, "a slice's index is half of a Target Transfer Tag");
-    this.#reserved = Math.min(RESERVED_SLICES, this.#freeCount[0]! >>> 2);
+    this.#reservedSmall = Math.min(RESERVED_SLICES, this.#freeCount[0]! >>> 2);
+    this.#reservedLarge = Math.min(RESERVED_LARGE_SLICES, this.#freeCount[LARGEST]! >>> 2);
     this.regionOffset = start;
     this.regionLength = end - start;
     this.hasReleased = false;
@@ -48,14 +52,14 @@ export class SlicePool {
 
   /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
   acquire(length: number, task: Task | null): Slice | null {
-    const slice = this.#take(length, task, this.#reserved);
+    const slice = this.#take(length, task, this.#reservedSmall, this.#reservedLarge);
     if (slice === null) this.wasEmpty = true;
     return slice;
   }
 
-  /** One for what is no SCSI data (login, ping, text, Reject): a few of the smallest are kept for that, however short they are. */
+  /** One for what is no SCSI data (login, ping, text, Reject): a few are kept for that, however short they are. */
   acquireReserved(length: number): Slice | null {
-    const slice = this.#take(length, null, 0);
+    const slice = this.#take(length, null, 0, 0);
     if (slice === null) this.wasEmpty = true;
     return slice;
   }
@@ -63,7 +67,8 @@ export class SlicePool {
   /** The same, or where no buffer is so large any more a smaller one: its `length` says how much goes into it. */
   acquireUpTo(length: number, task: Task | null): Slice | null {
     for (let c = SLICE_CLASSES.length - 1; c >= 0; c--) {
-      const slice = this.#take(Math.min(length, SLICE_CLASSES[c]!.dataBytes), task, this.#reserved);
+      const most = Math.min(length, SLICE_CLASSES[c]!.dataBytes);
+      const slice = this.#take(most, task, this.#reservedSmall, this.#reservedLarge);
       if (slice !== null) return slice;
     }
     this.wasEmpty = true;
@@ -80,12 +85,13 @@ export class SlicePool {
     return bytes;
   }
 
-  /** Leaves `reserved` slices of the smallest class. */
-  #take(length: number, task: Task | null, reserved: number): Slice | null {
+  /** Leaves so many slices of the smallest and of the largest class. */
+  #take(length: number, task: Task | null, small: number, large: number): Slice | null {
     assert(length <= SLICE_BYTES_MAX, "a slice is at most SLICE_BYTES_MAX long");
     for (let c = 0; c < SLICE_CLASSES.length; c++) {
       const slice = this.#free[c]!;
-      if (slice === null || slice.capacity < length || (c === 0 && this.#freeCount[0]! <= reserved)) continue;
+      if (slice === null || slice.capacity < length) continue;
+      if (this.#freeCount[c]! <= (c === 0 ? small : c === LARGEST ? large : 0)) continue;
       this.#free[c] = slice.nextOfTask;
       this.#freeCount[c]!--;
       slice.nextOfTask = null;

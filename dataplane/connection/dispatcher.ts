@@ -302,12 +302,12 @@ export class Dispatcher {
     const pdu = this.#sequencedPdu.at(header);
     const session = connection.session!;
     if (pdu.immediate) {
-      this.#shard.requests.execute(connection, header, connection.dataLength, connection.sink);
+      this.#shard.requests.execute(connection, header, connection.dataLength, this.#handOver(connection, pdu.opcode));
       return;
     }
     switch (session.place(pdu.cmdSN)) {
       case WINDOW_NEXT:
-        if (!this.#take(connection, header, connection.dataLength, connection.sink)) return;
+        if (!this.#take(connection, header, connection.dataLength, this.#handOver(connection, pdu.opcode))) return;
         if (session.hasWaiting) this.releaseHeld(session);
         return;
       case WINDOW_AHEAD: {
@@ -326,6 +326,16 @@ export class Dispatcher {
       default:
         return;
     }
+  }
+
+  /** The data segment of a request that is executed: a ping keeps it for its echo. */
+  #handOver(connection: Connection, opcode: number): Slice | null {
+    const data = connection.sink;
+    if (opcode === OPCODE_NOP_OUT) {
+      connection.sink = null;
+      connection.sinkOwned = false;
+    }
+    return data;
   }
 
   /** Executes the request at ExpCmdSN. False: its CmdSN is not taken as received, or not yet. */
@@ -398,7 +408,8 @@ export class Dispatcher {
     const { arena, slices, refusals } = this.#shard;
     arena.bytes.set(header, this.#heldHeader);
     const pdu = this.#any.at(this.#heldHeader);
-    if (pdu.opcode === OPCODE_SCSI_COMMAND) {
+    const { opcode } = pdu;
+    if (opcode === OPCODE_SCSI_COMMAND) {
       const session = connection.session!;
       session.advance();
       if (!refusals.due(session, pdu.initiatorTaskTag)) session.reopen();
@@ -409,7 +420,7 @@ export class Dispatcher {
     assert(slice === null || slice.capacity >= length, "the slice holds the data");
     if (slice !== null) arena.bytes.set(data, slice.offset);
     const isTaken = this.#take(connection, this.#heldHeader, length, slice);
-    if (slice !== null) slices.release(slice);
+    if (slice !== null && opcode !== OPCODE_NOP_OUT) slices.release(slice);
     return isTaken;
   }
 }

@@ -80,7 +80,10 @@ export class Requests {
     this.#management = new TaskManagementRequestPdu(view);
   }
 
-  /** A request whose turn it is. `data` is the caller's; null where there is none (or there was no buffer for it). */
+  /**
+   * A request whose turn it is. `data` is the caller's, but for that of a NOP-Out, which becomes the request's; null where there is
+   * none (or there was no buffer for it).
+   */
   execute(connection: Connection, header: number, dataLength: number, data: Slice | null): void {
     const opcode = this.#nopOut.at(header).opcode;
     switch (opcode) {
@@ -196,10 +199,13 @@ export class Requests {
     this.#rejectText(connection, this.#shard.heldHeader, REJECT_REASON_PROTOCOL_ERROR);
   }
 
+  /** `data` becomes the echo's: it needs no other buffer. */
   #answerNop(connection: Connection, pdu: NopOutPdu, dataLength: number, data: Slice | null): void {
-    // The answer to our ping; that anything came at all is what the keep-alive wanted to know.
+    const { slices, terminations, transmitter } = this.#shard;
+    // The answer to our ping, of which the keep-alive wants to know only that it came; or an acknowledgment.
     if (pdu.initiatorTaskTag === RESERVED_TAG) {
-      if (connection.terminations.length > 0) this.#shard.terminations.acknowledged(connection, pdu);
+      if (data !== null) slices.release(data);
+      if (connection.terminations.length > 0) terminations.acknowledged(connection, pdu);
       return;
     }
     const reply = new Reply(STAMP_STATUS);
@@ -209,15 +215,9 @@ export class Requests {
     nopIn.lunHigh = pdu.lunHigh;
     nopIn.lunLow = pdu.lunLow;
     // Ping data beyond what the initiator says that it receives is cut off (section 11.19.4 allows fewer bytes to be returned).
-    const length = Math.min(dataLength, connection.maxSend);
-    if (length > 0 && data !== null) {
-      reply.slice = this.#shard.slices.acquireReserved(length);
-      if (reply.slice !== null) {
-        this.#shard.arena.bytes.copyWithin(reply.slice.offset, data.offset, data.offset + length);
-        nopIn.dataSegmentLength = length;
-      }
-    }
-    this.#shard.transmitter.queueReply(connection, reply);
+    if (data !== null) nopIn.dataSegmentLength = Math.min(dataLength, connection.maxSend);
+    reply.slice = data;
+    transmitter.queueReply(connection, reply);
   }
 
   /** A Text Request whose turn it is: a TEXT_. */

@@ -140,6 +140,17 @@ describe("a configuration with faults", () => {
   });
 });
 
+test("secret prints 128 random bits, fit for a secretFile", async (context) => {
+  const printed = new Set<string>();
+  for (let i = 0; i < 2; i++) {
+    const program = new Program(context, folder(context), "secret");
+    assert.equal(await program.ended, 0);
+    assert.match(program.stdout, /^[0-9a-f]{32}\n$/);
+    printed.add(program.stdout);
+  }
+  assert.equal(printed.size, 2);
+});
+
 test("--check touches nothing", async (context) => {
   const cwd = folder(context);
   writeFileSync(join(cwd, "ringlun.yaml"), configurationText(await freePort(), "one"));

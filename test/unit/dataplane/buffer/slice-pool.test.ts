@@ -45,14 +45,15 @@ test("where no slice is so large any more, a smaller one does for a part", () =>
   assert.equal(open().acquireUpTo(100, null)?.length, 100);
 });
 
-test("a few of the smallest are left to what is no SCSI data", () => {
+test("a few of the smallest and of the largest are left to what is no SCSI data", () => {
   const pool = open();
   drain(() => pool.acquireUpTo(SLICE_BYTES_MAX, null));
-  const reserved = drain(() => pool.acquireReserved(4096));
-  assert.ok(reserved.length >= 4);
-  assert.ok(reserved.every(({ capacity }) => capacity === 4096));
-  const all = pool.slices.filter(({ capacity }) => capacity === 4096).length;
-  assert.ok(reserved.length <= all / 4);
+  const all = (bytes: number) => pool.slices.filter(({ capacity }) => capacity === bytes).length;
+  const large = drain(() => pool.acquireReserved(SLICE_BYTES_MAX));
+  assert.ok(large.length >= 1 && large.length <= all(SLICE_BYTES_MAX) / 4);
+  const small = drain(() => pool.acquireReserved(4096));
+  assert.ok(small.length >= 4 && small.length <= all(4096) / 4);
+  assert.ok(small.every(({ capacity }) => capacity === 4096));
 });
 
 test("free bytes are those that could hold so much", () => {
