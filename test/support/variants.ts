@@ -7,9 +7,12 @@ export interface Variant {
   readonly workers: number;
 }
 
-export const VARIANTS: readonly (Variant & { readonly name: string })[] = (["direct", "writeback"] as const).flatMap(
-  (cache) =>
-    [1, 2].map((workers) => ({ cache, workers, name: `cache ${cache}, ${workers} shard${workers > 1 ? "s" : ""}` })),
+export interface NamedVariant extends Variant {
+  readonly name: string;
+}
+
+export const VARIANTS: readonly NamedVariant[] = (["direct", "writeback"] as const).flatMap((cache) =>
+  [1, 2].map((workers) => ({ cache, workers, name: `cache ${cache}, ${workers} shard${workers > 1 ? "s" : ""}` })),
 );
 
 /** On a disk, as a rule, where /tmp is often in memory and knows no O_DIRECT. */
