@@ -51,6 +51,7 @@ import { TextExchange } from "./text-exchange.js";
 /** Mostly SIMPLE; also untagged, ORDERED and HEAD OF QUEUE (RFC 7143 section 11.3.1). */
 const ATTRIBUTES = [1, 1, 1, 1, 1, 1, 0, 2, 3];
 const ASYNC_EVENT_LOGOUT_REQUEST = 1;
+const ASYNC_EVENT_TASK_TERMINATION = 5;
 /** What a reset takes, if no response tells of its end. */
 const RESET_US_MAX = 1_000_000;
 /** Of the tags that were used before, some come again soon. */
@@ -355,6 +356,9 @@ export class InitiatorConnection {
       immediate: true,
     }));
     if (task === null) for (const each of affected) each.mayVanish = true;
+    // "MUST NOT send any more Data-Out PDUs for affected tasks" (section 4.2.3.4).
+    const isFast = this.#options.parameters.session.taskReporting === "FastAbort";
+    if (task === null && isFast) this.#outbox.stopSolicited((each) => affected.includes(each));
     this.#send();
   }
 
@@ -463,6 +467,7 @@ export class InitiatorConnection {
       case OPCODE_TASK_MANAGEMENT_RESPONSE:
         return this.#managed(pdu);
       case OPCODE_ASYNC_MESSAGE:
+        if (pdu.field("asyncEvent") === ASYNC_EVENT_TASK_TERMINATION) return this.#tasksTerminated(pdu);
         assert.equal(pdu.field("asyncEvent"), ASYNC_EVENT_LOGOUT_REQUEST, "the target asks for nothing but a logout");
         return this.#listener.logoutRequested();
       case OPCODE_LOGOUT_RESPONSE:
@@ -524,6 +529,25 @@ export class InitiatorConnection {
       "the ping comes back",
     );
     assert(pdu.data.equals(data.subarray(0, pdu.data.length)), "the ping comes back as it was");
+  }
+
+  /** Others have ended our tasks on a LUN (RFC 7143 section 11.9.1). */
+  #tasksTerminated(pdu: ReceivedPdu): void {
+    assert.equal(this.#options.parameters.session.taskReporting, "FastAbort");
+    const lun = Buffer.from(pdu.lun);
+    this.#outbox.stopSolicited((task) => task.command.lun === lun[1]);
+    const cmdSN = this.#takeCmdSN(true);
+    this.#outbox.request(() => ({
+      fields: {
+        opcode: OPCODE_NOP_OUT,
+        flags: FLAG_FINAL,
+        initiatorTaskTag: TAG_NONE,
+        targetTransferTag: TAG_NONE,
+        cmdSN,
+      },
+      lun,
+      immediate: true,
+    }));
   }
 
   #textResponse(pdu: ReceivedPdu): void {

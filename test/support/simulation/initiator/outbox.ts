@@ -68,6 +68,11 @@ export class Outbox {
   }
 
   /** The task is over: what was not sent of its data is not sent any more. */
+  /** Nothing more is sent that the target has asked for of these tasks. */
+  stopSolicited(isStopped: (task: SessionTask) => boolean): void {
+    this.#solicited = this.#solicited.filter(({ task }) => !isStopped(task));
+  }
+
   forget(task: SessionTask): void {
     this.#unsolicited = this.#unsolicited.filter((sequence) => sequence.task !== task);
     this.#solicited = this.#solicited.filter((sequence) => sequence.task !== task);

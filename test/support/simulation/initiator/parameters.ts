@@ -25,8 +25,8 @@ export function randomParameters(random: Random): Parameters {
       defaultTime2Wait: random.below(3),
       defaultTime2Retain: random.below(3),
       errorRecoveryLevel: random.pick([0, 0, 0, 1, 2]),
-      taskReporting: "RFC3720",
-      iSCSIProtocolLevel: 1,
+      taskReporting: random.pick(["RFC3720", "RFC3720", "ResponseFence", "FastAbort"]),
+      iSCSIProtocolLevel: random.between(1, 2),
     },
     connection: {
       headerDigest: digest(),
