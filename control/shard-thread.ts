@@ -7,7 +7,7 @@
  *
  * Every shard is a pool of its own: so it is known which thread is whose, and a dead thread's exit can be awaited.
  */
-import { closeSync, eventfd, eventfdSignal, SHUT_RDWR, shutdownSync } from "io-uring-node";
+import { closeSync, eventfd, eventfdSignal, SHUT_RD, SHUT_RDWR, shutdownSync } from "io-uring-node";
 import { Piscina } from "piscina";
 import { allocateRing, Consumer, Producer } from "sharedarraybuffer-ring";
 import type { ControlMessage, ShardMessage, ShardTask, UnitRecord } from "../dataplane/messages.js";
@@ -181,7 +181,12 @@ export class ShardThread {
     this.#descriptors[fd] = 1;
   }
 
-  /** Ends the connections, so that the peers notice and nothing more comes in. The descriptors stay open. */
+  /** Nothing more is received. The peers do not notice. */
+  endReceives(): void {
+    for (const fd of this.#owned()) shutdownSync(fd, SHUT_RD);
+  }
+
+  /** Ends the connections, and the peers notice. The descriptors stay open. */
   shutDownDescriptors(): void {
     for (const fd of this.#owned()) shutdownSync(fd, SHUT_RDWR);
   }

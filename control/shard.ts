@@ -174,12 +174,12 @@ export class Shard {
   }
 
   /**
-   * An old write must not land after the initiator has logged in again and written newer data, and nothing may be received
-   * into memory that was freed (DESIGN section 2). So: end the connections; await that the kernel holds nothing; only then
-   * give the descriptors back and let logins through to the units.
+   * An old write must not land after the initiator has written newer data, in a new session or through another path that it
+   * has, and nothing may be received into memory that was freed (DESIGN section 2). So: receive no more; await that the kernel
+   * holds nothing; only then tell the initiators, give the descriptors back and let logins through to the units.
    */
   async #bury(thread: ShardThread): Promise<void> {
-    thread.shutDownDescriptors();
+    thread.endReceives();
     this.#options.onDeath();
     await thread.terminate();
     if (!(await this.#drain(thread))) {
@@ -187,6 +187,7 @@ export class Shard {
       // Whoever waits for the units waits for ever: the process is about to exit.
       await new Promise(() => {});
     }
+    thread.shutDownDescriptors();
     this.#openGates();
     thread.release();
   }

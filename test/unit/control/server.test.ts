@@ -179,7 +179,7 @@ describe("sessions", () => {
     const { server, connect } = await start(context, {
       units: [nullUnit(), nullUnit(UNIT_DOES_NOT_DRAIN)],
     });
-    await logIn(connect);
+    const first = await logIn(connect);
     void server.shards.kill(0);
     const initiator = await connect();
     let answered = false;
@@ -189,6 +189,8 @@ describe("sessions", () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(answered, false);
     assert.deepEqual(server.sessions, []);
+    // Nor is an initiator told, which may have another path to go on through.
+    assert.equal(first.socket.readableEnded, false);
   });
 });
 
