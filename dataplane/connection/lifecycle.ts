@@ -296,6 +296,7 @@ export class Lifecycle {
     if (nowUs < this.#nextSweepUs) return;
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
     this.#noteShortage(nowUs);
+    if (this.isShort) this.#shard.engine.relieve();
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {

@@ -40,8 +40,10 @@ export class Comparison {
 
   /** The data of a slice is there: it is written, if that is asked for, and the medium's is read beside it. */
   compareSlice(task: Task, slice: Slice): void {
+    // Before anything is written: who waits for it can still be given up (TaskEngine.relieve).
+    if (!this.#takeBuffer(task)) return;
     if (writesNext(task)) this.#start(task, OPERATION_WRITE, slice.offset, slice.transferOffset, slice.length);
-    else if (this.#takeBuffer(task)) this.#read(task, slice.transferOffset, slice.length);
+    else this.#read(task, slice.transferOffset, slice.length);
   }
 
   /** The medium has been written or read, or a negative errno says why not. */
@@ -74,7 +76,11 @@ export class Comparison {
   /** False: the task is parked. */
   #takeBuffer(task: Task): boolean {
     if (task.parameters !== null) return true;
-    task.parameters = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.transferLength), task);
+    const { slices } = this.#shard;
+    const length = Math.min(SLICE_BYTES_MAX, task.transferLength);
+    // What is compared with a slice has to be as long; what is only read is read with any buffer.
+    task.parameters =
+      task.transfer === TRANSFER_VERIFY ? slices.acquireUpTo(length, task) : slices.acquire(length, task);
     if (task.parameters === null) {
       this.#engine.park(task, PARK_TRANSFER);
       return false;

@@ -165,6 +165,7 @@ export class DataOut {
   /** A task that waits for its turn, or for a buffer to begin with, has no slice yet when its unsolicited data comes. */
   #firstSlice(task: Task): Slice | null {
     if (task.state !== TASK_HELD && task.state !== TASK_DORMANT && task.state !== TASK_ACTIVE) return null;
+    if (task.overrun) return null;
     const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.expectedDataTransferLength), task);
     if (slice === null) task.overrun = true;
     else this.#engine.append(task, slice);

@@ -413,7 +413,10 @@ export class TaskEngine implements Services {
   /** All data of a slice was given to the transmitter. */
   sliceSent(task: Task, slice: Slice): void {
     const isKept = task.connection!.retained !== null;
-    if (!isKept) {
+    if (isKept) {
+      // It can be given up for others.
+      this.#shard.slices.returnCredit(task.connection!);
+    } else {
       assert(task.firstSlice === slice, "slices are sent in order");
       this.#shard.slices.release(this.unlinkFirst(task));
     }
@@ -483,6 +486,31 @@ export class TaskEngine implements Services {
       else if (task.transfer === TRANSFER_VERIFY) this.comparison.verifyNext(task);
       else this.#writes.pump(task);
       if (task.parked !== PARK_NOT) return;
+    }
+  }
+
+  /**
+   * Buffers have been short for too long. Where commands hold data that they cannot use yet, and wait for others, or for a buffer
+   * more, they are given up: with TASK SET FULL, when their turn comes or, if it has, the oldest of them excepted.
+   */
+  relieve(): void {
+    let hasFound = false;
+    for (const session of this.#shard.sessions.values()) {
+      for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+        if (task.state !== TASK_DORMANT || task.firstSlice === null || isBeingReceived(task)) continue;
+        task.overrun = true;
+        task.nextToQueue = null;
+        this.#releaseSlices(task);
+        hasFound = true;
+      }
+    }
+    const holders: Task[] = [];
+    for (let task = this.#parkedHead; task !== null; task = task.nextParked) {
+      const hasBegun = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE;
+      if (!hasBegun && task.firstSlice !== null) holders.push(task);
+    }
+    for (const task of hasFound || holders.length > 1 ? holders.slice(1) : holders) {
+      this.status(task, SCSI_STATUS_TASK_SET_FULL);
     }
   }
 
@@ -689,8 +717,7 @@ export class TaskEngine implements Services {
     if (task.state !== TASK_ENDING && task.state !== TASK_ABORTED) return;
     if (task.storeBusy > 0) return;
     const connection = task.connection!;
-    const sink = connection.sink;
-    if (sink !== null && !connection.sinkOwned && sink.task === task) return;
+    if (isBeingReceived(task)) return;
     if (task.state === TASK_ENDING) {
       if (task.unsolicitedEnd >= 0 || task.outstandingR2T > 0 || this.#anyQueued(task)) return;
       // What a failed READ has sent before: all up to the first slice that is left, or was not sent.
@@ -742,7 +769,7 @@ export class TaskEngine implements Services {
   #retain(task: Task): void {
     const { mapping } = task;
     task.state = TASK_UNACKNOWLEDGED;
-    // What it keeps can be given up for others.
+    // All that it keeps can be given up for others.
     this.#shard.slices.returnCredit(task.connection!);
     if (task.immediate) {
       task.immediate = false;
@@ -784,7 +811,7 @@ export class TaskEngine implements Services {
     return true;
   }
 
-  /** Gives up data of ended tasks, oldest first, until the connection may go on. False: it may not. */
+  /** Gives up data of ended tasks, oldest first, then of running ones, until the connection may go on. False: it may not. */
   #dropRetained(connection: Connection, length: number): boolean {
     if (connection.retained === null) return false;
     for (let node = connection.retained.first; node !== null; node = node.nextRetained) {
@@ -792,6 +819,10 @@ export class TaskEngine implements Services {
       const task = node as Task;
       while (task.firstSlice !== null) this.#dropFirst(task);
       if (this.#isWithinCredit(connection, length)) return true;
+    }
+    for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
+      if (task.connection !== connection || task.transfer !== TRANSFER_READ || task.state !== TASK_ACTIVE) continue;
+      while (this.dropSent(task)) if (this.#isWithinCredit(connection, length)) return true;
     }
     return false;
   }
@@ -1007,6 +1038,12 @@ export class TaskEngine implements Services {
 
 function sliceEnd(slice: Slice): number {
   return slice.transferOffset + slice.length;
+}
+
+/** The connection is about to put data into one of the task's buffers. */
+function isBeingReceived(task: Task): boolean {
+  const { sink, sinkOwned } = task.connection!;
+  return sink !== null && !sinkOwned && sink.task === task;
 }
 
 function hexadecimal(bytes: Uint8Array, offset: number, length: number): string {

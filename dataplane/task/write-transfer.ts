@@ -27,7 +27,6 @@ import {
   type Task,
   TRANSFER_COMPARE,
   TRANSFER_PARAMETERS,
-  TRANSFER_WRITE,
   TRANSFER_WRITE_AND_COMPARE,
 } from "./task.js";
 
@@ -75,9 +74,10 @@ export class WriteTransfer {
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
     if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT || task.isAbortedAfterData) return;
-    // A WRITE that waits for another buffer still gives back those that are full: others may wait for them.
+    // Who waits for another buffer still gives back those that are full: others may wait for them.
     const waits = task.parked !== PARK_NOT;
-    if (waits && (task.parked !== PARK_TRANSFER || task.transfer !== TRANSFER_WRITE)) return;
+    const compares = task.transfer === TRANSFER_COMPARE || task.transfer === TRANSFER_WRITE_AND_COMPARE;
+    if (waits && (task.parked !== PARK_TRANSFER || compares)) return;
     if (task.failure !== 0) return this.#failIfIdle(task);
     if (task.unsolicitedEnd >= 0) {
       if (task.firstSlice === null) this.#expectUnsolicited(task);

@@ -96,3 +96,30 @@ test("nothing follows a Logout Response, be it the request to log out", () => {
     });
   }
 });
+
+for (const [what, weights] of [
+  ["COMPARE AND WRITEs", { compareAndWrite: 1 }],
+  ["VERIFYs of data", { verifyData: 1 }],
+  ["WRITEs behind a VERIFY", { write: 10, verify: 1 }],
+] as const) {
+  test(`${what} that hold their data and wait for a buffer do not wait for ever`, () => {
+    for (let seed = 1; seed <= 15; seed++) {
+      simulate(seed, {
+        faults: NO_ACCIDENTS,
+        arenaBytes: 17 * 1024 * 1024,
+        crash: 0,
+        stop: 0,
+        commands: 100,
+        session: {
+          errorRecoveryLevel: 0,
+          initialR2T: false,
+          immediateData: true,
+          firstBurstLength: 1 << 18,
+          maxBurstLength: 1 << 18,
+        },
+        mix: { weights: { ...NO_COMMANDS, ...weights }, bytesMax: 1 << 18 },
+        habits: { depth: 64, abortTask: 0, abortTaskSet: 0, resetUnit: 0 },
+      });
+    }
+  });
+}
