@@ -17,6 +17,7 @@ import {
   OPCODE_NOP_IN,
   OPCODE_NOP_OUT,
   OPCODE_R2T,
+  OPCODE_REJECT,
   OPCODE_SCSI_COMMAND,
   OPCODE_SCSI_RESPONSE,
   OPCODE_TASK_MANAGEMENT_REQUEST,
@@ -52,6 +53,9 @@ import { TextExchange } from "./text-exchange.js";
 const ATTRIBUTES = [1, 1, 1, 1, 1, 1, 0, 2, 3];
 const ASYNC_EVENT_LOGOUT_REQUEST = 1;
 const ASYNC_EVENT_TASK_TERMINATION = 5;
+/** Reject: "can't generate Target Transfer Tag - out of resources". */
+const REASON_LONG_OPERATION = 0x0a;
+const OPCODE_MASK = 0x3f;
 /** What a reset takes, if no response tells of its end. */
 const RESET_US_MAX = 1_000_000;
 /** Of the tags that were used before, some come again soon. */
@@ -475,9 +479,20 @@ export class InitiatorConnection {
         assert.equal(pdu.response, 0, "the session is closed");
         this.#isLoggedOut = true;
         return;
+      case OPCODE_REJECT:
+        return this.#rejected(pdu);
       default:
         assert.fail(`not expected: ${describe(pdu)}, ${pdu.bhs.toString("hex")}`);
     }
+  }
+
+  /** Nothing that it sends is to be rejected; but for long text there may be no buffer (RFC 7143 section 11.17.1). */
+  #rejected(pdu: ReceivedPdu): void {
+    const opcode = pdu.data[0]! & OPCODE_MASK;
+    const isText = opcode === OPCODE_TEXT_REQUEST && pdu.field("reason") === REASON_LONG_OPERATION;
+    assert(isText && this.#text !== null, `rejected, reason ${pdu.field("reason")}: ${pdu.data.toString("hex")}`);
+    this.#usedTags.push(this.#text.initiatorTaskTag);
+    this.#text = null;
   }
 
   #loggedIn(pdu: ReceivedPdu): void {

@@ -222,7 +222,8 @@ export class Initiator implements ConnectionListener {
     const recovers = this.#options.parameters.session.errorRecoveryLevel > 0;
     const us = this.#random.spread(1000, recovers ? STALL_US_MAX_WITH_RECOVERY : STALL_US_MAX);
     this.#progressUs = nowUs + us;
-    if (this.#options.pingIntervalMs > 0) this.#mayBeClosed = true;
+    // It does not answer pings, nor send what it is asked for.
+    this.#mayBeClosed = true;
     connection.stall(us);
   }
 
