@@ -15,7 +15,6 @@ import {
   SWEEP_INTERVAL_US,
 } from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
-import { COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT } from "../scsi/sense.js";
 import { LunMapping } from "../session/lun-mapping.js";
 import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -296,7 +295,7 @@ export class Lifecycle {
     if (nowUs < this.#nextSweepUs) return;
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
     this.#noteShortage(nowUs);
-    if (this.isShort) this.#shard.engine.relieve();
+    this.#shard.engine.relieve();
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {
@@ -331,8 +330,6 @@ export class Lifecycle {
   #sweepSession(session: Session, nowUs: number): void {
     for (const connection of [...session.failed]) {
       if (nowUs < connection.expiresUs && this.#stopAtUs === 0) continue;
-      // The initiator is told with its next command (section 11.14.5).
-      if (connection.taskCount > 0) tellOfClearedTasks(session);
       this.close(connection, "its tasks were not reassigned in time");
     }
     this.#shard.refusals.sweep(session, nowUs);
@@ -438,11 +435,6 @@ function wholePages(bytes: number): number {
 /** The session recovers connections, and has agreed on time to do so. */
 function keepsTasks({ parameters }: Session): boolean {
   return parameters.errorRecoveryLevel === 2 && parameters.defaultTime2Retain > 0;
-}
-
-function tellOfClearedTasks(session: Session): void {
-  const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
-  for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
 }
 
 /** The initiator has been asked for data, or has announced some, and it has not all come. */

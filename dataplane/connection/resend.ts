@@ -35,12 +35,14 @@ export class ResendR2t extends Resend {
   }
 }
 
-/** The status that a task or a reply went out with, if it is still not acknowledged. */
+/** The status that a task or a reply went out with, if it is still not acknowledged: a task may serve another command since. */
 export class ResendStatus extends Resend {
   readonly node: Outgoing;
+  readonly sentStatSN: number;
 
   constructor(node: Outgoing) {
     super();
     this.node = node;
+    this.sentStatSN = node.statSN;
   }
 }

@@ -133,6 +133,7 @@ export class Transmitter {
         if (connection.queueTail === node) connection.queueTail = previous;
         node.next = null;
         node.queued = false;
+        if (node.outgoingKind === OUTGOING_RESEND) connection.replies--;
       } else {
         previous = node;
       }
@@ -264,6 +265,12 @@ export class Transmitter {
       this.#emitted(connection, batch, node);
     }
     if (connection.retained !== null) this.#boundRetained(connection);
+    if (batch.pdus === 0) {
+      // What was asked for again is acknowledged, or given up, meanwhile.
+      this.#shard.batches.release(batch);
+      this.#offerBatch();
+      return;
+    }
     if (this.#jobCount > 0) this.#digest();
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
@@ -551,12 +558,14 @@ export class Transmitter {
     if (node instanceof ResendR2t) {
       return node.slice.tag !== node.tag || this.#putR2t(connection, batch, node.slice);
     }
-    const { node: status } = node as ResendStatus;
+    const { node: status, sentStatSN } = node as ResendStatus;
     // Acknowledged meanwhile.
-    if (!status.retained) return true;
-    return status.outgoingKind === OUTGOING_RESPONSE
-      ? this.#emitResponse(connection, batch, status as Task)
-      : this.#emitReply(connection, batch, status as Reply);
+    if (!status.retained || status.statSN !== sentStatSN) return true;
+    if (status.outgoingKind === OUTGOING_REPLY) return this.#emitReply(connection, batch, status as Reply);
+    const task = status as Task;
+    // Its data is being sent again (R-Data), and its response follows.
+    if (task.state !== TASK_UNACKNOWLEDGED) return true;
+    return this.#emitResponse(connection, batch, task);
   }
 
   /** Data-In PDUs as they went out the first time, header digests and all, from the slices that the task keeps. */

@@ -68,7 +68,8 @@ export class DataOut {
     const length = pdu.dataSegmentLength;
     task.dataUs = this.#shard.ring.nowUs;
     const problem = digestValid ? unsolicitedFault(task, pdu) : DATA_LOST;
-    if (problem !== DATA_INTACT) this.#lose(task, task.firstSlice, problem);
+    // Where nothing has come before it, there is no buffer yet to ask for again.
+    if (problem !== DATA_INTACT) this.#lose(task, task.firstSlice ?? this.#firstSlice(task), problem);
     // Kept nowhere: there was no buffer, or the task has ended already.
     else if (length > 0 && slice === null) this.#lose(task, task.firstSlice, DATA_LOST);
     else if (slice !== null) slice.filled += length;
@@ -98,7 +99,8 @@ export class DataOut {
    */
   timeOut(task: Task): void {
     if (task.unsolicitedEnd >= 0) {
-      if (task.firstSlice !== null) task.firstSlice.gap = true;
+      const slice = task.firstSlice ?? this.#firstSlice(task);
+      if (slice !== null) slice.gap = true;
       this.#endUnsolicited(task);
     }
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {

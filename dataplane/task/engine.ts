@@ -13,7 +13,7 @@ import type { Connection } from "../connection/connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
 import { ResendData } from "../connection/resend.js";
 import { COUNTER } from "../counters.js";
-import { CONNECTION_CREDIT_BYTES_MAX } from "../limits.js";
+import { CONNECTION_CREDIT_BYTES_MAX, SHORTAGE_PATIENCE_US } from "../limits.js";
 import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
 import { flushAfterControl } from "../scsi/control-command.js";
@@ -94,6 +94,8 @@ export class TaskEngine implements Services {
   readonly #writes: WriteTransfer;
   #parkedHead: Task | null = null;
   #parkedTail: Task | null = null;
+  /** When a parked task got its buffer last, or none was parked. */
+  #servedUs = 0;
   /** Exchange -> the task whose command control carries out. */
   readonly #asked = new Map<number, Task>();
   /** Likewise, where what the task asked for goes on without it. */
@@ -486,14 +488,19 @@ export class TaskEngine implements Services {
       else if (task.transfer === TRANSFER_VERIFY) this.comparison.verifyNext(task);
       else this.#writes.pump(task);
       if (task.parked !== PARK_NOT) return;
+      this.#servedUs = this.#shard.ring.nowUs;
     }
   }
 
   /**
-   * Buffers have been short for too long. Where commands hold data that they cannot use yet, and wait for others, or for a buffer
-   * more, they are given up: with TASK SET FULL, when their turn comes or, if it has, the oldest of them excepted.
+   * Tasks wait for buffers, and for too long none has got one: where commands hold data that they cannot use yet, because they wait
+   * for others, or for one buffer more, they are given up with TASK SET FULL. Those whose turn has not come are so when it comes; if
+   * there are none, all that have written nothing yet but the oldest.
    */
   relieve(): void {
+    const { nowUs } = this.#shard.ring;
+    if (this.#parkedHead === null) this.#servedUs = nowUs;
+    if (nowUs - this.#servedUs < SHORTAGE_PATIENCE_US) return;
     let hasFound = false;
     for (const session of this.#shard.sessions.values()) {
       for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
@@ -506,12 +513,11 @@ export class TaskEngine implements Services {
     }
     const holders: Task[] = [];
     for (let task = this.#parkedHead; task !== null; task = task.nextParked) {
-      const hasBegun = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE;
-      if (!hasBegun && task.firstSlice !== null) holders.push(task);
+      const mayHaveWritten = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE;
+      if (!mayHaveWritten && task.firstSlice !== null) holders.push(task);
     }
-    for (const task of hasFound || holders.length > 1 ? holders.slice(1) : holders) {
-      this.status(task, SCSI_STATUS_TASK_SET_FULL);
-    }
+    const isEnough = hasFound || holders.length > 1;
+    for (const task of isEnough ? holders.slice(1) : holders) this.status(task, SCSI_STATUS_TASK_SET_FULL);
   }
 
   /** A Data-Out PDU for the task is complete. */
@@ -700,16 +706,17 @@ export class TaskEngine implements Services {
   abortConnection(connection: Connection, barrier: Barrier | null): void {
     const session = connection.session!;
     const { asc, ascq } = COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT;
-    for (let task = session.firstTask; task !== null; ) {
-      const next: Task | null = task.nextOfSession;
+    const tasks: Task[] = [];
+    for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
       const isAnswered = barrier !== null && task.state === TASK_RESPONDING && !task.isHeldBack;
-      if (task.connection === connection && !isAnswered) {
-        // Told on what other connections the session has (section 11.14.5).
-        if (task.mapping !== null && task.state !== TASK_UNACKNOWLEDGED) session.attentions.add(task.lun, asc, ascq);
-        this.abort(task, barrier);
-      }
-      task = next;
+      if (task.connection === connection && !isAnswered) tasks.push(task);
     }
+    // Told on what other connections the session has (section 11.14.5): once, so before one that waits for these takes its turn.
+    for (const task of tasks) {
+      const isOver = task.state === TASK_ABORTED || task.state === TASK_UNACKNOWLEDGED;
+      if (task.mapping !== null && !isOver) session.attentions.add(task.lun, asc, ascq);
+    }
+    for (const task of tasks) this.abort(task, barrier);
   }
 
   /** Gives up what an ended task still has, if nothing of it is in flight; then responds, or frees it. */
@@ -725,6 +732,7 @@ export class TaskEngine implements Services {
         let slice = task.firstSlice;
         while (slice !== null && slice.sent === slice.length) slice = slice.nextOfTask;
         if (slice !== null) task.transferTotal = Math.min(task.transferTotal, slice.transferOffset);
+        task.keptDataSN = task.dataSN;
       }
     }
     this.#releaseSlices(task);
@@ -873,6 +881,8 @@ export class TaskEngine implements Services {
   reassign(task: Task, connection: Connection, expDataSN: number): void {
     const old = task.connection!;
     if (task.retained) old.retained!.remove(task);
+    // It may have read on while it had no connection, until that had no credit left.
+    if (task.starved) this.#unstarve(old, task);
     old.taskCount--;
     connection.taskCount++;
     task.connection = connection;
@@ -958,6 +968,8 @@ export class TaskEngine implements Services {
   /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */
   #free(task: Task): void {
     const { mapping } = task;
+    // Its response was sent before, and its data was being sent again.
+    if (task.retained) task.connection!.retained!.remove(task);
     if (task.admitted) this.#leave(task);
     this.#dropResends(task);
     this.#shard.tasks.release(task);
