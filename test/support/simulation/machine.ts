@@ -16,6 +16,7 @@ import type { SimulatedUnit } from "./unit.js";
 import type { World } from "./world.js";
 
 const CONTROL_DELAY_US_MAX = 2000;
+const DECLARATION = /MaxRecvDataSegmentLength=(\d+)/;
 
 export interface MachineOptions {
   readonly units: readonly SimulatedUnit[];
@@ -50,6 +51,8 @@ export class Machine {
   /** The ring of messages to the shard. */
   readonly #inbox: ControlMessage[] = [];
   readonly #closeListeners = new Map<number, (reason: string) => void>();
+  /** sessionId -> what follows when the shard has given the session up. */
+  readonly #endListeners = new Map<number, () => void>();
   /** Exchange -> what follows when the shard has confirmed it. */
   readonly #confirmations = new Map<number, () => void>();
   #lastExchange = 0;
@@ -118,6 +121,11 @@ export class Machine {
     return { connectionId, peer };
   }
 
+  /** `ended` is called when the shard has given the session up. */
+  whenSessionEnds(sessionId: number, ended: () => void): void {
+    this.#endListeners.set(sessionId, ended);
+  }
+
   /** A message of control to the shard. */
   send(message: ControlMessage): void {
     // Messages are documents: nothing is shared through them.
@@ -161,10 +169,17 @@ export class Machine {
         this.#closeListeners.delete(message.connectionId);
         return closed(message.reason);
       }
+      case "sessionEnded": {
+        const ended = this.#endListeners.get(message.sessionId);
+        this.#endListeners.delete(message.sessionId);
+        return ended?.();
+      }
       case "text": {
         const { connectionId, exchange } = message;
         const text = this.#neighbourhood.respondToText(message.text);
-        return this.send({ type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength: null });
+        const declared = DECLARATION.exec(message.text);
+        const maxSendDataSegmentLength = declared === null ? null : Number(declared[1]);
+        return this.send({ type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength });
       }
       case "unitReset": {
         const { exchange, unitIndex } = message;

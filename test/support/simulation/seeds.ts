@@ -10,8 +10,13 @@ export function seeds(count: number): readonly number[] {
 }
 
 export function simulate(seed: number, overrides: Overrides = {}): void {
+  replayable(seed, () => new Simulation(seed, overrides).run());
+}
+
+/** What fails in `run` names the seed. */
+export function replayable(seed: number, run: () => void): void {
   try {
-    new Simulation(seed, overrides).run();
+    run();
   } catch (error) {
     const message = `SEED=${seed}: ${error instanceof Error ? error.stack : error}`;
     throw new assert.AssertionError({ message });

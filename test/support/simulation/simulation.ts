@@ -4,11 +4,11 @@
  */
 import { Cluster } from "./cluster.js";
 import { type Faults, NO_FAULTS, randomFaults } from "./faults.js";
-import { ReadCommand } from "./initiator/block-commands.js";
 import type { Command } from "./initiator/command.js";
 import { type Habits, Initiator, randomHabits } from "./initiator/initiator.js";
 import { type Parameters, randomParameters } from "./initiator/parameters.js";
 import { type Mix, randomCommand, randomMix } from "./initiator/random-command.js";
+import { rereadingCommands } from "./initiator/rereading.js";
 import type { MachineOptions } from "./machine.js";
 import type { PipeOptions } from "./pipe.js";
 import { Random } from "./random.js";
@@ -26,8 +26,6 @@ const SETTLE_US = 1_000_000;
 const SEVERAL_SHARDS = 0.3;
 const ADMINISTRATION = 0.2;
 const ADMINISTRATION_US_MAX = 2_000_000;
-/** Everything is read again in pieces of so many bytes. */
-const REREAD_BYTES = 256 * 1024;
 
 const QUIET: Habits = {
   depth: 8,
@@ -254,14 +252,4 @@ function randomLuns(random: Random, units: readonly SimulatedUnit[]): Map<number
   for (const unit of units) if (random.chance(0.7)) luns.set(random.pick([0, 1, 2, 7, 300]), unit);
   if (luns.size === 0) luns.set(0, random.pick(units));
   return luns;
-}
-
-function rereadingCommands(random: Random, lun: number, unit: SimulatedUnit): Command[] {
-  const blocksMax = REREAD_BYTES / unit.record.blockLengthBytes;
-  const commands: Command[] = [];
-  for (let lba = 0; lba < unit.blocks; lba += blocksMax) {
-    const blocks = Math.min(blocksMax, unit.blocks - lba);
-    commands.push(new ReadCommand(random, lun, { unit, lba, blocks }, blocks * unit.record.blockLengthBytes));
-  }
-  return commands;
 }

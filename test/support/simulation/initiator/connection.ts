@@ -362,7 +362,7 @@ export class InitiatorConnection {
     if (task === null) for (const each of affected) each.mayVanish = true;
     // "MUST NOT send any more Data-Out PDUs for affected tasks" (section 4.2.3.4).
     const isFast = this.#options.parameters.session.taskReporting === "FastAbort";
-    if (task === null && isFast) this.#outbox.stopSolicited((each) => affected.includes(each));
+    if (task === null && isFast) this.#outbox.stopSolicited((each) => affected.some((other) => other === each));
     this.#send();
   }
 

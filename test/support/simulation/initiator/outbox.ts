@@ -8,8 +8,7 @@
  */
 import { type FieldName, OPCODE_DATA_OUT, TAG_NONE } from "../../pdu.js";
 import type { Random } from "../random.js";
-import type { PeerSocket } from "../socket.js";
-import type { SessionTask } from "./session-task.js";
+import type { Command } from "./command.js";
 
 /** PDUs that the data of one sequence is cut into, at most. */
 const PDUS_PER_SEQUENCE_MAX = 40;
@@ -25,8 +24,24 @@ export interface OutgoingPdu {
 /** Makes the wire form; called when the PDU is sent. */
 export type Encode = (pdu: OutgoingPdu) => Buffer;
 
+/** A command that has data to send. */
+export interface SequenceOwner {
+  readonly command: Command;
+  readonly initiatorTaskTag: number;
+  /** R2Ts whose data is not sent in full. */
+  outstandingR2T: number;
+  /** Unsolicited Data-Out PDUs are still to be sent. */
+  isSendingUnsolicited: boolean;
+}
+
+/** Where it goes. */
+export interface ByteSink {
+  readonly room: number;
+  write(bytes: Uint8Array): number;
+}
+
 export interface Sequence {
-  readonly task: SessionTask;
+  readonly task: SequenceOwner;
   readonly targetTransferTag: number;
   offset: number;
   readonly end: number;
@@ -67,13 +82,13 @@ export class Outbox {
     this.#solicited.push(sequence);
   }
 
-  /** The task is over: what was not sent of its data is not sent any more. */
   /** Nothing more is sent that the target has asked for of these tasks. */
-  stopSolicited(isStopped: (task: SessionTask) => boolean): void {
+  stopSolicited(isStopped: (task: SequenceOwner) => boolean): void {
     this.#solicited = this.#solicited.filter(({ task }) => !isStopped(task));
   }
 
-  forget(task: SessionTask): void {
+  /** The task is over: what was not sent of its data is not sent any more. */
+  forget(task: SequenceOwner): void {
     this.#unsolicited = this.#unsolicited.filter((sequence) => sequence.task !== task);
     this.#solicited = this.#solicited.filter((sequence) => sequence.task !== task);
   }
@@ -83,7 +98,7 @@ export class Outbox {
   }
 
   /** Sends as much as the socket takes. */
-  pump(socket: PeerSocket): void {
+  pump(socket: ByteSink): void {
     while (socket.room > 0) {
       this.#current ??= this.#next();
       if (this.#current === null) return;

@@ -2,26 +2,31 @@
 import assert from "node:assert/strict";
 import { digestOf } from "../../crc32c.js";
 import { BHS_BYTES, ReceivedPdu } from "../../pdu.js";
-import type { PeerSocket } from "../socket.js";
 
 const DIGEST_BYTES = 4;
 const INITIAL_BYTES = 16384;
+
+/** Where the bytes come from. */
+export interface ByteSource {
+  readonly available: number;
+  read(target: Uint8Array): number;
+}
 
 export class PduReader {
   headerDigest = false;
   dataDigest = false;
   /** The longest data segment that the target was told to send. */
-  readonly #dataMax: number;
+  dataMax: number;
   #buffer = Buffer.alloc(INITIAL_BYTES);
   #start = 0;
   #end = 0;
 
   constructor(dataMax: number) {
-    this.#dataMax = dataMax;
+    this.dataMax = dataMax;
   }
 
   /** Takes up to `most` bytes from the socket. */
-  fill(socket: PeerSocket, most: number): void {
+  fill(socket: ByteSource, most: number): void {
     const length = Math.min(most, socket.available);
     this.#makeRoom(length);
     this.#end += socket.read(this.#buffer.subarray(this.#end, this.#end + length));
@@ -33,7 +38,7 @@ export class PduReader {
     if (buffer.length < BHS_BYTES) return null;
     const headerLength = BHS_BYTES + buffer[4]! * 4;
     const dataLength = buffer.readUIntBE(5, 3);
-    if (dataLength > this.#dataMax) assert.fail(`a data segment of ${dataLength} bytes, longer than ${this.#dataMax}`);
+    if (dataLength > this.dataMax) assert.fail(`a data segment of ${dataLength} bytes, longer than ${this.dataMax}`);
     const paddedLength = (dataLength + 3) & ~3;
     const dataAt = headerLength + (this.headerDigest ? DIGEST_BYTES : 0);
     const digestAt = dataAt + paddedLength;

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import type { SessionParametersRecord } from "../../../../dataplane/messages.js";
 import { lunBytes, type ReceivedPdu, TAG_NONE } from "../../pdu.js";
 import type { Command, Outcome } from "./command.js";
+import type { SequenceOwner } from "./outbox.js";
 
 const RESPONSE_COMPLETED_AT_TARGET = 0;
 
-export class SessionTask {
+export class SessionTask implements SequenceOwner {
   readonly command: Command;
   readonly initiatorTaskTag: number;
   readonly cmdSN: number;
@@ -18,9 +19,7 @@ export class SessionTask {
   mayVanish = false;
   /** A task management function for it is under way. */
   isManaged = false;
-  /** R2Ts whose data is not sent in full. */
   outstandingR2T = 0;
-  /** Unsolicited Data-Out PDUs are still to be sent. */
   isSendingUnsolicited = false;
   readonly #parameters: SessionParametersRecord;
   readonly #buffer: Uint8Array;

@@ -1,0 +1,89 @@
+/** While data is sent anew after an R-Data SNACK (RFC 7143 sections 11.16.3 and 11.16.5). */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { read10, testUnitReady, write10 } from "../../support/cdb.js";
+import { OPCODE_DATA_IN, OPCODE_NOP_OUT, OPCODE_SCSI_RESPONSE, type ReceivedPdu, TAG_NONE } from "../../support/pdu.js";
+import type { RawInitiator } from "../../support/raw-initiator.js";
+import type { RawTask } from "../../support/raw-task.js";
+import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
+import { SNACK_DATA_R2T, SNACK_R_DATA, SNACK_STATUS, snack } from "./fixture.js";
+
+const BLOCKS = 64;
+const SNACK_TAG = 0x77;
+const target = startTarget({ session: "errorRecoveryLevel: 1, initialR2T: false" });
+
+/** A READ whose response has come, and is not acknowledged. */
+async function readUnacknowledged(): Promise<{ initiator: RawInitiator; task: RawTask; statSN: number }> {
+  const keys = { ErrorRecoveryLevel: "1", MaxRecvDataSegmentLength: "4096" };
+  const initiator = await target.login(keys, { strict: false });
+  await initiator.good({ cdb: write10(0, BLOCKS), write: pattern(BLOCKS * BLOCK_BYTES, 1) });
+  await initiator.ping();
+  const statSN = initiator.expStatSN!;
+  const task = await initiator.start({ cdb: read10(0, BLOCKS), read: BLOCKS * BLOCK_BYTES });
+  while ((await initiator.receive()).opcode !== OPCODE_SCSI_RESPONSE);
+  return { initiator, task, statSN };
+}
+
+function resegment(initiator: RawInitiator, task: RawTask, statSN: number): Promise<Buffer> {
+  const fields = { initiatorTaskTag: task.initiatorTaskTag, targetTransferTag: SNACK_TAG, expStatSN: statSN };
+  return initiator.send(snack(SNACK_R_DATA, fields));
+}
+
+/** Receives all that was asked for. */
+async function drain(initiator: RawInitiator): Promise<void> {
+  const ping = await initiator.send({ opcode: OPCODE_NOP_OUT, targetTransferTag: TAG_NONE });
+  while ((await initiator.receive()).initiatorTaskTag !== ping.readUInt32BE(16));
+}
+
+/** Up to the response with the SNACK Tag. */
+async function receiveAnew(initiator: RawInitiator): Promise<{ data: ReceivedPdu[]; response: ReceivedPdu }> {
+  const data: ReceivedPdu[] = [];
+  for (;;) {
+    const pdu = await initiator.receive();
+    if (pdu.opcode === OPCODE_DATA_IN) data.push(pdu);
+    else if (pdu.opcode === OPCODE_SCSI_RESPONSE && pdu.field("snackTag") === SNACK_TAG) return { data, response: pdu };
+  }
+}
+
+describe("while data is sent anew", () => {
+  test("a status that was asked for before does not go ahead of it: its ExpDataSN counts all of the data", async () => {
+    const { initiator, task, statSN } = await readUnacknowledged();
+    // Together, so that the target finds both before it sends anything.
+    const both = [
+      initiator.send(snack(SNACK_STATUS, { begRun: statSN, runLength: 1, expStatSN: statSN })),
+      resegment(initiator, task, statSN),
+    ];
+    await Promise.all(both);
+    const { data, response } = await receiveAnew(initiator);
+    assert.equal(response.field("expDataSN"), data.length);
+    assert.equal(Buffer.concat(data.map((pdu) => pdu.data)).length, BLOCKS * BLOCK_BYTES);
+  });
+
+  test("a format error ends the session, and no other", async () => {
+    const witness = await target.login();
+    const { initiator, task, statSN } = await readUnacknowledged();
+    await Promise.all([
+      resegment(initiator, task, statSN),
+      // Without F.
+      initiator.send({ ...snack(SNACK_DATA_R2T, { expStatSN: statSN }), flags: 0 }),
+    ]);
+    await initiator.receiveUntilClosed();
+    await witness.good({ cdb: testUnitReady() });
+    await witness.logout();
+  });
+
+  test("retransmissions that it overtakes do not count against the initiator", async () => {
+    const { initiator, task, statSN } = await readUnacknowledged();
+    const rounds = 50;
+    for (let round = 0; round < rounds; round++) {
+      const sends: Promise<Buffer>[] = [];
+      // Altogether more than the replies that may wait on a connection (CONNECTION_REPLIES_MAX).
+      for (let i = 0; i < 100; i++) {
+        const run = { initiatorTaskTag: task.initiatorTaskTag, begRun: 0, runLength: 1, expStatSN: statSN };
+        sends.push(initiator.send(snack(SNACK_DATA_R2T, run)), resegment(initiator, task, statSN));
+      }
+      await Promise.all(sends);
+      await drain(initiator);
+    }
+  });
+});

@@ -1,0 +1,377 @@
+/**
+ * One connection of a recovering initiator: what it sends and receives, less what is made to go wrong; StatSN with its gaps,
+ * and the SNACKs for them (RFC 7143 section 11.16).
+ */
+import assert from "node:assert/strict";
+import { serialAdd, serialDistance, serialLess, serialLessOrEqual } from "../../../dataplane/wire/serial.js";
+import {
+  buildHeader,
+  FLAG_FINAL,
+  FLAG_READ,
+  FLAG_WRITE,
+  OPCODE_DATA_IN,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_NOP_OUT,
+  OPCODE_SCSI_COMMAND,
+  OPCODE_SCSI_RESPONSE,
+  OPCODE_SNACK_REQUEST,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TEXT_REQUEST,
+  type ReceivedPdu,
+  TAG_NONE,
+  wirePdu,
+} from "../pdu.js";
+import { Outbox, type OutgoingPdu } from "../simulation/initiator/outbox.js";
+import type { Parameters } from "../simulation/initiator/parameters.js";
+import { PduReader } from "../simulation/initiator/pdu-reader.js";
+import { describe, takesStatSN } from "../simulation/initiator/sequence-numbers.js";
+import type { Random } from "../simulation/random.js";
+import type { RecoveringTask } from "./recovering-task.js";
+import type { Link, LoggedIn } from "./wire.js";
+import { nameOf, type Tallies, type WireFaults } from "./wire-faults.js";
+
+export const SNACK_DATA_R2T = 0;
+export const SNACK_STATUS = 1;
+export const SNACK_DATA_ACK = 2;
+export const SNACK_R_DATA = 3;
+const SNACK_NAMES = ["Data/R2T", "Status", "DataACK", "R-Data"];
+
+const READ_BYTES_MAX = 1 << 18;
+/** StatSNs that may come ahead of a gap: far fewer, as a rule. */
+const AHEAD_MAX = 10_000;
+
+export interface ConnectionOwner {
+  readonly errorRecoveryLevel: number;
+  readonly tallies: Tallies;
+  /** As they are at the moment. */
+  readonly faults: WireFaults;
+  /** CmdSN of the next command. */
+  readonly cmdSN: number;
+  /** ExpCmdSN and MaxCmdSN of a PDU. */
+  windowSeen(expCmdSN: number, maxCmdSN: number): void;
+  /** A PDU of this task may not reach the target, or not in one piece. */
+  damaged(initiatorTaskTag: number): void;
+  /** A PDU, each once; but SCSI Responses as often as they come. */
+  received(connection: RecoveringConnection, pdu: ReceivedPdu): void;
+  /** The target will find a header digest that does not match, and close the connection. */
+  doomed(connection: RecoveringConnection): void;
+  /** Nothing comes or goes on it any more. */
+  lost(connection: RecoveringConnection): void;
+}
+
+export class RecoveringConnection {
+  readonly cid: number;
+  isOpen = true;
+  isDoomed = false;
+  /** It was logged out and ends: nothing is expected of it. */
+  isLeaving = false;
+  /** MaxRecvDataSegmentLength has changed: what was sent before is asked for by R-Data SNACK. */
+  isResegmented = false;
+  readonly #owner: ConnectionOwner;
+  readonly #random: Random;
+  readonly #parameters: Parameters;
+  readonly #link: Link;
+  readonly #reader: PduReader;
+  readonly #outbox: Outbox;
+  /** StatSN up to which nothing is missing, and those that came beyond. */
+  #nextStatSN: number;
+  readonly #ahead = new Set<number>();
+  /** StatSN of responses whose data is not there: they are not acknowledged yet (section 7.9). */
+  readonly #unacknowledged = new Map<RecoveringTask, number>();
+  #expCmdSN: number;
+  #maxCmdSN: number;
+
+  constructor(owner: ConnectionOwner, random: Random, cid: number, parameters: Parameters, login: LoggedIn) {
+    this.#owner = owner;
+    this.#random = random;
+    this.cid = cid;
+    this.#parameters = parameters;
+    this.#link = login.link;
+    this.#nextStatSN = login.statSN;
+    this.#expCmdSN = login.expCmdSN;
+    this.#maxCmdSN = login.maxCmdSN;
+    const { headerDigest, dataDigest, maxSendDataSegmentLength, maxRecvDataSegmentLength } = parameters.connection;
+    this.#reader = new PduReader(maxSendDataSegmentLength);
+    this.#reader.headerDigest = headerDigest === "CRC32C";
+    this.#reader.dataDigest = dataDigest === "CRC32C";
+    this.#outbox = new Outbox(random, (pdu) => this.#encode(pdu), maxRecvDataSegmentLength);
+    this.#link.onReadable = () => this.#receive();
+    this.#link.onWritable = () => this.#send();
+  }
+
+  /** What came before it was listened to. */
+  begin(): void {
+    this.#receive();
+  }
+
+  /** Statuses are missing. */
+  get hasGap(): boolean {
+    return this.#ahead.size > 0;
+  }
+
+  /** Longest data segment that the target takes. */
+  get dataMax(): number {
+    return this.#parameters.connection.maxRecvDataSegmentLength;
+  }
+
+  // ---- requests
+
+  command(task: RecoveringTask): void {
+    const { command, immediateEnd, unsolicitedEnd } = task;
+    const isFinal = immediateEnd === unsolicitedEnd;
+    const flags =
+      (isFinal ? FLAG_FINAL : 0) | (command.reads ? FLAG_READ : 0) | (command.writes ? FLAG_WRITE : 0) | task.attribute;
+    task.isSendingUnsolicited = !isFinal;
+    this.#request(() => {
+      if (!isFinal) {
+        const sequence = { task, targetTransferTag: TAG_NONE, offset: immediateEnd, end: unsolicitedEnd, dataSN: 0 };
+        this.#outbox.unsolicited(sequence);
+      }
+      return {
+        fields: {
+          opcode: OPCODE_SCSI_COMMAND,
+          flags,
+          initiatorTaskTag: task.initiatorTaskTag,
+          expectedDataTransferLength: command.expectedLength,
+          cmdSN: task.cmdSN,
+        },
+        lun: command.lun,
+        cdb: command.cdb,
+        data: immediateEnd > 0 ? command.data(0, immediateEnd) : new Uint8Array(),
+      };
+    });
+  }
+
+  answerR2T(
+    task: RecoveringTask,
+    range: { readonly offset: number; readonly end: number; readonly tag: number },
+  ): void {
+    const { offset, end, tag } = range;
+    this.#outbox.solicited({ task, targetTransferTag: tag, offset, end, dataSN: 0 });
+    this.#send();
+  }
+
+  /** In its turn, or at once. */
+  ping(initiatorTaskTag: number, cmdSN: number | null, length: number): void {
+    this.#request(() => ({
+      fields: {
+        opcode: OPCODE_NOP_OUT,
+        flags: FLAG_FINAL,
+        initiatorTaskTag,
+        targetTransferTag: TAG_NONE,
+        cmdSN: cmdSN ?? this.#owner.cmdSN,
+      },
+      immediate: cmdSN === null,
+      data: new Uint8Array(length).fill(initiatorTaskTag),
+    }));
+  }
+
+  answerPing(targetTransferTag: number, lun: Uint8Array): void {
+    this.#immediate({ opcode: OPCODE_NOP_OUT, flags: FLAG_FINAL, initiatorTaskTag: TAG_NONE, targetTransferTag }, lun);
+  }
+
+  manage(code: number, fields: Omit<OutgoingPdu["fields"], "opcode">, lun: number): void {
+    this.#immediate({ opcode: OPCODE_TASK_MANAGEMENT_REQUEST, flags: FLAG_FINAL | code, ...fields }, lun);
+  }
+
+  logout(initiatorTaskTag: number, reason: number, cid: number): void {
+    this.#immediate({ opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | reason, initiatorTaskTag, cid });
+  }
+
+  /** Declares another MaxRecvDataSegmentLength; when that is answered, `resegmented` is called. */
+  declare(initiatorTaskTag: number, maxRecvDataSegmentLength: number): void {
+    const data = Buffer.from(`MaxRecvDataSegmentLength=${maxRecvDataSegmentLength}\0`);
+    const fields = { opcode: OPCODE_TEXT_REQUEST, flags: FLAG_FINAL, initiatorTaskTag, targetTransferTag: TAG_NONE };
+    this.#request(() => ({ fields: { ...fields, cmdSN: this.#owner.cmdSN }, immediate: true, data }));
+  }
+
+  resegmented(maxRecvDataSegmentLength: number): void {
+    this.#reader.dataMax = maxRecvDataSegmentLength;
+    this.isResegmented = true;
+  }
+
+  snack(type: number, fields: Omit<OutgoingPdu["fields"], "opcode">, lun?: Uint8Array): void {
+    this.#owner.tallies.recoveries.count(`${SNACK_NAMES[type]} SNACK`);
+    this.#request(() => ({
+      fields: { initiatorTaskTag: TAG_NONE, ...fields, opcode: OPCODE_SNACK_REQUEST, flags: FLAG_FINAL | type },
+      ...(lun === undefined ? {} : { lun }),
+    }));
+  }
+
+  /** All statuses that are missing, or may be. */
+  askForStatus(): void {
+    const missing = this.#missing();
+    if (missing > 0) {
+      this.snack(SNACK_STATUS, { targetTransferTag: TAG_NONE, begRun: this.#nextStatSN, runLength: missing });
+    } else {
+      this.snack(SNACK_STATUS, { targetTransferTag: TAG_NONE, begRun: 0, runLength: 0 });
+    }
+  }
+
+  /** The task has ended, or goes on elsewhere. */
+  forget(task: RecoveringTask): void {
+    this.#outbox.forget(task);
+    this.#unacknowledged.delete(task);
+  }
+
+  /** Gone, with whatever is on its way, by a reset or an orderly close. */
+  drop(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    if (this.#random.chance(0.5)) this.#link.close();
+    else this.#link.reset();
+    this.#owner.lost(this);
+  }
+
+  // ---- sending
+
+  #request(make: () => OutgoingPdu): void {
+    this.#outbox.request(make);
+    this.#send();
+  }
+
+  #immediate(fields: OutgoingPdu["fields"], lun?: number | Uint8Array): void {
+    this.#request(() => ({
+      fields: { ...fields, cmdSN: this.#owner.cmdSN },
+      immediate: true,
+      ...(lun === undefined ? {} : { lun }),
+    }));
+  }
+
+  #send(): void {
+    if (this.isOpen) this.#outbox.pump(this.#link);
+  }
+
+  get #expStatSN(): number {
+    let expStatSN = this.#nextStatSN;
+    for (const statSN of this.#unacknowledged.values()) if (serialLess(statSN, expStatSN)) expStatSN = statSN;
+    return expStatSN;
+  }
+
+  #encode({ fields, lun, cdb, immediate, data }: OutgoingPdu): Buffer {
+    const header = buildHeader({
+      ...fields,
+      expStatSN: this.#expStatSN,
+      dataSegmentLength: data?.length ?? 0,
+      ...(lun === undefined ? {} : { lun }),
+      ...(cdb === undefined ? {} : { cdb }),
+      ...(immediate === undefined ? {} : { immediate }),
+    });
+    const { headerDigest, dataDigest } = this.#parameters.connection;
+    const payload = data === undefined ? Buffer.alloc(0) : Buffer.from(data.buffer, data.byteOffset, data.length);
+    const digests = { header: headerDigest === "CRC32C", data: dataDigest === "CRC32C" };
+    const bytes = wirePdu(header, payload, digests);
+    return this.#damage(fields.opcode, fields.initiatorTaskTag!, bytes, payload.length > 0 && digests.data);
+  }
+
+  /** What becomes of a PDU on its way to the target. Its last four bytes are its data digest if `hasDataDigest`. */
+  #damage(opcode: number, initiatorTaskTag: number, bytes: Buffer, hasDataDigest: boolean): Buffer {
+    const { faults } = this.#owner;
+    const random = this.#random;
+    if (random.chance(faults.lost)) {
+      this.#count("lost", opcode);
+      this.#owner.damaged(initiatorTaskTag);
+      return Buffer.alloc(0);
+    }
+    if (hasDataDigest && random.chance(faults.dataDigest)) {
+      this.#count("data digest of", opcode);
+      bytes[bytes.length - 1]! ^= 1 << random.below(8);
+      this.#owner.damaged(initiatorTaskTag);
+    }
+    if (this.#parameters.connection.headerDigest === "CRC32C" && random.chance(faults.headerDigest)) {
+      this.#count("header digest of", opcode);
+      bytes[random.below(48)]! ^= 1 << random.below(8);
+      if (!this.isDoomed) this.#owner.doomed(this);
+      this.isDoomed = true;
+    }
+    if (random.chance(faults.cut)) {
+      this.#count("cut in", opcode);
+      this.#outbox.limit = random.below(bytes.length);
+      this.#outbox.exhausted = () => this.drop();
+    }
+    return bytes;
+  }
+
+  #count(what: string, opcode: number): void {
+    this.#owner.tallies.faults.count(`${what} ${nameOf(opcode)}`);
+  }
+
+  // ---- receiving
+
+  #receive(): void {
+    while (this.isOpen && this.#link.available > 0) {
+      this.#reader.fill(this.#link, this.#random.spread(1, READ_BYTES_MAX));
+      for (let pdu = this.#reader.next(); pdu !== null && this.isOpen; pdu = this.#reader.next()) this.#arrived(pdu);
+    }
+    if (this.isOpen && this.#link.ended) this.drop();
+    this.#send();
+  }
+
+  #arrived(pdu: ReceivedPdu): void {
+    const { faults, errorRecoveryLevel } = this.#owner;
+    const random = this.#random;
+    const isLost = random.chance(faults.lost);
+    const isDamaged = pdu.data.length > 0 && random.chance(faults.dataDigest);
+    if (isLost || isDamaged) {
+      this.#count(isLost ? "lost" : "data digest of", pdu.opcode);
+      // Nothing is recovered within a connection.
+      if (errorRecoveryLevel === 0) this.drop();
+      return;
+    }
+    if (random.chance(faults.cut)) {
+      this.#count("cut before", pdu.opcode);
+      return this.drop();
+    }
+    this.#window(pdu);
+    if (this.#isNews(pdu)) this.#owner.received(this, pdu);
+  }
+
+  #window(pdu: ReceivedPdu): void {
+    const { expCmdSN, maxCmdSN } = pdu;
+    assert(serialLessOrEqual(this.#expCmdSN, expCmdSN), "ExpCmdSN does not go back");
+    assert(serialLessOrEqual(this.#maxCmdSN, maxCmdSN), "MaxCmdSN does not go back");
+    assert(!serialLess(maxCmdSN, serialAdd(expCmdSN, -1)), "MaxCmdSN is at least ExpCmdSN - 1");
+    this.#expCmdSN = expCmdSN;
+    this.#maxCmdSN = maxCmdSN;
+    this.#owner.windowSeen(expCmdSN, maxCmdSN);
+  }
+
+  /** StatSN of a PDU: false if it came before. */
+  #isNews(pdu: ReceivedPdu): boolean {
+    if (pdu.opcode === OPCODE_DATA_IN && !pdu.hasStatus) return true;
+    const { statSN } = pdu;
+    const distance = serialDistance(this.#nextStatSN, statSN);
+    const isAhead = serialLess(this.#nextStatSN, statSN);
+    assert(!isAhead || distance < AHEAD_MAX, `StatSN ${statSN} is far from ${this.#nextStatSN}: ${describe(pdu)}`);
+    if (this.#owner.errorRecoveryLevel === 0) {
+      assert.equal(statSN, this.#nextStatSN, `StatSN: ${describe(pdu)}`);
+    }
+    if (!takesStatSN(pdu)) {
+      if (isAhead && this.#missingBefore(statSN) > 0) this.askForStatus();
+      return true;
+    }
+    if (serialLess(statSN, this.#nextStatSN) || this.#ahead.has(statSN)) return pdu.opcode === OPCODE_SCSI_RESPONSE;
+    this.#ahead.add(statSN);
+    const isGap = isAhead && this.#missing() > 0;
+    while (this.#ahead.delete(this.#nextStatSN)) this.#nextStatSN = serialAdd(this.#nextStatSN, 1);
+    if (isGap && this.#random.chance(0.8)) this.askForStatus();
+    return true;
+  }
+
+  /** How many are missing in a row. */
+  #missing(): number {
+    if (this.#ahead.size === 0) return 0;
+    let missing = 0;
+    while (!this.#ahead.has(serialAdd(this.#nextStatSN, missing))) missing++;
+    return missing;
+  }
+
+  #missingBefore(statSN: number): number {
+    return this.#ahead.has(this.#nextStatSN) ? 0 : serialDistance(this.#nextStatSN, statSN);
+  }
+
+  /** The response of the task has come before all of its data. */
+  delay(task: RecoveringTask, statSN: number): void {
+    this.#unacknowledged.set(task, statSN);
+  }
+}
