@@ -137,6 +137,14 @@ export class RawConnection {
     return bhs;
   }
 
+  /** What `sends` sends leaves in one piece: as a rule the target finds all of it before it answers any. */
+  async together(sends: () => readonly Promise<unknown>[]): Promise<void> {
+    this.#socket.cork();
+    const all = sends();
+    this.#socket.uncork();
+    await Promise.all(all);
+  }
+
   /** What `send` adds to the fields of a header. */
   protected complete(fields: HeaderFields, data: Uint8Array, ahs: Uint8Array): HeaderFields {
     const numbered = fields.opcode !== OPCODE_DATA_OUT && fields.opcode !== OPCODE_SNACK_REQUEST;

@@ -48,12 +48,10 @@ async function receiveAnew(initiator: RawInitiator): Promise<{ data: ReceivedPdu
 describe("while data is sent anew", () => {
   test("a status that was asked for before does not go ahead of it: its ExpDataSN counts all of the data", async () => {
     const { initiator, task, statSN } = await readUnacknowledged();
-    // Together, so that the target finds both before it sends anything.
-    const both = [
+    await initiator.together(() => [
       initiator.send(snack(SNACK_STATUS, { begRun: statSN, runLength: 1, expStatSN: statSN })),
       resegment(initiator, task, statSN),
-    ];
-    await Promise.all(both);
+    ]);
     const { data, response } = await receiveAnew(initiator);
     assert.equal(response.field("expDataSN"), data.length);
     assert.equal(Buffer.concat(data.map((pdu) => pdu.data)).length, BLOCKS * BLOCK_BYTES);
@@ -62,7 +60,7 @@ describe("while data is sent anew", () => {
   test("a format error ends the session, and no other", async () => {
     const witness = await target.login();
     const { initiator, task, statSN } = await readUnacknowledged();
-    await Promise.all([
+    await initiator.together(() => [
       resegment(initiator, task, statSN),
       // Without F.
       initiator.send({ ...snack(SNACK_DATA_R2T, { expStatSN: statSN }), flags: 0 }),
@@ -76,13 +74,12 @@ describe("while data is sent anew", () => {
     const { initiator, task, statSN } = await readUnacknowledged();
     const rounds = 50;
     for (let round = 0; round < rounds; round++) {
-      const sends: Promise<Buffer>[] = [];
+      const run = { initiatorTaskTag: task.initiatorTaskTag, begRun: 0, runLength: 1, expStatSN: statSN };
       // Altogether more than the replies that may wait on a connection (CONNECTION_REPLIES_MAX).
-      for (let i = 0; i < 100; i++) {
-        const run = { initiatorTaskTag: task.initiatorTaskTag, begRun: 0, runLength: 1, expStatSN: statSN };
-        sends.push(initiator.send(snack(SNACK_DATA_R2T, run)), resegment(initiator, task, statSN));
-      }
-      await Promise.all(sends);
+      await initiator.together(() => [
+        ...Array.from({ length: 100 }, () => initiator.send(snack(SNACK_DATA_R2T, run))),
+        resegment(initiator, task, statSN),
+      ]);
       await drain(initiator);
     }
   });
