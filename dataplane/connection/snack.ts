@@ -64,7 +64,9 @@ export class Snacks {
       return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
     }
     if (count === 0) return;
-    if (first < task.keptDataSN) return this.#refuse(connection, task, pdu);
+    // Cut for a MaxRecvDataSegmentLength that the initiator has made shorter since: only an R-Data SNACK brings that again.
+    const isTooLong = longestSegment(task) > connection.maxSend;
+    if (first < task.keptDataSN || isTooLong) return this.#refuse(connection, task, pdu);
     this.#send(connection, new ResendData(task, first, count));
   }
 
@@ -142,4 +144,13 @@ export class Snacks {
   #reject(connection: Connection, pdu: SnackRequestPdu, reason: number): void {
     this.#shard.requests.reject(connection, pdu.offset, reason);
   }
+}
+
+/** Of the Data-In PDUs that were sent for the task and are kept. */
+function longestSegment(task: Task): number {
+  let longest = 0;
+  for (let slice = task.firstSlice; slice?.numbered; slice = slice.nextOfTask) {
+    longest = Math.max(longest, Math.min(slice.segmentBytes, slice.length));
+  }
+  return longest;
 }

@@ -52,6 +52,8 @@ const FUNCTION_COMPLETE = 0;
 const TASK_DOES_NOT_EXIST = 1;
 
 const THINK_US_MAX = 2000;
+/** When it can do nothing but wait. */
+const WAIT_US_MAX = 20_000;
 const TICK_US = 250_000;
 /** What has not moved for so long is asked for again. */
 const PATIENCE_US = 1_000_000;
@@ -338,7 +340,10 @@ export class RecoveringSession implements ConnectionOwner {
   // ---- work
 
   #work(): void {
-    this.clock.after(this.#random.spread(1, THINK_US_MAX), () => {
+    const delayUs = this.#canAct
+      ? this.#random.spread(1, THINK_US_MAX)
+      : this.#random.between(THINK_US_MAX, WAIT_US_MAX);
+    this.clock.after(delayUs, () => {
       if (this.isFinished) return;
       const burst = this.#random.spread(1, 8);
       for (let i = 0; i < burst && !this.#isDone; i++) this.#act();
@@ -347,12 +352,15 @@ export class RecoveringSession implements ConnectionOwner {
     });
   }
 
+  get #canAct(): boolean {
+    if (this.connections.length === 0 || this.#isLoggingIn || this.tasks.size >= this.options.depth) return false;
+    return !this.#isDone && serialLessOrEqual(this.cmdSN, this.#maxCmdSN);
+  }
+
   #act(): void {
-    const { connections } = this;
+    if (!this.#canAct) return;
     const random = this.#random;
-    if (connections.length === 0 || this.#isLoggingIn || this.tasks.size >= this.options.depth) return;
-    if (!serialLessOrEqual(this.cmdSN, this.#maxCmdSN)) return;
-    const connection = random.pick(connections);
+    const connection = random.pick(this.connections);
     if (this.errorRecoveryLevel === 2 && random.chance(this.faults.retire)) return this.#retire(connection);
     if (random.chance(this.options.ping)) return this.#ping(connection);
     if (this.errorRecoveryLevel > 0 && random.chance(this.options.declare)) return this.#declare(connection);

@@ -37,11 +37,11 @@ export const NO_WIRE_FAULTS: WireFaults = { lost: 0, dataDigest: 0, headerDigest
 export function randomWireFaults(random: Random): WireFaults {
   const perhaps = (most: number) => (random.chance(0.7) ? (random.below(1000) / 1000) * most : 0);
   return {
-    lost: perhaps(0.06),
-    dataDigest: perhaps(0.1),
+    lost: perhaps(0.12),
+    dataDigest: perhaps(0.15),
     headerDigest: perhaps(0.01),
-    cut: perhaps(0.015),
-    retire: perhaps(0.02),
+    cut: perhaps(0.03),
+    retire: perhaps(0.05),
   };
 }
 

@@ -3,13 +3,14 @@
  * connections break. It ends when all have done their work and everything on the units was read once more.
  */
 import { RecoveringSession, type SessionOptions } from "../recovering/recovering-session.js";
-import { NO_WIRE_FAULTS, randomWireFaults, type Tallies, type WireFaults } from "../recovering/wire-faults.js";
+import { NO_WIRE_FAULTS, randomWireFaults, Tallies, type WireFaults } from "../recovering/wire-faults.js";
 import { Cluster } from "./cluster.js";
 import { type Faults, NO_FAULTS } from "./faults.js";
 import { type Parameters, randomParameters } from "./initiator/parameters.js";
 import { type Mix, NO_COMMANDS, randomCommand } from "./initiator/random-command.js";
 import { rereadingCommands } from "./initiator/rereading.js";
 import { Random } from "./random.js";
+import { replayable } from "./seeds.js";
 import { SimulatedPortal } from "./simulated-portal.js";
 import { Timeline } from "./timeline.js";
 import { randomUnit, type SimulatedUnit } from "./unit.js";
@@ -74,7 +75,7 @@ export class RecoverySimulation {
     const random = this.#random.fork();
     const luns = new Map(this.#units.map((unit, lun) => [lun, unit]));
     const mix = { ...randomMix(random), ...this.#options.mix };
-    let left = this.#options.commands ?? random.between(30, 120);
+    let left = this.#options.commands ?? random.between(20, 60);
     return this.#open(random, `iqn.2026-11.io.ringlun:initiator${index}`, luns, {
       connections: random.between(1, 4),
       depth: random.spread(1, 24),
@@ -143,6 +144,17 @@ export class RecoverySimulation {
   }
 }
 
+/** Simulations of these seeds; prints what went wrong in them and what was done about it. */
+export function recover(seeds: readonly number[], errorRecoveryLevel: number): Tallies {
+  const tallies = new Tallies();
+  for (const seed of seeds) {
+    replayable(seed, () => new RecoverySimulation(seed, { errorRecoveryLevel, tallies }).run());
+  }
+  console.log(`${tallies.faults.total} faults at ErrorRecoveryLevel ${errorRecoveryLevel}\n${tallies.faults}`);
+  console.log(`and what followed\n${tallies.recoveries}`);
+  return tallies;
+}
+
 /** The kernel is well, now and then storage is not: a command that fails is recovered like any other. */
 function randomFaults(random: Random): Faults {
   return {
@@ -171,7 +183,7 @@ function randomMix(random: Random): Mix {
       inquire: 1,
       ready: 1,
     },
-    bytesMax: random.pick([4096, 16384, 65536, 65536, 1 << 20]),
+    bytesMax: random.chance(0.05) ? 1 << 20 : random.pick([4096, 4096, 16384, 65536]),
     unitPart: random.pick([0.2, 0.02, 0.005]),
   };
 }
