@@ -513,7 +513,7 @@ export class TaskEngine implements Services {
     }
     const holders: Task[] = [];
     for (let task = this.#parkedHead; task !== null; task = task.nextParked) {
-      const mayHaveWritten = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE;
+      const mayHaveWritten = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE && !waitsToCompare(task);
       if (!mayHaveWritten && task.firstSlice !== null) holders.push(task);
     }
     const isEnough = hasFound || holders.length > 1;
@@ -1050,6 +1050,11 @@ export class TaskEngine implements Services {
 
 function sliceEnd(slice: Slice): number {
   return slice.transferOffset + slice.length;
+}
+
+/** A WRITE AND VERIFY that waits for the buffer to read back into, for which it waits before it writes. */
+function waitsToCompare({ transfer, parameters }: Task): boolean {
+  return transfer === TRANSFER_WRITE_AND_COMPARE && parameters === null;
 }
 
 /** The connection is about to put data into one of the task's buffers. */
