@@ -79,8 +79,6 @@ interface Current {
   isTelling: boolean;
   /** Resolves when what it wanted to be saved is. Never rejects. */
   saving: Promise<void>;
-  /** Resolves when nothing of it touches the unit any more. Never rejects. */
-  ended: Promise<ScsiAnswer>;
 }
 
 export class Operations {
@@ -123,7 +121,7 @@ export class Operations {
       return;
     }
     this.#options.logger.info({ unit: unit.name, kind, position }, "operation goes on");
-    current.ended = this.#run(current);
+    void this.#run(current);
   }
 
   /** The unit is about to be closed: resolves when nothing touches it any more. What is left to do is done when it is back. */
@@ -192,8 +190,8 @@ export class Operations {
     this.#options.logger.info({ unit: unit.name, kind, work: work.kind }, "operation begins");
     await this.#tell(unit.unitIndex, notReadyOf(saved, unit), true);
     await this.#service!.writesEnded(unit.unitIndex);
-    current.ended = this.#run(current);
-    return isImmediate ? GOOD : { kind: "later", answer: current.ended };
+    const answer = this.#run(current);
+    return isImmediate ? GOOD : { kind: "later", answer };
   }
 
   // ---- The work
@@ -208,7 +206,6 @@ export class Operations {
       isStopped: false,
       isTelling: false,
       saving: Promise.resolve(),
-      ended: Promise.resolve(GOOD),
     };
     this.#current.set(unitIndex, current);
     return current;
@@ -216,19 +213,9 @@ export class Operations {
 
   /** Never rejects. Resolves to what its command is answered, if it is still there. */
   async #run(current: Current): Promise<ScsiAnswer> {
-    const { kind } = current.saved;
     const end = await this.#slots.with(() => this.#work(current));
-    switch (end.kind) {
-      case "stopped":
-        return senseAnswer(INTERNAL_TARGET_FAILURE);
-      case "done":
-        return this.#inTurn(current, () => this.#done(current));
-      case "failed":
-        return this.#inTurn(current, () => this.#failed(current, end.reason));
-      default:
-        end satisfies never;
-        throw new Error(`${kind} has no end`);
-    }
+    if (end.kind === "stopped") return senseAnswer(INTERNAL_TARGET_FAILURE);
+    return this.#inTurn(current, () => (end.kind === "done" ? this.#done(current) : this.#failed(current, end.reason)));
   }
 
   async #work(current: Current): Promise<WorkEnd> {

@@ -2,8 +2,13 @@
 import type { ScsiAnswer } from "../../../dataplane/messages.js";
 import type { Work } from "./work.js";
 
+export interface Refused {
+  readonly kind: "refused";
+  readonly answer: ScsiAnswer;
+}
+
 export type Request =
-  | { readonly kind: "refused"; readonly answer: ScsiAnswer }
+  | Refused
   | {
       readonly kind: "work";
       readonly work: Work;
@@ -13,7 +18,7 @@ export type Request =
       readonly allowsExit: boolean;
     };
 
-export function refused(answer: ScsiAnswer): Request {
+export function refused(answer: ScsiAnswer): Refused {
   return { kind: "refused", answer };
 }
 

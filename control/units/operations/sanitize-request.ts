@@ -2,12 +2,10 @@
 import { PARAMETER_LIST_LENGTH_ERROR } from "../../../dataplane/scsi/sense.js";
 import { invalidFieldOfCdb, invalidFieldOfList } from "../reservations/outcome.js";
 import { senseAnswer } from "../slow-commands.js";
-import { type Request, refused } from "./request.js";
+import { type Refused, type Request, refused } from "./request.js";
 import { ERASE, type Work } from "./work.js";
 
-export const ACTION_OVERWRITE = 0x01;
-export const ACTION_BLOCK_ERASE = 0x02;
-export const ACTION_CRYPTOGRAPHIC_ERASE = 0x03;
+const ACTION_OVERWRITE = 0x01;
 export const ACTION_EXIT_FAILURE_MODE = 0x1f;
 export const SERVICE_ACTION_BIT = 4;
 
@@ -45,24 +43,19 @@ export function judgeSanitize(cdb: Uint8Array, list: Uint8Array, blockLengthByte
   return { kind: "work", work, isImmediate, allowsExit: allowsExit(cdb) };
 }
 
-function judgeOverwrite(
-  cdb: Uint8Array,
-  list: Uint8Array,
-  blockLengthBytes: number,
-): Work | (Request & { readonly kind: "refused" }) {
-  const refuse = (...answer: Parameters<typeof refused>) =>
-    refused(...answer) as Request & { readonly kind: "refused" };
+function judgeOverwrite(cdb: Uint8Array, list: Uint8Array, blockLengthBytes: number): Work | Refused {
   const length = (cdb[LENGTH_BYTE]! << 8) | cdb[LENGTH_BYTE + 1]!;
-  if (length <= HEADER_BYTES || length > HEADER_BYTES + blockLengthBytes) return refuse(invalidFieldOfCdb(LENGTH_BYTE));
-  if (list.length < length) return refuse(senseAnswer(PARAMETER_LIST_LENGTH_ERROR));
+  if (length <= HEADER_BYTES || length > HEADER_BYTES + blockLengthBytes)
+    return refused(invalidFieldOfCdb(LENGTH_BYTE));
+  if (list.length < length) return refused(senseAnswer(PARAMETER_LIST_LENGTH_ERROR));
   // The other codes are for vendors, and make less of it.
-  if ((list[0]! & TEST_MASK) !== 0) return refuse(invalidFieldOfList(0, TEST_BIT));
+  if ((list[0]! & TEST_MASK) !== 0) return refused(invalidFieldOfList(0, TEST_BIT));
   const passes = list[0]! & COUNT_MASK;
-  if (passes === 0) return refuse(invalidFieldOfList(0, COUNT_BIT));
-  if (list[1] !== 0) return refuse(invalidFieldOfList(1));
+  if (passes === 0) return refused(invalidFieldOfList(0, COUNT_BIT));
+  if (list[1] !== 0) return refused(invalidFieldOfList(1));
   const patternLength = (list[PATTERN_LENGTH_BYTE]! << 8) | list[PATTERN_LENGTH_BYTE + 1]!;
-  if (patternLength === 0 || patternLength > blockLengthBytes) return refuse(invalidFieldOfList(PATTERN_LENGTH_BYTE));
-  if (HEADER_BYTES + patternLength > length) return refuse(senseAnswer(PARAMETER_LIST_LENGTH_ERROR));
+  if (patternLength === 0 || patternLength > blockLengthBytes) return refused(invalidFieldOfList(PATTERN_LENGTH_BYTE));
+  if (HEADER_BYTES + patternLength > length) return refused(senseAnswer(PARAMETER_LIST_LENGTH_ERROR));
   const pattern = Buffer.from(list.subarray(HEADER_BYTES, HEADER_BYTES + patternLength)).toString("hex");
   return { kind: "overwrite", pattern, passes, invert: (list[0]! & FLAG_INVERT) !== 0 };
 }
