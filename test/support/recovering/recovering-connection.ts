@@ -180,6 +180,8 @@ export class RecoveringConnection {
 
   /** Declares another MaxRecvDataSegmentLength; when that is answered, `resegmented` is called. */
   declare(initiatorTaskTag: number, maxRecvDataSegmentLength: number): void {
+    // The target may take it over before its answer is here.
+    this.#reader.dataMax = Math.max(this.#reader.dataMax, maxRecvDataSegmentLength);
     const data = Buffer.from(`MaxRecvDataSegmentLength=${maxRecvDataSegmentLength}\0`);
     const fields = { opcode: OPCODE_TEXT_REQUEST, flags: FLAG_FINAL, initiatorTaskTag, targetTransferTag: TAG_NONE };
     this.#request(() => ({ fields: { ...fields, cmdSN: this.#owner.cmdSN }, immediate: true, data }));

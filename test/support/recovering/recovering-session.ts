@@ -134,7 +134,7 @@ export class RecoveringSession implements ConnectionOwner {
   readonly #declarations = new Map<number, { readonly connection: RecoveringConnection; readonly length: number }>();
   readonly #attentions = new Map<number, number>();
   #isDone = false;
-  #isLoggingOut = false;
+  #loggingOut: RecoveringConnection | null = null;
   #progressUs = 0;
   #logins = 0;
 
@@ -266,7 +266,9 @@ export class RecoveringSession implements ConnectionOwner {
     if (at < 0) return;
     this.#connections.splice(at, 1);
     if (this.isFinished) return;
-    this.#isLoggingOut = false;
+    // The target closes the other connections of a session before it answers its logout.
+    if (this.#loggingOut !== null && connection !== this.#loggingOut) return;
+    this.#loggingOut = null;
     for (const [tag, declaration] of this.#declarations) {
       if (declaration.connection === connection) this.#declarations.delete(tag);
     }
@@ -758,14 +760,14 @@ export class RecoveringSession implements ConnectionOwner {
     const [connection] = this.connections;
     if (connection === undefined) return this.recoverSession();
     this.faults = NO_WIRE_FAULTS;
-    if (this.#numbered.size > 0 || this.#isLoggingOut) return;
+    if (this.#numbered.size > 0 || this.#loggingOut !== null) return;
     if (this.#expCmdSN !== this.cmdSN || (this.#maxCmdSN - this.#expCmdSN + 1) >>> 0 !== this.#windowWidth) {
       // Announced with the next PDU, whatever that is.
       const tag = this.newTag();
       this.#pings.add(tag);
       return connection.ping(tag, null, 0);
     }
-    this.#isLoggingOut = true;
+    this.#loggingOut = connection;
     this.logout(connection, LOGOUT_CLOSE_SESSION, 0, (response) => {
       assert.equal(response, 0, "the session is closed");
       this.isFinished = true;
