@@ -79,8 +79,9 @@ describe("ABORT TASK (RFC 7143 section 11.6.1)", () => {
     const initiator = await target.login({ MaxRecvDataSegmentLength: "8192" });
     for (let i = 0; i < 20; i++) {
       const task = await initiator.start({ cdb: read10(0, 16_384), read: 16_384 * BLOCK_BYTES });
-      const response = await abort(initiator, task);
-      assert.equal(response.response, FUNCTION_COMPLETE);
+      const { response } = await abort(initiator, task);
+      // On a busy machine it may have ended before the request came.
+      assert.equal(response, task.end === undefined ? FUNCTION_COMPLETE : TASK_DOES_NOT_EXIST);
       initiator.forget(task);
       // A late Data-In would be one of no command: the initiator would say so.
       await initiator.good({ cdb: read10(0, 8), read: 4096 });
