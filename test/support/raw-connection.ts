@@ -106,6 +106,13 @@ export class RawConnection {
     });
   }
 
+  /** Gives the socket to somebody else, with what has come and was not looked at. */
+  release(): { readonly socket: Socket; readonly rest: Buffer } {
+    const socket = this.#socket;
+    for (const event of ["data", "error", "end", "close"]) socket.removeAllListeners(event);
+    return { socket, rest: this.#input };
+  }
+
   /** Sends bytes as they are. */
   async sendBytes(bytes: Uint8Array): Promise<void> {
     if (this.#socket.destroyed) throw new ConnectionClosedError("the connection is closed");
