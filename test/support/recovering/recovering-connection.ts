@@ -36,6 +36,8 @@ export const SNACK_DATA_ACK = 2;
 export const SNACK_R_DATA = 3;
 const SNACK_NAMES = ["Data/R2T", "Status", "DataACK", "R-Data"];
 
+/** So near to its end a PDU is damaged: whatever has data and a digest is so long behind its header. */
+const DAMAGE_BYTES = 8;
 const READ_BYTES_MAX = 1 << 18;
 /** StatSNs that may come ahead of a gap: far fewer, as a rule. */
 const AHEAD_MAX = 10_000;
@@ -277,7 +279,8 @@ export class RecoveringConnection {
     }
     if (hasDataDigest && random.chance(faults.dataDigest)) {
       this.#count("data digest of", opcode);
-      bytes[bytes.length - 1]! ^= 1 << random.below(8);
+      // In the data, or in the digest behind it.
+      bytes[bytes.length - 1 - random.below(DAMAGE_BYTES)]! ^= 1 << random.below(8);
       this.#owner.damaged(initiatorTaskTag);
     }
     if (this.#parameters.connection.headerDigest === "CRC32C" && random.chance(faults.headerDigest)) {
