@@ -8,6 +8,8 @@ const PACKAGES = [
   ...["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils"],
   // File systems for test/conformance/storage and test/conformance/faults.
   ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
+  // For test/linux.
+  ...(process.argv.includes("--linux") ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod"] : []),
 ];
 
 // Of tgt and istgt only the programs are wanted, and on our own ports: Debian would start them on 3260 now, where

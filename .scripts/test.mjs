@@ -1,4 +1,4 @@
-// Runs the tests: node .scripts/test.mjs [--long] [path...] (npm test, npm run test:long)
+// Runs the tests: node .scripts/test.mjs [--long | --linux] [path...] (npm test, npm run test:long, npm run test:linux)
 //
 // Each test file is a process and a process group of its own, so that one that hangs, even in a call that blocks its
 // thread, can be ended with everything that it started. The files are found among the sources, not in dist/, where tests
@@ -11,7 +11,9 @@ import { join, relative } from "node:path";
 import { outputOf } from "./build.mjs";
 import { fail, filesBelow, ROOT, run } from "./common.mjs";
 
-const KINDS = ["unit", "conformance", "simulation", "fuzz", "interop"];
+const isLinux = process.argv.includes("--linux");
+/** test/linux boots a Linux kernel, and is a run of its own. */
+const KINDS = isLinux ? ["linux"] : ["unit", "conformance", "simulation", "fuzz", "interop"];
 const CONCURRENCY = 2;
 /** For a file, on a machine that is busy with other things; what takes minutes on an idle one is a *.long.test.ts. */
 const TIMEOUT_MS = 600_000;
@@ -19,8 +21,8 @@ const TIMEOUT_LONG_MS = 1_500_000;
 
 const isCI = process.env.CI === "true";
 const isLong = process.argv.includes("--long");
-const paths = process.argv.slice(2).filter((argument) => argument !== "--long");
-const timeoutMs = isLong ? TIMEOUT_LONG_MS : TIMEOUT_MS;
+const paths = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const timeoutMs = isLong || isLinux ? TIMEOUT_LONG_MS : TIMEOUT_MS;
 
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const print = (text) => process.stdout.write(`${text}\n`);

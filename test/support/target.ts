@@ -41,6 +41,8 @@ export interface TargetOptions {
   readonly args?: readonly string[];
   /** Where the configuration and its files go; absent: a directory of its own, removed by `stop`. */
   readonly directory?: string;
+  /** Network namespace to run in; absent: this process' own. */
+  readonly network?: string;
   /** Where the directory of its own is made; absent: the system's folder for temporary files. */
   readonly temporaryFolder?: string;
 }
@@ -145,7 +147,12 @@ export class RunningTarget {
   async run(): Promise<void> {
     assert(this.#child === undefined, "the target runs already");
     const from = this.log.length;
-    const child = spawn(process.execPath, [MAIN, "serve", "--config", this.configPath, ...(this.#options.args ?? [])], {
+    const { network } = this.#options;
+    const [program, ...args] = [
+      ...(network === undefined ? [] : ["ip", "netns", "exec", network]),
+      ...[process.execPath, MAIN, "serve", "--config", this.configPath, ...(this.#options.args ?? [])],
+    ];
+    const child = spawn(program!, args, {
       env: { ...process.env, ...this.#options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
