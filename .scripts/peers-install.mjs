@@ -9,7 +9,9 @@ const PACKAGES = [
   // File systems for test/conformance/storage and test/conformance/faults.
   ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
   // For test/linux.
-  ...(process.argv.includes("--linux") ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod"] : []),
+  ...(process.argv.includes("--linux")
+    ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod", "udev"]
+    : []),
 ];
 
 // Of tgt and istgt only the programs are wanted, and on our own ports: Debian would start them on 3260 now, where

@@ -1,6 +1,9 @@
 /** Two paths to one disk, under dm-multipath as docs/HOSTS.md sets it up: paths go and come back under I/O that is verified. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { LinuxHost, PATHS, skipWithoutLinux } from "../support/linux-host.js";
 import { RunningTarget, TARGET_NAME } from "../support/target.js";
 
@@ -21,8 +24,25 @@ const SETTINGS = [
   "node.conn[0].timeo.noop_out_timeout=3",
 ];
 
-const MULTIPATH = `defaults { user_friendly_names yes find_multipaths no polling_interval 2 max_polling_interval 4 }
-devices { device { vendor \\"RINGLUN\\" product \\".*\\" path_grouping_policy group_by_prio prio alua path_checker tur failback immediate no_path_retry queue } }`;
+/** As docs/HOSTS.md has it, but for how soon paths are looked at. */
+const MULTIPATH = [
+  "defaults {",
+  "  user_friendly_names yes",
+  "  find_multipaths no",
+  "  polling_interval 2",
+  "  max_polling_interval 4",
+  "}",
+  ...devicesOfTheDocumentation(),
+];
+
+function devicesOfTheDocumentation(): string[] {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "docs/HOSTS.md"))) folder = dirname(folder);
+  const lines = readFileSync(join(folder, "docs/HOSTS.md"), "utf8").split("\n");
+  const from = lines.indexOf("devices {");
+  assert(from >= 0, "docs/HOSTS.md has a devices section");
+  return lines.slice(from, lines.indexOf("}", from) + 1);
+}
 
 describe("Linux, dm-multipath", { skip: skipWithoutLinux() }, () => {
   let linux: LinuxHost;
@@ -37,7 +57,8 @@ describe("Linux, dm-multipath", { skip: skipWithoutLinux() }, () => {
       const [name, value] = setting.split("=");
       await linux.good(`iscsiadm -m node -o update -n '${name}' -v ${value}`);
     }
-    await linux.good(`echo "${MULTIPATH.replaceAll("\n", " ")}" > /etc/multipath.conf; multipathd`);
+    const lines = MULTIPATH.map((line) => `'${line}'`).join(" ");
+    await linux.good(`printf '%s\\n' ${lines} > /etc/multipath.conf; multipathd`);
     await linux.good("iscsiadm -m node -l");
     await linux.good(
       "for i in $(seq 60); do [ $(multipath -ll | grep -c 'active ready') = 2 ] && break; sleep 1; done; multipath -ll; [ $(multipath -ll | grep -c 'active ready') = 2 ]",
@@ -50,7 +71,7 @@ describe("Linux, dm-multipath", { skip: skipWithoutLinux() }, () => {
     await target?.stop();
   });
 
-  const disk = "/dev/dm-0";
+  const disk = "/dev/mapper/mpatha";
   const pass = `dd if=/tmp/data of=${disk} bs=64k oflag=direct conv=notrunc status=none && dd if=${disk} bs=1M count=8 iflag=direct status=none | cmp - /tmp/data || exit 1`;
 
   test("both paths are one disk", async () => {

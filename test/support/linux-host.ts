@@ -17,7 +17,7 @@ import { join } from "node:path";
 export const PATHS = ["10.99.0.1", "10.99.1.1"] as const;
 export const LINUX_NAME = "iqn.1993-08.org.debian:01:linux";
 
-const PROGRAMS = ["linux.uml", "iscsid", "iscsiadm", "multipathd", "multipath", "sg_inq", "ip", "unshare"];
+const PROGRAMS = ["linux.uml", "iscsid", "iscsiadm", "multipathd", "multipath", "sg_inq", "ip", "unshare", "udevadm"];
 const BOOT_TIMEOUT_MS = 240_000;
 const COMMAND_TIMEOUT_MS = 180_000;
 const END = "-- end of command:";
@@ -50,6 +50,7 @@ mkdir -p /lib/modules; ln -sfn /usr/lib/uml/modules/$(uname -r) /lib/modules/$(u
 for module in ${MODULES.join(" ")}; do modprobe $module; done
 rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets /var/lib/iscsi; mkdir -p /etc/iscsi
 echo InitiatorName=${LINUX_NAME} > /etc/iscsi/initiatorname.iscsi
+/lib/systemd/systemd-udevd --daemon; udevadm trigger; udevadm settle -t 60
 iscsid
 echo "${END} 0"
 while IFS= read -r command; do eval "$command" 2>&1; echo "${END} $?"; done
