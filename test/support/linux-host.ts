@@ -99,6 +99,8 @@ export class LinuxHost {
 mkdir ${this.#directory}/memory; mount -t tmpfs none ${this.#directory}/memory; mkdir ${upper} ${work} ${root}
 mount -t overlay overlay -o lowerdir=/,upperdir=${upper},workdir=${work} ${root}
 cp ${init} ${root}/ringlun-init
+# What others mount is theirs to take away.
+for mount in $(awk -v root=${this.#directory} '$2 ~ "^/tmp/" && index($2, root) != 1 { print $2 }' /proc/self/mounts); do umount -l $mount; done
 exec linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=${root} rw init=/ringlun-init quiet loglevel=2 \
   con=null con0=fd:0,fd:1 ${PATHS.map((_, i) => `vec${i}:transport=tap,ifname=tap${i}`).join(" ")}`;
     const child = spawn("unshare", ["--mount", "ip", "netns", "exec", this.network, "bash", "-c", boot], {
@@ -136,9 +138,9 @@ exec linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=${root} rw in
     return output;
   }
 
-  /** Takes a path away, as if its cable were cut, or gives it back. */
+  /** Has the target's side of a path fall silent, as if its cable were cut, or gives it back. */
   setPath(path: number, up: boolean): void {
-    ip("-n", this.network, "link", "set", `tap${path}`, up ? "up" : "down");
+    ip("-n", this.network, "addr", up ? "add" : "del", `${PATHS[path]}/24`, "dev", `tap${path}`);
   }
 
   /** Everything of it goes. */
