@@ -2,6 +2,7 @@
  * REPORT and SET IDENTIFYING INFORMATION (SPC-5): what an initiator has written on a unit's label. Kept in stateDir under the
  * unit's identity before the status goes out, so that it stays with the disk whatever happens.
  */
+
 import * as z from "zod";
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { DEVICE_IDENTIFIER_CHANGED, PARAMETER_LIST_LENGTH_ERROR } from "../../dataplane/scsi/sense.js";
@@ -12,8 +13,8 @@ import {
   OPCODE_MAINTENANCE_OUT,
 } from "../../dataplane/scsi/table.js";
 import type { StateDirectory } from "../config/state-directory.js";
-import { invalidFieldOfCdb, invalidFieldOfList } from "./reservations/outcome.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import { dataAnswer, GOOD, invalidFieldOfCdb, invalidFieldOfList, senseAnswer } from "./answers.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const LENGTH_BYTE = 6;

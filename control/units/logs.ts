@@ -1,11 +1,12 @@
 /** LOG SENSE and LOG SELECT (SPC-5). What the pages hold stands in log-pages.ts. */
+
 import type { ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
 import { LOG_PARAMETERS_CHANGED, PARAMETER_LIST_LENGTH_ERROR } from "../../dataplane/scsi/sense.js";
 import { LOG_PAGE_SUPPORTED, OPCODE_LOG_SELECT, OPCODE_LOG_SENSE } from "../../dataplane/scsi/table.js";
+import { dataAnswer, GOOD, invalidFieldOfCdb, invalidFieldOfList, senseAnswer } from "./answers.js";
 import { encodeLogPage, encodeLogPageList, LOG_PAGES, type LogPage } from "./log-pages.js";
 import { type MappingResources, measureMappingResources } from "./mapping-resources.js";
-import { invalidFieldOfCdb, invalidFieldOfList } from "./reservations/outcome.js";
-import { dataAnswer, GOOD, type Later, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import type { Later, SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const FLAGS_BYTE = 1;

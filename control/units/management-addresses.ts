@@ -1,8 +1,10 @@
 /** Management Network Addresses, VPD page 85h (SPC-5): where the HTTP API of this target is reached. Asked for seldom, and known to control alone. */
+
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { VPD_MANAGEMENT_NETWORK_ADDRESSES } from "../../dataplane/scsi/inquiry.js";
 import { formatPortalAddress, isWildcard, type PortalAddress } from "../config/portal-address.js";
-import { dataAnswer, type SlowCommand } from "./slow-commands.js";
+import { dataAnswer } from "./answers.js";
+import type { SlowCommand } from "./slow-commands.js";
 
 export const OPCODE_INQUIRY = 0x12;
 

@@ -2,6 +2,7 @@
  * MODE SELECT (SPC-5): judges the whole parameter list before any of it counts, keeps what is to be saved, and has every shard
  * go by the new values. The pages themselves stand in dataplane/scsi/mode.ts, where MODE SENSE reads them.
  */
+
 import * as z from "zod";
 import type { ModeValues, ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
 import { hasMappingResources, THRESHOLD_COUNT_MAX } from "../../dataplane/scsi/mapping-resources.js";
@@ -14,7 +15,8 @@ import {
 } from "../../dataplane/scsi/sense.js";
 import { OPCODE_MODE_SELECT_6, OPCODE_MODE_SELECT_10 } from "../../dataplane/scsi/table.js";
 import type { StateDirectory } from "../config/state-directory.js";
-import { GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import { GOOD, senseAnswer } from "./answers.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 import type { Units } from "./units.js";
 

@@ -3,6 +3,7 @@
  * not: no command is preferred to another (PRIOR_SUP=0 in VPD page 86h). The initial one is zero. It survives the loss of the
  * nexus, and ends with a reset.
  */
+
 import type { AttentionRecord, ScsiAnswer } from "../../dataplane/messages.js";
 import { INSUFFICIENT_RESOURCES, PARAMETER_LIST_LENGTH_ERROR, PRIORITY_CHANGED } from "../../dataplane/scsi/sense.js";
 import {
@@ -13,10 +14,10 @@ import {
 } from "../../dataplane/scsi/table.js";
 import { PRIORITIES_PER_UNIT_MAX } from "../limits.js";
 import { type Session, sessionTypeOf } from "../session-registry.js";
+import { dataAnswer, GOOD, invalidFieldOfCdb, invalidFieldOfList, senseAnswer } from "./answers.js";
 import { type Nexus, nexusKey, nexusOf } from "./reservations/nexus.js";
-import { invalidFieldOfCdb, invalidFieldOfList } from "./reservations/outcome.js";
 import { decodeTransportId, encodeTransportId } from "./reservations/transport-id.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const SCOPE_BYTE = 2;

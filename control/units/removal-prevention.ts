@@ -3,9 +3,11 @@
  * prevents for itself, until it allows removal, its nexus is lost, its registration is preempted with PREEMPT AND ABORT
  * (SPC-5), the unit is reset, or the power fails.
  */
+
 import { OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL } from "../../dataplane/scsi/table.js";
 import type { Session } from "../session-registry.js";
-import { GOOD, type SlowCommands } from "./slow-commands.js";
+import { GOOD } from "./answers.js";
+import type { SlowCommands } from "./slow-commands.js";
 
 const PREVENT_BYTE = 4;
 const PREVENT_MASK = 0x03;

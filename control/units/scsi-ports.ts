@@ -2,7 +2,8 @@
 
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { DESIGNATOR_BYTES_MAX, putPortNameDesignator, VPD_SCSI_PORTS } from "../../dataplane/scsi/inquiry.js";
-import { dataAnswer, type SlowCommand } from "./slow-commands.js";
+import { dataAnswer } from "./answers.js";
+import type { SlowCommand } from "./slow-commands.js";
 
 const ALLOCATION_LENGTH_BYTE = 3;
 const HEADER_BYTES = 4;

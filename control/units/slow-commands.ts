@@ -3,15 +3,14 @@
  * the CDB by the command table and received the parameter list; a handler judges what is left and answers.
  */
 
-import { SLICE_BYTES_MAX } from "../../dataplane/limits.js";
-import type { NotReady, ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
+import type { ScsiAnswer, ShardMessage, UnitRecord } from "../../dataplane/messages.js";
 import { COMMAND_WITHOUT_UNIT } from "../../dataplane/scsi/command.js";
-import { senseOfNotReady } from "../../dataplane/scsi/readiness.js";
-import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE, type Sense } from "../../dataplane/scsi/sense.js";
+import { INTERNAL_TARGET_FAILURE, INVALID_COMMAND_OPERATION_CODE } from "../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../dataplane/scsi/table.js";
 import { SCSI_STATUS_BUSY } from "../../dataplane/wire/scsi-response.js";
 import type { Logger } from "../logger.js";
 import type { Session, SessionRegistry } from "../session-registry.js";
+import { notReadyAnswer, senseAnswer } from "./answers.js";
 import type { Units } from "./units.js";
 
 /** A command on its way through control. */
@@ -206,23 +205,4 @@ export class SlowCommands {
 
 function keyOf(opcode: number, serviceAction?: number): string {
   return serviceAction === undefined ? `${opcode}` : `${opcode}/${serviceAction}`;
-}
-
-/** CHECK CONDITION with one of the named conditions. `senseKeySpecific`: as Task.senseKeySpecific. */
-export function senseAnswer({ senseKey, asc, ascq }: Sense, senseKeySpecific?: number): ScsiAnswer {
-  return { kind: "sense", senseKey, asc, ascq, ...(senseKeySpecific === undefined ? {} : { senseKeySpecific }) };
-}
-
-/** How a unit that is not ready refuses a command. */
-export function notReadyAnswer(notReady: NotReady): ScsiAnswer {
-  return { kind: "sense", ...senseOfNotReady(notReady) };
-}
-
-export const GOOD: ScsiAnswer = { kind: "good" };
-
-/** GOOD with data, of which the initiator takes `allocationLength` bytes at most. */
-export function dataAnswer(data: Uint8Array, allocationLength: number): ScsiAnswer {
-  // No more goes to the shard than it can send.
-  const sent = data.subarray(0, Math.min(allocationLength, SLICE_BYTES_MAX));
-  return { kind: "good", data: Buffer.from(sent).toString("hex"), allocationLength };
 }

@@ -11,6 +11,7 @@
  * command. One whose medium is removable does not: such drives start by themselves when they are accessed. Power conditions
  * change nothing but that they too bring a stopped unit back, as all of them but STOPPED can be accessed.
  */
+
 import type { NotReady, ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
 import {
   FLAG_IMMED,
@@ -33,8 +34,9 @@ import {
   type Sense,
 } from "../../dataplane/scsi/sense.js";
 import { OPCODE_START_STOP_UNIT } from "../../dataplane/scsi/table.js";
+import { GOOD, senseAnswer } from "./answers.js";
 import type { RemovalPrevention } from "./removal-prevention.js";
-import { GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const STOPPED: NotReady = {

@@ -2,6 +2,7 @@
  * REPORT and SET TIMESTAMP (SPC-5): a clock for each unit. It is the machine's until an initiator sets it (TCMOS=1 and SCSIP=1 in
  * the Control Extension mode page), and the machine's again after a restart.
  */
+
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { PARAMETER_LIST_LENGTH_ERROR, TIMESTAMP_CHANGED } from "../../dataplane/scsi/sense.js";
 import {
@@ -10,8 +11,8 @@ import {
   OPCODE_MAINTENANCE_IN,
   OPCODE_MAINTENANCE_OUT,
 } from "../../dataplane/scsi/table.js";
-import { invalidFieldOfList } from "./reservations/outcome.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "./slow-commands.js";
+import { dataAnswer, GOOD, invalidFieldOfList, senseAnswer } from "./answers.js";
+import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 import type { UnitChanges } from "./unit-changes.js";
 
 const LENGTH_BYTE = 6;

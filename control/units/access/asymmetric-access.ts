@@ -7,6 +7,7 @@
  * initiator has set it; it is in force, for logins too, and in the same moment goes out to all shards; they confirm; the status
  * goes out. A shard tests it with what it tests anyway (LunMapping.blocked).
  */
+
 import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import { ACCESS_STATE_OPTIMIZED } from "../../../dataplane/scsi/access-state.js";
 import {
@@ -25,7 +26,8 @@ import {
 import type { Configuration } from "../../config/schema.js";
 import type { StateDirectory } from "../../config/state-directory.js";
 import type { Logger } from "../../logger.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "../slow-commands.js";
+import { dataAnswer, GOOD, senseAnswer } from "../answers.js";
+import type { SlowCommand, SlowCommands } from "../slow-commands.js";
 import type { UnitChanges } from "../unit-changes.js";
 import { accessStateName } from "./access-state.js";
 import {

@@ -14,7 +14,7 @@ import {
   INVALID_FIELD_IN_PARAMETER_LIST,
   PARAMETER_LIST_LENGTH_ERROR,
 } from "../../../dataplane/scsi/sense.js";
-import { senseAnswer } from "../slow-commands.js";
+import { senseAnswer } from "../answers.js";
 import type { UnitAccess } from "./group-access.js";
 
 const HEADER_BYTES = 4;

@@ -3,6 +3,7 @@
  * commands of the unit, and ends before the end of its command's task, of its session, of a reset of a unit that it touches, or
  * of its unit's service is told to anybody.
  */
+
 import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import {
   COPY_TARGET_DEVICE_NOT_REACHABLE,
@@ -35,7 +36,8 @@ import { SCSI_STATUS_BUSY } from "../../../dataplane/wire/scsi-response.js";
 import { COPY_OUTCOMES_PER_SESSION_MAX } from "../../limits.js";
 import type { Logger } from "../../logger.js";
 import type { Session } from "../../session-registry.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands, senseAnswer } from "../slow-commands.js";
+import { dataAnswer, GOOD, senseAnswer } from "../answers.js";
+import type { SlowCommand, SlowCommands } from "../slow-commands.js";
 import { type CopyFailure, CopyOperation, type CopyRequest } from "./copy-operation.js";
 import {
   allRodTokens,

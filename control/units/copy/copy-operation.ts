@@ -5,6 +5,7 @@
  *     running --all parts through, or one fails--> ended
  *        '------end(): between two parts-----------^
  */
+
 import type { ScsiAnswer } from "../../../dataplane/messages.js";
 import {
   COPY_ABORTED_WITHOUT_REASON,
@@ -13,7 +14,7 @@ import {
   storeErrorSense,
 } from "../../../dataplane/scsi/sense.js";
 import type { Session } from "../../session-registry.js";
-import { GOOD, senseAnswer } from "../slow-commands.js";
+import { GOOD, senseAnswer } from "../answers.js";
 import type { DataMover, StoreFault } from "./data-mover.js";
 import type { Reach, Reaches } from "./reach.js";
 

@@ -2,6 +2,7 @@
  * EXTENDED COPY: from a parameter list to the parts of a copy. What a segment refers to is looked up before the first one is
  * copied, so that a list that is wrong anywhere copies nothing.
  */
+
 import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import {
   COPY_ABORTED_WITHOUT_REASON,
@@ -17,7 +18,7 @@ import {
 } from "../../../dataplane/scsi/sense.js";
 import { CSCD_ID_OWN_UNIT } from "../../../dataplane/scsi/third-party-copy.js";
 import type { Session } from "../../session-registry.js";
-import { senseAnswer } from "../slow-commands.js";
+import { senseAnswer } from "../answers.js";
 import type { CopyFailure, CopyPart } from "./copy-operation.js";
 import {
   type Cscd,

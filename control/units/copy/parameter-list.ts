@@ -1,4 +1,5 @@
 /** What the parameter lists of copy commands have in common: how they are refused. */
+
 import type { ScsiAnswer } from "../../../dataplane/messages.js";
 import {
   fieldInParameterList,
@@ -6,7 +7,7 @@ import {
   PARAMETER_LIST_LENGTH_ERROR,
   type Sense,
 } from "../../../dataplane/scsi/sense.js";
-import { senseAnswer } from "../slow-commands.js";
+import { senseAnswer } from "../answers.js";
 
 /** A command that is refused before anything of it is done. */
 export class Refusal extends Error {

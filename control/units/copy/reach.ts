@@ -19,8 +19,7 @@ import { NAA_BYTES, naaOf } from "../../../dataplane/scsi/unit-name.js";
 import type { Grant } from "../../access.js";
 import type { Authentication } from "../../login/context.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "../../session-registry.js";
-import { RESERVATION_CONFLICT } from "../reservations/outcome.js";
-import { notReadyAnswer, senseAnswer } from "../slow-commands.js";
+import { notReadyAnswer, RESERVATION_CONFLICT, senseAnswer } from "../answers.js";
 
 const READ_CONFLICTS = COMMAND_CONFLICTS_EXCLUSIVE_ACCESS | COMMAND_CONFLICTS_RESERVE;
 const WRITE_CONFLICTS = READ_CONFLICTS | COMMAND_CONFLICTS_WRITE_EXCLUSIVE;

@@ -7,6 +7,7 @@
  *                         534-535 length of the range descriptors    536- range descriptors
  *     range descriptor    0-7 LBA    8-11 NUMBER OF LOGICAL BLOCKS
  */
+
 import type { UnitRecord } from "../../../dataplane/messages.js";
 import { firstBeyond } from "../../../dataplane/scsi/range.js";
 import {
@@ -21,7 +22,7 @@ import {
   TOKEN_INACTIVITY_MAX_S,
 } from "../../../dataplane/scsi/third-party-copy.js";
 import { getUint64 } from "../../../dataplane/scsi/uint64.js";
-import { senseAnswer } from "../slow-commands.js";
+import { senseAnswer } from "../answers.js";
 import type { CopyPart } from "./copy-operation.js";
 import { Refusal, refuse, refuseField, refuseLength } from "./parameter-list.js";
 import type { Reach } from "./reach.js";

@@ -2,9 +2,9 @@
  * FORMAT UNIT (SBC-4): what it asks for. Blocks keep their number and length. There are no defects, and so no lists of them;
  * what has to do with protection information is refused by name, there being none.
  */
+
 import { INVALID_FAST_FORMAT, PARAMETER_LIST_LENGTH_ERROR } from "../../../dataplane/scsi/sense.js";
-import { invalidFieldOfCdb, invalidFieldOfList } from "../reservations/outcome.js";
-import { senseAnswer } from "../slow-commands.js";
+import { invalidFieldOfCdb, invalidFieldOfList, senseAnswer } from "../answers.js";
 import { leftmostBit, type Request, refused } from "./request.js";
 import { ERASE, type Work } from "./work.js";
 

@@ -8,6 +8,7 @@
  *
  * The unit's `notReady` tells the shards what to answer meanwhile; what else waits for the unit's turn is not held up.
  */
+
 import type { NotReady, ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import {
   FORMAT_COMMAND_FAILED,
@@ -22,15 +23,8 @@ import { OPCODE_FORMAT_UNIT, OPCODE_SANITIZE } from "../../../dataplane/scsi/tab
 import type { StateDirectory } from "../../config/state-directory.js";
 import { OPERATIONS_MAX } from "../../limits.js";
 import type { Logger } from "../../logger.js";
-import { invalidFieldOfCdb, RESERVATION_CONFLICT } from "../reservations/outcome.js";
-import {
-  GOOD,
-  type Later,
-  notReadyAnswer,
-  type SlowCommand,
-  type SlowCommands,
-  senseAnswer,
-} from "../slow-commands.js";
+import { GOOD, invalidFieldOfCdb, notReadyAnswer, RESERVATION_CONFLICT, senseAnswer } from "../answers.js";
+import type { Later, SlowCommand, SlowCommands } from "../slow-commands.js";
 import type { UnitChanges } from "../unit-changes.js";
 import type { Units } from "../units.js";
 import { BackgroundWork, type WorkEnd } from "./background-work.js";

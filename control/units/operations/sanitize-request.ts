@@ -1,7 +1,7 @@
 /** SANITIZE (SBC-4): what it asks for. The command table has judged reserved bits, and that erasing has no parameter list. */
+
 import { PARAMETER_LIST_LENGTH_ERROR } from "../../../dataplane/scsi/sense.js";
-import { invalidFieldOfCdb, invalidFieldOfList } from "../reservations/outcome.js";
-import { senseAnswer } from "../slow-commands.js";
+import { invalidFieldOfCdb, invalidFieldOfList, senseAnswer } from "../answers.js";
 import { type Refused, type Request, refused } from "./request.js";
 import { ERASE, type Work } from "./work.js";
 

@@ -9,11 +9,11 @@
  *             17 UNREG (1), APTPL (0)    18-19 RELATIVE TARGET PORT IDENTIFIER
  *             20-23 TRANSPORTID LENGTH    24- TransportID
  */
+
 import type { ScsiAnswer } from "../../../dataplane/messages.js";
 import { PARAMETER_LIST_LENGTH_ERROR } from "../../../dataplane/scsi/sense.js";
-import { senseAnswer } from "../slow-commands.js";
+import { invalidFieldOfList, senseAnswer } from "../answers.js";
 import type { InitiatorPort } from "./nexus.js";
-import { invalidFieldOfList } from "./outcome.js";
 import type { ReservationKey } from "./state.js";
 import { decodeTransportId } from "./transport-id.js";
 

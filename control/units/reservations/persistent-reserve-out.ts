@@ -1,6 +1,7 @@
 /** PERSISTENT RESERVE OUT (SPC-5): from the state of a unit and a command to what that comes to. */
+import { RESERVATION_CONFLICT } from "../answers.js";
 import type { Nexus } from "./nexus.js";
-import { answered, INFORMATION_LOST, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { answered, INFORMATION_LOST, type Outcome } from "./outcome.js";
 import { type KnownIsids, parseBasicList, parseMoveList } from "./parameter-list.js";
 import { preempt } from "./preempt.js";
 import { register, registerAndMove } from "./register.js";

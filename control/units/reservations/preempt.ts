@@ -1,7 +1,9 @@
 /** PREEMPT and PREEMPT AND ABORT (SPC-5: preempting; removing registrations; preempting and aborting). */
+
 import { REGISTRATIONS_PREEMPTED, RESERVATIONS_RELEASED } from "../../../dataplane/scsi/sense.js";
+import { invalidFieldOfList, RESERVATION_CONFLICT } from "../answers.js";
 import { type Nexus, nexusKey } from "./nexus.js";
-import { answered, changed, invalidFieldOfList, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { answered, changed, type Outcome } from "./outcome.js";
 import { SERVICE_ACTION_KEY_BYTE } from "./parameter-list.js";
 import { reservationOf, type ScopeAndType, typeOf } from "./reserve.js";
 import {

@@ -1,17 +1,10 @@
 /** REGISTER, REGISTER AND IGNORE EXISTING KEY, and REGISTER AND MOVE (SPC-5: registering; registering and moving the reservation). */
+
 import { INSUFFICIENT_REGISTRATION_RESOURCES, RESERVATIONS_RELEASED } from "../../../dataplane/scsi/sense.js";
 import { REGISTRATIONS_PER_UNIT_MAX } from "../../limits.js";
-import { GOOD, senseAnswer } from "../slow-commands.js";
+import { GOOD, invalidFieldOfCdb, invalidFieldOfList, RESERVATION_CONFLICT, senseAnswer } from "../answers.js";
 import { isSameInitiatorPort, type Nexus, nexusKey } from "./nexus.js";
-import {
-  answered,
-  changed,
-  invalidFieldOfCdb,
-  invalidFieldOfList,
-  type Notice,
-  type Outcome,
-  RESERVATION_CONFLICT,
-} from "./outcome.js";
+import { answered, changed, type Notice, type Outcome } from "./outcome.js";
 import {
   type BasicList,
   type MoveList,

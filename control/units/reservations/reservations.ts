@@ -6,6 +6,7 @@
  * becomes the state of the unit, for logins too, and in the same moment goes out to all shards; they confirm; the status
  * goes out.
  */
+
 import type { AttentionRecord, ScsiAnswer, UnitAccess, UnitRecord } from "../../../dataplane/messages.js";
 import {
   OPCODE_PERSISTENT_RESERVE_IN,
@@ -18,10 +19,11 @@ import {
 import { DamagedStateError, type StateDirectory } from "../../config/state-directory.js";
 import type { Logger } from "../../logger.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "../../session-registry.js";
-import { dataAnswer, GOOD, type SlowCommand, type SlowCommands } from "../slow-commands.js";
+import { dataAnswer, GOOD, RESERVATION_CONFLICT } from "../answers.js";
+import type { SlowCommand, SlowCommands } from "../slow-commands.js";
 import type { UnitChanges } from "../unit-changes.js";
 import { type Nexus, nexusKey, nexusOf } from "./nexus.js";
-import { INFORMATION_LOST, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { INFORMATION_LOST, type Outcome } from "./outcome.js";
 import { persistentReserveIn } from "./persistent-reserve-in.js";
 import { persistentReserveOut, SERVICE_ACTION_PREEMPT_AND_ABORT } from "./persistent-reserve-out.js";
 import { releaseUnit, reserveUnit, withoutReserve } from "./reserve-unit.js";

@@ -2,9 +2,9 @@
  * RESERVE and RELEASE, (6) and (10), as SPC-2 defines them, with the exceptions for units that have persistent reservations
  * (SPC-5: exceptions to SPC-2 RESERVE and RELEASE behavior; CRH=1 in REPORT CAPABILITIES).
  */
-import { GOOD } from "../slow-commands.js";
+import { GOOD, RESERVATION_CONFLICT } from "../answers.js";
 import { type Nexus, nexusKey } from "./nexus.js";
-import { answered, changed, type Outcome, RESERVATION_CONFLICT } from "./outcome.js";
+import { answered, changed, type Outcome } from "./outcome.js";
 import { isExempt, type UnitReservations } from "./state.js";
 
 export function reserveUnit(state: UnitReservations, sender: Nexus): Outcome {

@@ -1,19 +1,13 @@
 /** RESERVE, RELEASE and CLEAR of PERSISTENT RESERVE OUT (SPC-5: reserving, releasing, clearing). */
+
 import {
   INVALID_RELEASE_OF_PERSISTENT_RESERVATION,
   RESERVATIONS_PREEMPTED,
   RESERVATIONS_RELEASED,
 } from "../../../dataplane/scsi/sense.js";
-import { GOOD, senseAnswer } from "../slow-commands.js";
+import { GOOD, invalidFieldOfCdb, invalidFieldOfList, RESERVATION_CONFLICT, senseAnswer } from "../answers.js";
 import { type Nexus, nexusKey } from "./nexus.js";
-import {
-  answered,
-  changed,
-  invalidFieldOfCdb,
-  invalidFieldOfList,
-  type Outcome,
-  RESERVATION_CONFLICT,
-} from "./outcome.js";
+import { answered, changed, type Outcome } from "./outcome.js";
 import { type BasicList, SERVICE_ACTION_KEY_BYTE } from "./parameter-list.js";
 import {
   isAllRegistrants,

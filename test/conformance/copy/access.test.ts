@@ -151,7 +151,10 @@ describe("what a copy may touch", () => {
     assert.equal(await first(there, 0), 0x11);
     assert.equal(await copy(there, "own", "far"), GOOD, "from there as well");
     await there.logout();
-    assert.equal(await copy(host, "own", "far"), NOT_REACHABLE);
+    // Its shard has answered; that the session is gone reaches the others a moment later.
+    const deadline = performance.now() + 20_000;
+    while ((await copy(host, "own", "far")) !== NOT_REACHABLE)
+      assert.ok(performance.now() < deadline, "the session is gone");
   });
 
   it("not by another way than that of the session", async () => {

@@ -1,10 +1,12 @@
 /** Commands that control carries out: one of a unit after the other, and none is left without an answer. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { type Session, SessionRegistry } from "../../../../control/session-registry.js";
 import { StatisticsMemory } from "../../../../control/statistics.js";
-import { dataAnswer, GOOD, type SlowCommand, SlowCommands } from "../../../../control/units/slow-commands.js";
+import { dataAnswer, GOOD } from "../../../../control/units/answers.js";
+import { type SlowCommand, SlowCommands } from "../../../../control/units/slow-commands.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer, ShardMessage } from "../../../../dataplane/messages.js";
 import { AGREEMENT, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
