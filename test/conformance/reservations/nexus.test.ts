@@ -144,7 +144,7 @@ for (const workers of WORKERS) {
         ["less than announced", outCdb(REGISTER, 0, 24), Buffer.alloc(20), "5/1a00"],
         ["a length of 2^32 - 1", outCdb(REGISTER, 0, 0xffffffff), Buffer.alloc(24), "5/1a00"],
         ["SPEC_I_PT with RESERVE", outCdb(RESERVE, 3, 24), Buffer.alloc(24).fill(0x08, 20, 21), "5/2600"],
-        ["a reserved service action", outCdb(8, 0, 24), Buffer.alloc(24), "5/2400"],
+        ["a reserved service action", outCdb(9, 0, 24), Buffer.alloc(24), "5/2400"],
       ] as const) {
         const command = write === undefined ? { cdb } : { cdb, write };
         assert.equal(await host.run(command), outcome, why);
