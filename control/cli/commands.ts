@@ -10,8 +10,9 @@ import type * as z from "zod";
 import { formatFaults } from "../config/load.js";
 import { systemReason } from "../config/named-files.js";
 import type * as documents from "../http/documents.js";
+import { printable } from "../printable.js";
 import { Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
-import { bytes, type Column, duration, printable, table } from "./table.js";
+import { bytes, type Column, duration, table } from "./table.js";
 
 export const EXIT_UNAVAILABLE = 1;
 export const EXIT_FAULTS = 2;

@@ -1,4 +1,5 @@
 /** Tables and numbers for people. */
+import { printable } from "../printable.js";
 
 export interface Column<Row> {
   readonly title: string;
@@ -17,14 +18,6 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
       .join("  ")
       .trimEnd();
   return `${[line(columns.map(({ title }) => title)), ...cells.map(line)].join("\n")}\n`;
-}
-
-/** Names come from initiators: nothing in them may move the cursor or break the line. */
-export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 const BINARY_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

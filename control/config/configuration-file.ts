@@ -12,6 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { syncFolder } from "../sync-folder.js";
 import { checkConfiguration, digestOf, type LoadResult, loadConfiguration } from "./load.js";
 
 /** A new file that is durable and not in its place yet. */
@@ -91,14 +92,5 @@ export class ConfigurationFile {
 
   #mode(): number {
     return statSync(this.path).mode & 0o777;
-  }
-}
-
-function syncFolder(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
+import { printable } from "../printable.js";
 import { type Finding, formatPath } from "./findings.js";
 import { systemReason } from "./named-files.js";
 import { parseConfiguration } from "./parse.js";
@@ -76,14 +77,6 @@ export function formatFaults(file: string, faults: readonly Fault[]): string {
     .map(({ path, line, column, message }) => `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`)
     .map(printable)
     .join("\n");
-}
-
-/** Keys and values come from the file: nothing in them may break or paint the line that shows them. */
-function printable(line: string): string {
-  return line.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /** All of the file, or one byte more than is allowed. */

@@ -20,6 +20,7 @@ import type { CacheMode, UnitRecord } from "../../dataplane/messages.js";
 import { hasMappingResources } from "../../dataplane/scsi/mapping-resources.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
+import { syncFolder } from "../sync-folder.js";
 import { initialState } from "./unit-state.js";
 
 /** A new image is its owner's alone: it will hold somebody's disk. */
@@ -259,16 +260,6 @@ function wholeBlocks(opened: OpenFiles, sizeBytes: number, blockLengthBytes: num
   const size = sizeBytes - (sizeBytes % blockLengthBytes);
   if (size === 0) throw opened.error(`is ${sizeBytes} bytes long: not one block of ${blockLengthBytes}`);
   return size;
-}
-
-/** The name of a new file is durable only with its folder. */
-function syncFolder(path: string): void {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function isMemoryFileSystem(magic: number): boolean {

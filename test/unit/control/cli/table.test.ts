@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, type Column, duration, printable, table } from "../../../../control/cli/table.js";
+import { bytes, type Column, duration, table } from "../../../../control/cli/table.js";
+import { printable } from "../../../../control/printable.js";
 
 test("columns are as wide as what is in them; numbers stand at the right", () => {
   const columns: readonly Column<{ name: string; n: number }>[] = [
