@@ -1,33 +1,20 @@
-/**
- * The commands that ask or change a program that serves. Each prints a table on a terminal and, with --json, what the API has
- * said. Exit codes: 0 done, 1 it cannot be asked or had, 2 what was given has faults, 3 refused.
- */
+/** The commands that ask or change a program that serves: those that are small, and the list of all. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type * as z from "zod";
-import { formatFaults } from "../config/load.js";
 import { systemReason } from "../config/named-files.js";
 import type * as documents from "../http/documents.js";
-import { printable } from "../printable.js";
-import { Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
+import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
+import { change } from "./changes.js";
+import { type Client, ClientError } from "./client.js";
 import { bytes, type Column, duration, table } from "./table.js";
-
-export const EXIT_UNAVAILABLE = 1;
-export const EXIT_FAULTS = 2;
-export const EXIT_REFUSED = 3;
 
 type Status = z.output<typeof documents.status>;
 type Unit = z.output<typeof documents.unit>;
 type Session = z.output<typeof documents.session>;
-type Changed = z.output<typeof documents.changed>;
-type Refused = z.output<typeof documents.refused>;
 type Statistics = z.output<typeof documents.statistics>;
-
-interface GlobalOptions extends ClientOptions {
-  readonly json?: boolean;
-}
 
 export function addClientCommands(program: Command): void {
   client(program, "status", "what there is now").action(run(showStatus));
@@ -50,58 +37,6 @@ export function addClientCommands(program: Command): void {
   client(program, "log-level", "what is logged; with a level, log that from now on")
     .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
     .action(run(logLevel));
-}
-
-function client(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .option(
-      "-c, --config <file>",
-      `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
-    )
-    .option("--socket <path>", "its UNIX socket")
-    .option("--url <url>", "ask over TCP: http://host:9260")
-    .option("--token <token>", "for --url: bearer token (default: $RINGLUN_TOKEN)")
-    .option("--json", "print what the API says");
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("a whole number is wanted");
-  return Number(text);
-}
-
-type Action<Options> = (asker: Client, options: Options, ...args: never[]) => Promise<void>;
-
-/** commander gives arguments first, then options, then the command. */
-function run<Options extends GlobalOptions>(action: Action<Options>) {
-  return async (...given: unknown[]): Promise<void> => {
-    const command = given.at(-1) as Command;
-    const args = given.slice(0, -2);
-    // `ringlun sessions --json end 5` means the same as `ringlun sessions end 5 --json`.
-    const options = command.optsWithGlobals() as Options;
-    const token = options.token ?? process.env.RINGLUN_TOKEN;
-    try {
-      await action(new Client(token === undefined ? options : { ...options, token }), options, ...(args as never[]));
-    } catch (error) {
-      if (!(error instanceof ClientError)) throw error;
-      fail(error, options);
-    }
-  };
-}
-
-function fail({ message, statusCode, document }: ClientError, { json }: GlobalOptions): void {
-  if (json && document !== null) print(`${JSON.stringify(document, null, 2)}\n`);
-  process.stderr.write(`ringlun: ${printable(message)}\n`);
-  process.exitCode = statusCode === 0 ? EXIT_UNAVAILABLE : statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
-}
-
-function show<T>(options: GlobalOptions, document: T, text: (document: T) => string): void {
-  print(options.json ? `${JSON.stringify(document, null, 2)}\n` : text(document));
 }
 
 // ---- looking
@@ -231,31 +166,6 @@ async function apply(asker: Client, options: GlobalOptions & { file: string }, d
 
 async function reload(asker: Client, options: GlobalOptions): Promise<void> {
   await change(options, "", () => asker.ask("/api/v1/config/reload", { method: "POST" }));
-}
-
-async function change(options: GlobalOptions, file: string, ask: () => Promise<unknown>): Promise<void> {
-  try {
-    const changed = (await ask()) as Changed;
-    if (changed.warnings.length > 0) process.stderr.write(`warning: ${formatFaults(file, changed.warnings)}\n`);
-    show(options, changed, differenceText);
-  } catch (error) {
-    const { faults = [] } = (error instanceof ClientError ? (error.document as Partial<Refused> | null) : null) ?? {};
-    if (faults.length > 0) process.stderr.write(`${formatFaults(file, faults)}\n`);
-    throw error;
-  }
-}
-
-const SIGNS = { added: "+", removed: "-", changed: "~" };
-const EFFECTS = { live: "", session: "  (sessions end)", restart: "  (needs a restart)" };
-
-function differenceText({ differences }: Changed): string {
-  if (differences.length === 0) return "nothing is different\n";
-  return differences
-    .map(({ path, kind, from, to, effect }) => {
-      const values = from === undefined ? "" : `: ${from} -> ${to}`;
-      return `${SIGNS[kind]} ${printable(`${path}${values}`)}${EFFECTS[effect]}\n`;
-    })
-    .join("");
 }
 
 async function logLevel(asker: Client, options: GlobalOptions, level?: string): Promise<void> {

@@ -11,7 +11,8 @@ import { formatPortalAddress, type PortalAddress } from "../config/portal-addres
 import type { ApiConfiguration, HttpConfiguration } from "../config/schema.js";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_TIMEOUT_MS } from "../limits.js";
 import { type Asker, askerOf } from "./authority.js";
-import { type HttpContext, problem, ROUTES, type Route, type RouteInput } from "./routes.js";
+import { type HttpContext, problem, type Route, type RouteInput } from "./route.js";
+import { ROUTES } from "./routes.js";
 
 export class HttpServer {
   /** Where it listens over TCP; a socket has none. */

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { VERSION } from "../version.js";
 import * as documents from "./documents.js";
-import type { Route, RouteAnswer } from "./routes.js";
+import type { Route, RouteAnswer } from "./route.js";
 
 const JSON_TYPE = "application/json";
 

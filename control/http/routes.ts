@@ -1,79 +1,16 @@
 /** What can be asked over HTTP: each path once, with who may ask, what it takes and what it answers. */
 import { Readable } from "node:stream";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import * as z from "zod";
-import type { Administration, ChangeResult, RefusalReason } from "../administration.js";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX, STATISTICS_STREAMS_MAX } from "../limits.js";
-import type { Logger } from "../logger.js";
-import type { Server } from "../server.js";
+import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
 import { liveStatistics } from "./live-statistics.js";
-import type { Metrics } from "./metrics.js";
 import { openApi } from "./openapi.js";
+import { problem, type Route } from "./route.js";
 import { sessionDocument, status } from "./status.js";
-
-/** What routes answer from. */
-export interface HttpContext {
-  readonly server: Server;
-  readonly administration: Administration;
-  readonly metrics: Metrics;
-  readonly logger: Logger;
-}
-
-export interface RouteAnswer {
-  readonly description: string;
-  /** Absent: JSON. */
-  readonly type?: string;
-  readonly schema: z.ZodType;
-}
-
-export interface Route {
-  readonly method: "GET" | "PUT" | "POST" | "DELETE";
-  /** As fastify writes it: `/sessions/:sessionId`. */
-  readonly url: string;
-  readonly operationId: string;
-  readonly summary: string;
-  /** Through the socket, or with a token, alone. */
-  readonly isPrivileged: boolean;
-  readonly params?: z.ZodObject;
-  readonly query?: z.ZodObject;
-  readonly body?: { readonly type: string; readonly schema: z.ZodType };
-  readonly bodyLimit?: number;
-  readonly answers: Readonly<Record<number, RouteAnswer>>;
-  /** Sends nothing by itself: what it returns is the body. `input` has been checked. */
-  handle(context: HttpContext, input: RouteInput, reply: FastifyReply, request: FastifyRequest): unknown;
-}
-
-/** What has come, after its check. */
-export interface RouteInput {
-  readonly params: Readonly<Record<string, unknown>>;
-  readonly query: Readonly<Record<string, unknown>>;
-  readonly body: unknown;
-}
 
 const text = z.string();
 const YAML = "application/yaml";
-
-const STATUS_OF_REFUSAL: Readonly<Record<RefusalReason, number>> = {
-  invalid: 400,
-  forbidden: 403,
-  conflict: 409,
-  timeout: 504,
-};
-
-const CHANGE_ANSWERS: Readonly<Record<number, RouteAnswer>> = {
-  200: { description: "What is different", schema: documents.changed },
-  400: { description: "It has faults; nothing has changed", schema: documents.refused },
-  403: {
-    description: "It reaches for files that requests may not reach; nothing has changed",
-    schema: documents.refused,
-  },
-  409: {
-    description: "It cannot be had, or the file has changed meanwhile; nothing has changed",
-    schema: documents.refused,
-  },
-  504: { description: "It goes on, and has not ended in time", schema: documents.refused },
-};
 
 let streams = 0;
 
@@ -155,7 +92,7 @@ export const ROUTES: readonly Route[] = [
     },
     handle: async ({ administration }, { params }, reply) => {
       const ended = await administration.endSession(params.sessionId as number, "ended by an administrator");
-      return ended === undefined ? notFound(reply, `no session ${params.sessionId}`) : { ended };
+      return ended === undefined ? problem(reply, 404, `no session ${params.sessionId}`) : { ended };
     },
   },
   {
@@ -284,32 +221,3 @@ export const ROUTES: readonly Route[] = [
     },
   },
 ];
-
-function answerChange(administration: Administration, result: ChangeResult, reply: FastifyReply) {
-  if (result.ok) {
-    const { differences, warnings } = result;
-    return { differences, warnings, digest: administration.digest };
-  }
-  const { reason, message, faults } = result;
-  const statusCode = STATUS_OF_REFUSAL[reason];
-  reply.code(statusCode);
-  return { statusCode, error: reason, message, faults };
-}
-
-function notFound(reply: FastifyReply, message: string) {
-  return problem(reply, 404, message);
-}
-
-export function problem(reply: FastifyReply, statusCode: number, message: string): z.output<typeof documents.problem> {
-  reply.code(statusCode);
-  return { statusCode, error: ERRORS[statusCode] ?? "Error", message };
-}
-
-const ERRORS: Readonly<Record<number, string>> = {
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  421: "Misdirected Request",
-  503: "Service Unavailable",
-};

@@ -1,0 +1,67 @@
+/**
+ * What the commands have in common that ask, or change, a program that serves. Each prints a table on a terminal and, with --json,
+ * what the API has said. Exit codes: 0 done, 1 it cannot be asked or had, 2 what was given has faults, 3 refused.
+ */
+import { type Command, InvalidArgumentError } from "commander";
+import { printable } from "../printable.js";
+import { Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
+
+const EXIT_UNAVAILABLE = 1;
+const EXIT_FAULTS = 2;
+const EXIT_REFUSED = 3;
+
+export interface GlobalOptions extends ClientOptions {
+  readonly json?: boolean;
+}
+
+export function client(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option(
+      "-c, --config <file>",
+      `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
+    )
+    .option("--socket <path>", "its UNIX socket")
+    .option("--url <url>", "ask over TCP: http://host:9260")
+    .option("--token <token>", "for --url: bearer token (default: $RINGLUN_TOKEN)")
+    .option("--json", "print what the API says");
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("a whole number is wanted");
+  return Number(text);
+}
+
+type Action<Options> = (asker: Client, options: Options, ...args: never[]) => Promise<void>;
+
+/** commander gives arguments first, then options, then the command. */
+export function run<Options extends GlobalOptions>(action: Action<Options>) {
+  return async (...given: unknown[]): Promise<void> => {
+    const command = given.at(-1) as Command;
+    const args = given.slice(0, -2);
+    // `ringlun sessions --json end 5` means the same as `ringlun sessions end 5 --json`.
+    const options = command.optsWithGlobals() as Options;
+    const token = options.token ?? process.env.RINGLUN_TOKEN;
+    try {
+      await action(new Client(token === undefined ? options : { ...options, token }), options, ...(args as never[]));
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      fail(error, options);
+    }
+  };
+}
+
+function fail({ message, statusCode, document }: ClientError, { json }: GlobalOptions): void {
+  if (json && document !== null) print(`${JSON.stringify(document, null, 2)}\n`);
+  process.stderr.write(`ringlun: ${printable(message)}\n`);
+  process.exitCode = statusCode === 0 ? EXIT_UNAVAILABLE : statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
+}
+
+export function print(text: string): void {
+  process.stdout.write(text);
+}
+
+export function show<T>(options: GlobalOptions, document: T, text: (document: T) => string): void {
+  print(options.json ? `${JSON.stringify(document, null, 2)}\n` : text(document));
+}
