@@ -100,6 +100,10 @@ export const HTTP_BODY_LENGTH_MAX = 4096;
 export const HTTP_CONFIGURATION_LENGTH_MAX = 16 * 2 ** 20;
 /** Streams of statistics at a time: one more is refused (503). */
 export const STATISTICS_STREAMS_MAX = 16;
+/** How soon a browser that has lost its stream asks for it again. */
+export const STATISTICS_RETRY_MS = 1_000;
+/** What streams tell of the state, beside statistics, is made anew no sooner than this. */
+export const STATE_LOOK_INTERVAL_MS = 500;
 /** An administrative request is answered after so long, with how far it came. */
 export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 

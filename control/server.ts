@@ -25,7 +25,7 @@ import { type Session, type SessionIdentity, SessionRegistry } from "./session-r
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
-import { AsymmetricAccess } from "./units/access/asymmetric-access.js";
+import { AsymmetricAccess, type UnitPath } from "./units/access/asymmetric-access.js";
 import { CopyManager } from "./units/copy/copy-manager.js";
 import { DataMover } from "./units/copy/data-mover.js";
 import { Reaches } from "./units/copy/reach.js";
@@ -282,6 +282,11 @@ export class Server {
   /** What the unit's commands have come to: a block of dataplane/statistics.ts. */
   unitStatistics({ statisticsBlock }: UnitRecord): Float64Array {
     return this.#statisticsMemory.read(statisticsBlock);
+  }
+
+  /** Through which portal groups the unit is reached, and how. */
+  unitPaths(unit: UnitRecord): readonly UnitPath[] {
+    return this.#access.paths(unit);
   }
 
   get sessionStatistics(): SessionStatistics {

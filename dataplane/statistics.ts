@@ -46,7 +46,8 @@ export const READ_TIMES = ERRORS + ERROR_REASONS;
 export const TIME_BUCKETS = 17;
 export const WRITE_TIMES = READ_TIMES + 1 + TIME_BUCKETS;
 
-const BLOCK_DOUBLES = WRITE_TIMES + 1 + TIME_BUCKETS;
+/** Length of a block. */
+export const BLOCK_DOUBLES = WRITE_TIMES + 1 + TIME_BUCKETS;
 
 /** Bucket i has what took less than 64 us * 2^i; the last has the rest, 2.1 s and more. */
 export const FIRST_BUCKET_US_LOG2 = 6;

@@ -1,5 +1,6 @@
 /** What the API takes and gives: the schemas that check it and describe it. */
 import * as z from "zod";
+import { ACCESS_STATE_NAMES } from "../config/schema.js";
 
 const rates = {
   reads: z.number().describe("Commands a second."),
@@ -43,6 +44,15 @@ export const unit = z.strictObject({
   cache: z.enum(["direct", "writeback", "writethrough"]),
   readOnly: z.boolean(),
   thin: z.boolean(),
+  paths: z
+    .array(
+      z.strictObject({
+        portalGroupTag: z.int(),
+        state: z.enum(ACCESS_STATE_NAMES),
+        preferred: z.boolean(),
+      }),
+    )
+    .describe("Portal groups through which it is reached, and how (asymmetric logical unit access)."),
 });
 
 export const session = z.strictObject({
@@ -81,10 +91,17 @@ export const status = z.strictObject({
 export const statistics = z.strictObject({
   at: z.iso.datetime(),
   seconds: z.number().describe("Over how long."),
+  total: z.strictObject(rates).describe("Of all units together."),
   units: z.array(z.strictObject({ name: z.string(), ...rates })),
   sessions: z.array(
     z.strictObject({ sessionId: z.int(), initiatorName: z.string(), targetName: z.string(), ...rates }),
   ),
+  shards: z.array(z.strictObject({ shard: z.int(), cpu: z.number().describe("Part of one core that it has used.") })),
+});
+
+/** What changes now and then, beside statistics. Of sessions only what tells them apart: it is sent often. */
+export const state = status.extend({
+  sessions: z.array(session.omit({ isid: true, tsih: true, user: true, parameters: true })),
 });
 
 export const changed = z.strictObject({
@@ -114,4 +131,6 @@ export const ended = z.strictObject({
 });
 
 export type Status = z.output<typeof status>;
+export type Statistics = z.output<typeof statistics>;
+export type State = z.output<typeof state>;
 export type SessionDocument = z.output<typeof session>;

@@ -1,26 +1,17 @@
 /** Rates and latencies of all that there is, again and again: what the page and `ringlun top` show. */
 import { setTimeout } from "node:timers/promises";
+import { COUNTER } from "../../dataplane/counters.js";
+import { BLOCK_DOUBLES } from "../../dataplane/statistics.js";
 import type { Server } from "../server.js";
-import { type Rates, ratesBetween } from "./rates.js";
-
-export interface LiveStatistics {
-  readonly at: string;
-  /** Over how long, in seconds. */
-  readonly seconds: number;
-  readonly units: readonly ({ readonly name: string } & Rates)[];
-  readonly sessions: readonly ({
-    readonly sessionId: number;
-    readonly initiatorName: string;
-    readonly targetName: string;
-  } & Rates)[];
-}
+import type { Statistics } from "./documents.js";
+import { ratesBetween } from "./rates.js";
 
 /** Each look is as long after the one before as was asked for; ends with the signal. */
 export async function* liveStatistics(
   server: Server,
   intervalMs: number,
   signal: AbortSignal,
-): AsyncGenerator<LiveStatistics> {
+): AsyncGenerator<Statistics> {
   let before = look(server);
   while (!signal.aborted) {
     await setTimeout(intervalMs, undefined, { signal }).catch(() => {});
@@ -37,6 +28,8 @@ interface Look {
   readonly units: ReadonlyMap<number, Float64Array>;
   /** By sessionId. */
   readonly sessions: ReadonlyMap<number, Float64Array>;
+  /** CPU time of each shard, in microseconds; undefined where there is none at the moment. */
+  readonly shards: readonly (number | undefined)[];
 }
 
 function look(server: Server): Look {
@@ -49,25 +42,45 @@ function look(server: Server): Look {
     atMs: performance.now(),
     units: new Map(server.units.map((unit) => [unit.unitIndex, server.unitStatistics(unit)])),
     sessions,
+    shards: Array.from({ length: server.shards.count }, (_, shard) => {
+      const counters = server.shards.counters(shard);
+      return counters && new Float64Array(counters)[COUNTER.cpu_microseconds];
+    }),
   };
 }
 
-function difference(server: Server, before: Look, now: Look): LiveStatistics {
+function difference(server: Server, before: Look, now: Look): Statistics {
   const seconds = (now.atMs - before.atMs) / 1000;
-  const nothing = new Float64Array();
   return {
     at: new Date().toISOString(),
     seconds,
+    total: ratesBetween(sum(now.units.keys(), before.units), sum(now.units.keys(), now.units), seconds),
     units: server.units.flatMap(({ name, unitIndex }) => {
       const counted = now.units.get(unitIndex);
       if (counted === undefined) return [];
-      return [{ name, ...ratesBetween(before.units.get(unitIndex) ?? nothing, counted, seconds) }];
+      return [{ name, ...ratesBetween(before.units.get(unitIndex) ?? NOTHING, counted, seconds) }];
     }),
     sessions: server.sessions.flatMap(({ sessionId, identity: { initiatorName, targetName } }) => {
       const counted = now.sessions.get(sessionId);
       if (counted === undefined) return [];
-      const rates = ratesBetween(before.sessions.get(sessionId) ?? nothing, counted, seconds);
+      const rates = ratesBetween(before.sessions.get(sessionId) ?? NOTHING, counted, seconds);
       return [{ sessionId, initiatorName, targetName, ...rates }];
     }),
+    shards: now.shards.map((us, shard) => ({
+      shard,
+      cpu: Math.max(0, (us ?? 0) - (before.shards[shard] ?? us ?? 0)) / 1e6 / seconds,
+    })),
   };
+}
+
+const NOTHING = new Float64Array();
+
+/** Of the blocks with these keys; without one, a block that has counted nothing. */
+function sum(keys: Iterable<number>, blocks: ReadonlyMap<number, Float64Array>): Float64Array {
+  const total = new Float64Array(BLOCK_DOUBLES);
+  for (const key of keys) {
+    const block = blocks.get(key) ?? NOTHING;
+    for (const [at, count] of block.entries()) total[at]! += count;
+  }
+  return total;
 }

@@ -1,18 +1,16 @@
 /** What can be asked over HTTP: each path once, with who may ask, what it takes and what it answers. */
 import { Readable } from "node:stream";
 import * as z from "zod";
-import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX, STATISTICS_STREAMS_MAX } from "../limits.js";
+import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX } from "../limits.js";
 import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
-import { liveStatistics } from "./live-statistics.js";
 import { openApi } from "./openapi.js";
 import { problem, type Route } from "./route.js";
+import { statisticsStream } from "./statistics-stream.js";
 import { sessionDocument, status } from "./status.js";
 
 const text = z.string();
 const YAML = "application/yaml";
-
-let streams = 0;
 
 export const ROUTES: readonly Route[] = [
   {
@@ -122,41 +120,7 @@ export const ROUTES: readonly Route[] = [
     answers: { 200: { description: "Portals", schema: z.array(documents.portal) } },
     handle: ({ server }) => status(server).portals,
   },
-  {
-    method: "GET",
-    url: "/api/v1/statistics",
-    operationId: "streamStatistics",
-    summary: "Rates and latencies of units and sessions, as server-sent events named `statistics`",
-    isPrivileged: false,
-    query: z.object({
-      interval: z.coerce.number().min(0.1).max(60).default(1).describe("Seconds between two events."),
-    }),
-    answers: {
-      200: {
-        description: "Events; the data of each is one document of this schema",
-        type: "text/event-stream",
-        schema: documents.statistics,
-      },
-      503: { description: "There are too many streams", schema: documents.problem },
-    },
-    handle: ({ server }, { query }, reply, request) => {
-      if (streams >= STATISTICS_STREAMS_MAX) return problem(reply, 503, "too many streams: end one of them");
-      streams++;
-      const ending = new AbortController();
-      request.raw.once("close", () => ending.abort());
-      reply.type("text/event-stream").header("cache-control", "no-store");
-      const events = async function* () {
-        try {
-          for await (const look of liveStatistics(server, (query.interval as number) * 1000, ending.signal)) {
-            yield `event: statistics\ndata: ${JSON.stringify(look)}\n\n`;
-          }
-        } finally {
-          streams--;
-        }
-      };
-      return Readable.from(events());
-    },
-  },
+  statisticsStream,
   {
     method: "GET",
     url: "/api/v1/config",

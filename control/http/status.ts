@@ -3,9 +3,24 @@ import { formatPortalAddress } from "../config/portal-address.js";
 import type { Server } from "../server.js";
 import { type Session, sessionTypeOf } from "../session-registry.js";
 import { VERSION } from "../version.js";
-import type { SessionDocument, Status } from "./documents.js";
+import type { SessionDocument, State, Status } from "./documents.js";
 
 export function status(server: Server): Status {
+  return { ...surroundings(server), sessions: server.sessions.map(sessionDocument) };
+}
+
+/** What is told often: of sessions only what tells them apart. */
+export function state(server: Server): State {
+  return {
+    ...surroundings(server),
+    sessions: server.sessions.map((session) => {
+      const { isid, tsih, user, parameters, ...rest } = sessionDocument(session);
+      return rest;
+    }),
+  };
+}
+
+function surroundings(server: Server): Omit<Status, "sessions"> {
   const serving = new Set(server.shards.serving());
   return {
     version: VERSION,
@@ -34,8 +49,8 @@ export function status(server: Server): Status {
       cache: unit.cache,
       readOnly: unit.readOnly,
       thin: unit.thin,
+      paths: [...server.unitPaths(unit)],
     })),
-    sessions: server.sessions.map(sessionDocument),
   };
 }
 

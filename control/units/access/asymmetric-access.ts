@@ -23,7 +23,7 @@ import {
   OPCODE_MAINTENANCE_IN,
   OPCODE_MAINTENANCE_OUT,
 } from "../../../dataplane/scsi/table.js";
-import type { Configuration } from "../../config/schema.js";
+import type { AccessStateName, Configuration } from "../../config/schema.js";
 import type { StateDirectory } from "../../config/state-directory.js";
 import type { Logger } from "../../logger.js";
 import { dataAnswer, GOOD, senseAnswer } from "../answers.js";
@@ -61,6 +61,13 @@ export interface AsymmetricAccessOptions {
 export interface AsymmetricAccessService {
   readonly commands: SlowCommands;
   readonly changes: UnitChanges;
+}
+
+/** How a unit is reached through a portal group. */
+export interface UnitPath {
+  readonly portalGroupTag: number;
+  readonly state: AccessStateName;
+  readonly preferred: boolean;
 }
 
 export class AsymmetricAccess {
@@ -106,6 +113,15 @@ export class AsymmetricAccess {
   /** ACCESS_STATE_* of a unit through a portal group at this moment. */
   state(unit: Pick<UnitRecord, "name" | "uuid">, portalGroupTag: number): number {
     return this.#access(unit).get(portalGroupTag)?.state ?? ACCESS_STATE_OPTIMIZED;
+  }
+
+  /** All ways to a unit at this moment, in ascending order of their portal groups. */
+  paths(unit: Pick<UnitRecord, "name" | "uuid">): UnitPath[] {
+    return [...this.#access(unit)].map(([portalGroupTag, { state, preferred }]) => ({
+      portalGroupTag,
+      state: accessStateName(state),
+      preferred,
+    }));
   }
 
   /** The configuration is another one: resolves when all shards go by what it says of these units. */
