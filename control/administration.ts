@@ -6,7 +6,7 @@ import { realpathSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import type { ConfigurationFile } from "./config/configuration-file.js";
 import { type Difference, differences } from "./config/difference.js";
-import type { Fault } from "./config/load.js";
+import type { Fault } from "./config/fault.js";
 import type { Configuration } from "./config/schema.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";

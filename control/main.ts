@@ -8,15 +8,11 @@ import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { addClientCommands } from "./cli/commands.js";
 import { ConfigurationFile } from "./config/configuration-file.js";
-import { DEMO_TARGET, demoConfiguration, hasIPv6Loopback } from "./config/demo.js";
-import { formatFaults, type LoadResult, loadConfiguration } from "./config/load.js";
-import { formatPortalAddress } from "./config/portal-address.js";
-import type { Configuration } from "./config/schema.js";
-import { createLogger, type Logger } from "./logger.js";
-import type { Server } from "./server.js";
+import { formatFaults } from "./config/fault.js";
+import { type LoadResult, loadConfiguration } from "./config/load.js";
+import { demo, serve } from "./program.js";
 import { VERSION } from "./version.js";
 
-const EXIT_UNAVAILABLE = 1;
 const EXIT_USAGE = 2;
 const SECRET_BYTES = 16;
 
@@ -75,114 +71,6 @@ function load(file: string): Loaded | undefined {
   }
   for (const warning of result.warnings) process.stderr.write(`warning: ${formatFaults(file, [warning])}\n`);
   return result;
-}
-
-async function demo(): Promise<void> {
-  let configuration: Configuration;
-  try {
-    configuration = demoConfiguration(process.cwd());
-  } catch (error) {
-    refuse(error as Error);
-    return;
-  }
-  const logger = createLogger(configuration.log.level);
-  if (!hasIPv6Loopback()) logger.warn("this machine has no IPv6: the demo leaves [::1]:3260 out");
-  const starting = start(configuration, logger);
-  // Its terminal may be closed.
-  const ending = endOnSignal(["SIGTERM", "SIGINT", "SIGHUP"], starting, logger);
-  const server = await starting;
-  if (server === undefined || ending.aborted) return;
-  const [portal] = server.portals;
-  if (portal !== undefined) {
-    process.stdout.write(`connect to iscsi://${formatPortalAddress(portal.address)}/${DEMO_TARGET}/0\n`);
-  }
-  process.stdout.write("ready\n");
-}
-
-async function serve(configuration: Configuration, configurationFile: ConfigurationFile): Promise<void> {
-  const logger = createLogger(configuration.log.level);
-  const starting = start(configuration, logger, configurationFile);
-  const ending = endOnSignal(["SIGTERM", "SIGINT"], starting, logger);
-  reloadOnHangup(starting, logger, configurationFile.path);
-  const server = await starting;
-  if (server !== undefined && !ending.aborted) process.stdout.write("ready\n");
-}
-
-/** Undefined where it cannot be had, which has been said then. */
-async function start(
-  configuration: Configuration,
-  logger: Logger,
-  configurationFile?: ConfigurationFile,
-): Promise<Server | undefined> {
-  try {
-    // Loaded here, so that an addon that is missing is told like everything else that is.
-    const { probe } = await import("io-uring-node");
-    probe();
-    const { Server } = await import("./server.js");
-    return await Server.start(configuration, {
-      logger,
-      ...(configurationFile === undefined ? {} : { configurationFile }),
-    });
-  } catch (error) {
-    logger.debug({ err: error }, "start failed");
-    refuse(error as Error);
-    return undefined;
-  }
-}
-
-function refuse({ message, cause }: Error): void {
-  // An addon that cannot be loaded says why in its cause; what the others wrap, they say themselves.
-  const reason =
-    (cause as { code?: string } | undefined)?.code === "ERR_DLOPEN_FAILED" ? ` (${(cause as Error).message})` : "";
-  process.stderr.write(`ringlun: ${message}${reason}\n`);
-  process.exitCode = EXIT_UNAVAILABLE;
-}
-
-/**
- * The first signal ends everything cleanly, once it has started; a second one at once. What is returned is aborted by the
- * first.
- */
-function endOnSignal(
-  signals: readonly NodeJS.Signals[],
-  starting: Promise<Server | undefined>,
-  logger: Logger,
-): AbortSignal {
-  const ending = new AbortController();
-  for (const signal of signals) {
-    process.on(signal, () => {
-      if (ending.signal.aborted) process.exit(EXIT_UNAVAILABLE);
-      ending.abort();
-      logger.info({ signal }, "ending");
-      starting
-        .then((server) => server?.stop())
-        .then(
-          // 0, unless the start had failed.
-          () => process.exit(),
-          (error) => {
-            logger.fatal({ err: error }, "not ended cleanly");
-            process.exit(EXIT_UNAVAILABLE);
-          },
-        );
-    });
-  }
-  return ending.signal;
-}
-
-/** A file with faults changes nothing. */
-function reloadOnHangup(starting: Promise<Server | undefined>, logger: Logger, file: string): void {
-  process.on("SIGHUP", async () => {
-    const server = await starting;
-    if (server === undefined) return;
-    try {
-      const result = await server.administration.reload();
-      const findings = result.ok ? result.warnings : result.faults;
-      const level = result.ok ? "warn" : "error";
-      for (const { path, line, message } of findings) logger[level]({ file, line, path }, message);
-      if (!result.ok) logger.error({ file, reason: result.message }, "configuration not reloaded");
-    } catch (error) {
-      logger.error({ err: error }, "reload failed");
-    }
-  });
 }
 
 await main(process.argv);

@@ -14,8 +14,8 @@ import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } 
 import { StateDirectory } from "./config/state-directory.js";
 import type { ListeningPortal } from "./discovery.js";
 import { FullFeatureTexts } from "./full-feature-text.js";
-import { HttpServer } from "./http/http-server.js";
-import { Metrics } from "./http/metrics.js";
+import type { HttpServer } from "./http/http-server.js";
+import type { Metrics } from "./http/metrics.js";
 import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
@@ -74,7 +74,6 @@ export class Server {
   readonly #sessionStatistics: SessionStatistics;
   readonly #units: Units;
   readonly #registry: SessionRegistry;
-  readonly #metrics: Metrics;
   readonly #texts = new FullFeatureTexts();
   readonly #removalPrevention = new RemovalPrevention();
   readonly #startedAtMs = Date.now();
@@ -98,6 +97,7 @@ export class Server {
   #startStop: StartStop | undefined;
   #reception: Reception | undefined;
   #reconfiguration: Reconfiguration | undefined;
+  #metrics!: Metrics;
   #http: HttpServer | undefined;
   #socket: HttpServer | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
@@ -115,7 +115,6 @@ export class Server {
       this.#reservations.sessionClosed(session);
       this.#removalPrevention.sessionClosed(session);
     });
-    this.#metrics = new Metrics(this);
     this.administration = new Administration(this, options.configurationFile ?? null, this.#logger);
   }
 
@@ -170,7 +169,7 @@ export class Server {
       configuration: () => this.#configuration,
     });
     await this.#access.begin(await this.#openUnits(units));
-    this.#shards = await Shards.start({
+    const shards = Shards.start({
       count: workers,
       units: () => this.#units.records(),
       statistics: this.#statisticsMemory.shards,
@@ -182,6 +181,11 @@ export class Server {
       onFatal: options.onFatal ?? ((reason) => this.#exit(reason)),
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
+    // What HTTP needs is half of all the code there is to load: it is, while the shards' threads start.
+    const loadingHttp = loadHttp();
+    this.#shards = await shards;
+    const { HttpServer, Metrics } = await loadingHttp;
+    this.#metrics = new Metrics(this);
     this.#broadcasts = new Broadcasts(this.#shards);
     this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
@@ -242,8 +246,8 @@ export class Server {
       openUnit: (unit) => this.#openUnit(unit),
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
     });
-    if (http !== null) this.#http = await this.#startHttp(http);
-    this.#socket = await this.#startSocket();
+    if (http !== null) this.#http = await this.#startHttp(HttpServer, http);
+    this.#socket = await this.#startSocket(HttpServer);
     this.#phase = "ready";
   }
 
@@ -369,9 +373,9 @@ export class Server {
     });
   }
 
-  async #startHttp(http: HttpConfiguration): Promise<HttpServer> {
+  async #startHttp(Http: typeof HttpServer, http: HttpConfiguration): Promise<HttpServer> {
     try {
-      return await HttpServer.listen(http, this.#configuration.api, this.#httpContext);
+      return await Http.listen(http, this.#configuration.api, this.#httpContext);
     } catch (error) {
       const reason = (error as Error).message;
       throw new HttpError(`HTTP on ${formatPortalAddress(http.listen)} cannot listen: ${reason}`, { cause: error });
@@ -379,10 +383,10 @@ export class Server {
   }
 
   /** Without it all is served, and nothing can be asked by the command line. */
-  async #startSocket(): Promise<HttpServer | undefined> {
+  async #startSocket(Http: typeof HttpServer): Promise<HttpServer | undefined> {
     const { socket } = this.#configuration.api;
     try {
-      return await HttpServer.listenAt(socket, this.#httpContext);
+      return await Http.listenAt(socket, this.#httpContext);
     } catch (error) {
       this.#logger.warn({ socket, reason: (error as Error).message }, "no API socket: set another path as api.socket");
       return undefined;
@@ -578,4 +582,12 @@ export class Server {
     this.#phase = "stopped";
     if (!flushed) throw new Error("not everything that was written could be made durable");
   }
+}
+
+async function loadHttp() {
+  const [{ HttpServer }, { Metrics }] = await Promise.all([
+    import("./http/http-server.js"),
+    import("./http/metrics.js"),
+  ]);
+  return { HttpServer, Metrics };
 }

@@ -1,6 +1,6 @@
 /** What commands say of a change of the configuration. */
 import type * as z from "zod";
-import { formatFaults } from "../config/load.js";
+import { formatFaults } from "../config/fault.js";
 import type * as documents from "../http/documents.js";
 import { printable } from "../printable.js";
 import { type GlobalOptions, show } from "./asking.js";

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
-import { printable } from "../printable.js";
+import type { Fault } from "./fault.js";
 import { type Finding, formatPath } from "./findings.js";
 import { systemReason } from "./named-files.js";
 import { parseConfiguration } from "./parse.js";
@@ -11,18 +11,6 @@ import type { Configuration } from "./schema.js";
 import { readYamlTree, type TreeFault, type YamlTree } from "./yaml-tree.js";
 
 const FILE_LENGTH_MAX_BYTES = 16 * 2 ** 20;
-
-/** One thing that is wrong with, or doubtful in, a configuration file. */
-export interface Fault {
-  /** `targets[0].luns.0`; empty for the file as a whole. */
-  readonly path: string;
-  /** From 1. */
-  readonly line: number;
-  /** From 1. */
-  readonly column: number;
-  /** What is wrong and what to do, to be read after the path. Never shows a secret. */
-  readonly message: string;
-}
 
 export type LoadResult =
   | {
@@ -69,14 +57,6 @@ export function checkConfiguration(
 
 export function digestOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** `file:line:column: path: message`, one a line. */
-export function formatFaults(file: string, faults: readonly Fault[]): string {
-  return faults
-    .map(({ path, line, column, message }) => `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`)
-    .map(printable)
-    .join("\n");
 }
 
 /** All of the file, or one byte more than is allowed. */

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type Fault, loadConfiguration } from "../../../../control/config/load.js";
+import type { Fault } from "../../../../control/config/fault.js";
+import { loadConfiguration } from "../../../../control/config/load.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 
 /** A folder of its own for one test, removed after it. */

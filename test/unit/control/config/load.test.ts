@@ -6,7 +6,8 @@ import test from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { formatFaults, loadConfiguration } from "../../../../control/config/load.js";
+import { formatFaults } from "../../../../control/config/fault.js";
+import { loadConfiguration } from "../../../../control/config/load.js";
 import { parseConfiguration } from "../../../../control/config/parse.js";
 import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixture.js";
 
