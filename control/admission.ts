@@ -22,6 +22,7 @@ import {
   SHARD_NONE,
   sessionTypeOf,
 } from "./session-registry.js";
+import { settlesWithin } from "./shard-thread.js";
 import type { ShardControl } from "./shards.js";
 
 export interface Applicant {
@@ -44,6 +45,9 @@ export interface Admitted {
 
 export type Refusal = { readonly status: LoginFailureStatus; readonly reason: string };
 
+/** Resolves when nothing of the initiator's connections that have ended can touch these units any more. */
+export type AwaitEnding = (initiatorName: string, unitIndexes: readonly number[]) => Promise<void>;
+
 /** Whom to call, by connection or session. */
 type Waiting = Map<number, (() => void)[]>;
 
@@ -51,6 +55,7 @@ export class Admission {
   readonly #registry: SessionRegistry;
   readonly #shards: ShardControl;
   readonly #logger: Logger;
+  readonly #awaitEnding: AwaitEnding;
   /** By nexus: the last login in the queue. */
   readonly #queues = new Map<string, Promise<unknown>>();
   /** Who waits for the end of a connection. */
@@ -64,10 +69,11 @@ export class Admission {
   /** How to close a discovery session's connection. */
   readonly #closers = new Map<number, () => void>();
 
-  constructor(registry: SessionRegistry, shards: ShardControl, logger: Logger) {
+  constructor(registry: SessionRegistry, shards: ShardControl, logger: Logger, awaitEnding: AwaitEnding) {
     this.#registry = registry;
     this.#shards = shards;
     this.#logger = logger;
+    this.#awaitEnding = awaitEnding;
   }
 
   /**
@@ -100,6 +106,9 @@ export class Admission {
       for (;;) {
         if (unitIndexes !== undefined) {
           await this.#shards.unitsSettled(unitIndexes);
+          // Of whatever nexus: an initiator that was started anew, with another ISID, is to find all of its old writes done.
+          const ending = this.#awaitEnding(identity.initiatorName, unitIndexes);
+          if (!(await settlesWithin(ending, REINSTATEMENT_TIMEOUT_MS))) return STILL_THERE;
           await this.#shards.available();
         }
         if (!applicant.isAlive()) return GONE;
@@ -267,5 +276,5 @@ const GONE: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "the c
 
 const STILL_THERE: Refusal = {
   status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
-  reason: "the session that it replaces has not ended in time",
+  reason: "what it had before, or the session that it replaces, has not ended in time",
 };

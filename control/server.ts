@@ -186,8 +186,9 @@ export class Server {
     this.#shards = await shards;
     const { HttpServer, Metrics } = await loadingHttp;
     this.#metrics = new Metrics(this);
-    this.#broadcasts = new Broadcasts(this.#shards);
-    this.#unitResets = new UnitResets(this.#shards, this.#broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
+    const broadcasts = new Broadcasts(this.#shards);
+    this.#broadcasts = broadcasts;
+    this.#unitResets = new UnitResets(this.#shards, broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
     this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
     this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
     this.#copies = this.#createCopies();
@@ -221,7 +222,9 @@ export class Server {
       writesEnded: (unitIndex) => this.#shards.writesEnded(unitIndex),
     });
     for (const { unitIndex } of this.#units.records()) this.#operations.resume(unitIndex);
-    this.#admission = new Admission(this.#registry, this.#shards, this.#logger);
+    this.#admission = new Admission(this.#registry, this.#shards, this.#logger, (initiatorName, unitIndexes) =>
+      broadcasts.send((exchange) => ({ type: "awaitEnding", exchange, initiatorName, unitIndexes })),
+    );
     this.#reception = this.#createReception(this.#admission);
     for (const { tag, portals } of portalGroups)
       for (const address of portals) await this.#reception.listen(tag, address);

@@ -144,6 +144,12 @@ export const ABORTED_DATA_PATIENCE_US = 3_000_000;
 /** How long a response fence waits for a connection to acknowledge what it was sent. Then the connection is given up. Microseconds. */
 export const FENCE_PATIENCE_US = 10_000_000;
 
+/**
+ * How long a connection that the target ends stays open to the eye of its initiator while its tasks wait for the store: as long as a
+ * disk may take. Then its initiator is told, although a write may still land. Microseconds.
+ */
+export const ENDING_PATIENCE_US = 30_000_000;
+
 /** Asynchronous Messages about ended tasks that a connection may leave unacknowledged. Of one more the oldest is forgotten. */
 export const TERMINATIONS_MAX = 64;
 

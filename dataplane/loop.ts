@@ -89,6 +89,13 @@ export class Loop {
         if (connection !== undefined) shard.lifecycle.reinstate(connection, message.reason);
         return;
       }
+      case "awaitEnding": {
+        const { exchange, initiatorName, unitIndexes } = message;
+        const barrier = new Barrier(() => shard.host.post({ type: "done", exchange }));
+        shard.lifecycle.awaitEnding(initiatorName, unitIndexes, barrier);
+        barrier.leave();
+        return;
+      }
       case "textReply": {
         const connection = shard.lifecycle.connection(message.connectionId);
         const { exchange, text, maxSendDataSegmentLength } = message;

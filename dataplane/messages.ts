@@ -227,6 +227,13 @@ export type ControlMessage =
   | { readonly type: "endSession"; readonly sessionId: number; readonly reason: string }
   /** Its CID is taken over by a login: the tasks of the connection end, or are kept for reassignment (RFC 7143 section 6.3.4). */
   | { readonly type: "endConnection"; readonly connectionId: number; readonly reason: string }
+  /** Answered with `done` when connections of this initiator that have ended have nothing in flight any more on these units. */
+  | {
+      readonly type: "awaitEnding";
+      readonly exchange: number;
+      readonly initiatorName: string;
+      readonly unitIndexes: readonly number[];
+    }
   /** The answer to `text`. `text` is key=value pairs with their NULs, in latin1. */
   | {
       readonly type: "textReply";

@@ -11,9 +11,9 @@ import type { Retained } from "./retained.js";
 
 export const CONNECTION_FREE = 0;
 export const CONNECTION_OPEN = 1;
-/** Shut down: waits until the kernel holds nothing of it and its tasks are gone, then the descriptor is closed. */
+/** Its tasks end; then it is shut down, and when the kernel holds nothing of it any more, its descriptor is closed. */
 export const CONNECTION_CLOSING = 2;
-/** As CLOSING, but its tasks are kept for reassignment (ErrorRecoveryLevel 2). */
+/** Shut down, as after CLOSING, but its tasks are kept for reassignment (ErrorRecoveryLevel 2). */
 export const CONNECTION_FAILING = 3;
 /** Its descriptor is closed, its tasks wait: for a logout, and then for TASK REASSIGN (RFC 7143 section 8.2, CLEANUP_WAIT). */
 export const CONNECTION_FAILED = 4;
@@ -116,8 +116,10 @@ export class Connection {
   isSuspended = false;
   /** FAILED: it was logged out for recovery, so its tasks may be reassigned. */
   isRecoverable = false;
-  /** FAILED: when its tasks are given up. */
+  /** FAILED: when its tasks are given up. CLOSING: when it is shut down although some are left. */
   expiresUs = 0;
+  /** shutdown(2) was called: the initiator knows. */
+  isShutDown = false;
   /** A Logout was accepted: nothing that comes after it is looked at. */
   loggedOut = false;
   /** The Logout Response that ends it is queued: nothing follows it (section 11.14). */

@@ -1,7 +1,8 @@
 /**
  * The life of connections and sessions on a shard: taken over from control at the hand-off, watched for silence, shut down,
- * and given up only when the kernel holds nothing of them and their tasks are gone. Control hears of the end last, so that
- * no write of a dead connection can land after its initiator has logged in again.
+ * and given up only when the kernel holds nothing of them and their tasks are gone. The initiator hears of an end that is ours
+ * when the tasks are gone, and control last, so that no write of a dead connection can land after its initiator has gone on
+ * through another path, or has logged in again.
  */
 import { PAGE_BYTES } from "../arena.js";
 import { NO_TAG } from "../buffer/slice.js";
@@ -9,6 +10,7 @@ import { COUNTER } from "../counters.js";
 import {
   ABORTED_DATA_PATIENCE_US,
   DATA_OUT_TIMEOUT_US,
+  ENDING_PATIENCE_US,
   SEQUENCE_TIMEOUT_US,
   SHORTAGE_PATIENCE_US,
   SLICE_BYTES_MAX,
@@ -127,7 +129,7 @@ export class Lifecycle {
     connection.state = CONNECTION_FAILING;
     connection.closeReason = reason;
     const shard = this.#shard;
-    shard.host.shutdownSocket(connection.fd);
+    this.#shutDown(connection);
     this.#discardHeld(connection);
     shard.transmitter.remove(connection, (node) => this.#discard(node));
     shard.transmitter.forgetReplies(connection);
@@ -214,11 +216,13 @@ export class Lifecycle {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  /** Shuts the connection down and aborts its tasks; the rest follows as the kernel lets go. */
+  /**
+   * Aborts the connection's tasks and shuts it down when they are gone, or have taken too long; the rest follows as the kernel lets
+   * go. Until then the initiator only waits: what it would do elsewhere, if it knew, could be overtaken by a write of these.
+   */
   close(connection: Connection, reason: string): void {
     const shard = this.#shard;
     if (connection.state === CONNECTION_OPEN) {
-      shard.host.shutdownSocket(connection.fd);
       this.#discardHeld(connection);
       shard.transmitter.remove(connection, (node) => this.#discard(node));
       shard.transmitter.forgetReplies(connection);
@@ -228,8 +232,30 @@ export class Lifecycle {
     }
     connection.state = CONNECTION_CLOSING;
     connection.closeReason = reason;
+    connection.expiresUs = shard.ring.nowUs + ENDING_PATIENCE_US;
+    // A task that data is being received for is not gone before that has ended.
+    shard.receiver.cancel(connection);
     shard.engine.abortConnection(connection, null);
     this.drain(connection);
+  }
+
+  /** Receives and sends in flight end soon after, and the initiator knows. */
+  #shutDown(connection: Connection): void {
+    if (connection.isShutDown) return;
+    connection.isShutDown = true;
+    this.#shard.host.shutdownSocket(connection.fd);
+  }
+
+  /** `barrier` is left when connections of this initiator that have ended have nothing in flight any more on these units. */
+  awaitEnding(initiatorName: string, unitIndexes: readonly number[], barrier: Barrier): void {
+    for (const session of this.#shard.sessions.values()) {
+      if (session.initiatorName !== initiatorName || !reaches(session, unitIndexes)) continue;
+      for (const connection of [...session.connections, ...session.failed]) {
+        if (connection.state !== CONNECTION_CLOSING || connection.taskCount === 0) continue;
+        barrier.join();
+        connection.closers.push(barrier);
+      }
+    }
   }
 
   /** Looks whether a closing connection is free of everything; called whenever something of it has ended. */
@@ -247,6 +273,7 @@ export class Lifecycle {
       // The end of its last task has drained the connection.
       if (connection.state !== CONNECTION_CLOSING && connection.state !== CONNECTION_FAILING) return;
     }
+    if (connection.taskCount === 0) this.#shutDown(connection);
     if (connection.receiveBusy || connection.batch !== null) return;
     if (connection.state === CONNECTION_FAILING) return this.#failed(connection);
     if (connection.taskCount === 0) this.#remove(connection);
@@ -299,6 +326,7 @@ export class Lifecycle {
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {
+      if (connection.state === CONNECTION_CLOSING && nowUs >= connection.expiresUs) this.#shutDown(connection);
       if (connection.state !== CONNECTION_OPEN) continue;
       if (this.#stopAtUs > 0 && nowUs >= this.#stopAtUs) {
         this.close(connection, "the target stops");
@@ -430,6 +458,11 @@ export class Lifecycle {
 /** At least one, so that slices start where blocks do. */
 function wholePages(bytes: number): number {
   return Math.min(SLICE_BYTES_MAX, Math.max(PAGE_BYTES, bytes - (bytes % PAGE_BYTES)));
+}
+
+function reaches({ luns }: Session, unitIndexes: readonly number[]): boolean {
+  for (const { unit } of luns.values()) if (unitIndexes.includes(unit.unitIndex)) return true;
+  return false;
 }
 
 /** The session recovers connections, and has agreed on time to do so. */

@@ -1,6 +1,7 @@
 /** A shard on its simulated kernel, with a control plane that does what the real one does, later. */
 import assert from "node:assert/strict";
 import { crc32cBatch } from "io-uring-node";
+import { CONNECTION_CLOSING } from "../../../dataplane/connection/connection.js";
 import { allocateCounters } from "../../../dataplane/counters.js";
 import { Loop } from "../../../dataplane/loop.js";
 import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
@@ -144,6 +145,13 @@ export class Machine {
     this.send({ type: "resetUnit", exchange, unitIndex });
   }
 
+  /** A login of the initiator to these units has come; `done` is called when what it had before is over. */
+  awaitEnding(initiatorName: string, unitIndexes: readonly number[], done: () => void): void {
+    const exchange = ++this.#lastExchange;
+    this.#confirmations.set(exchange, done);
+    this.send({ type: "awaitEnding", exchange, initiatorName, unitIndexes });
+  }
+
   wakeOthers(): void {
     this.#neighbourhood.wakeOthers(this);
   }
@@ -224,6 +232,7 @@ class Host implements ShardHost {
   }
 
   shutdownSocket(fd: number): void {
+    assertNothingCanLand(this.#machine.shard, fd);
     this.#machine.kernel.shutdownSocket(fd);
   }
 
@@ -237,5 +246,21 @@ class Host implements ShardHost {
 
   crc32c(jobs: Uint32Array, count: number): void {
     crc32cBatch(this.#machine.shard.arena.bytes, jobs, count);
+  }
+}
+
+/** Who hears that the target has ended a connection goes on elsewhere: nothing of its tasks is with the store, unless that takes too long. */
+function assertNothingCanLand({ sessions, ring }: Shard, fd: number): void {
+  for (const session of sessions.values()) {
+    for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+      const { connection } = task;
+      if (connection?.fd !== fd || connection.state !== CONNECTION_CLOSING || ring.nowUs >= connection.expiresUs)
+        continue;
+      assert.equal(
+        task.storeBusy,
+        0,
+        `a store operation is in flight when its connection ends: ${connection.closeReason}`,
+      );
+    }
   }
 }

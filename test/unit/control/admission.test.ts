@@ -25,14 +25,19 @@ const APPLICANT: Applicant = {
 function setUp(shardCount = 1) {
   const registry = new SessionRegistry(0);
   const shards = new FakeShards(shardCount);
-  const admission = new Admission(registry, shards, silent);
+  const ending: { readonly initiatorName: string; readonly unitIndexes: readonly number[]; done: () => void }[] = [];
+  /** Whether something of earlier connections of the initiator is still under way. */
+  const earlier = { isEnding: false };
+  const admission = new Admission(registry, shards, silent, async (initiatorName, unitIndexes) => {
+    if (earlier.isEnding) await new Promise<void>((done) => ending.push({ initiatorName, unitIndexes, done }));
+  });
   const admitted: Admitted[] = [];
   const admit = (changes: Partial<Applicant> = {}) =>
     admission.admit({ ...APPLICANT, ...changes }, (each) => {
       admitted.push(each);
       return undefined;
     });
-  return { registry, shards, admission, admitted, admit };
+  return { registry, shards, admission, admitted, admit, earlier, ending };
 }
 
 /** All that can happen without outside help has happened. */
@@ -76,6 +81,33 @@ test("what cannot be taken over leaves nothing behind", async () => {
   assert.equal(await admission.admit(APPLICANT, () => refusal), refusal);
   assert.deepEqual([...registry.sessions()], []);
   assert.equal(registry.connectionCount, 0);
+});
+
+describe("what the initiator's connections of any nexus have left behind", () => {
+  test("is over before a login to the same units is answered", async () => {
+    const { admitted, admit, earlier, ending } = setUp();
+    earlier.isEnding = true;
+    const login = admit({ unitIndexes: [3, 7] });
+    await settle();
+    assert.equal(admitted.length, 0);
+    const [{ initiatorName, unitIndexes, done } = assert.fail()] = ending;
+    assert.deepEqual({ initiatorName, unitIndexes }, { initiatorName: INITIATOR, unitIndexes: [3, 7] });
+    done();
+    assert.equal(await login, undefined);
+    assert.equal(admitted.length, 1);
+  });
+
+  test("and is not over in time: 0301h", async (context) => {
+    const { registry, admitted, admit, earlier } = setUp();
+    earlier.isEnding = true;
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const login = admit();
+    await settle();
+    context.mock.timers.tick(REINSTATEMENT_TIMEOUT_MS);
+    assert.equal((await login)?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.equal(admitted.length, 0);
+    assert.deepEqual([...registry.sessions()], []);
+  });
 });
 
 describe("session reinstatement", () => {

@@ -11,7 +11,7 @@ import { Initiator } from "./initiator.js";
 export class EntranceHall {
   readonly registry = new SessionRegistry(100);
   readonly shards = new FakeShards();
-  readonly admission = new Admission(this.registry, this.shards, silent);
+  readonly admission = new Admission(this.registry, this.shards, silent, async () => {});
   readonly statuses: number[] = [];
   readonly connections: LoginConnection[] = [];
   /** Of each connection: resolved when `serve` has returned. */

@@ -78,6 +78,7 @@ class FakeShard {
         this.#log(JSON.stringify(message));
         this.#post({ type: "done", exchange: message.exchange });
         break;
+      case "awaitEnding":
       case "resetUnit":
         this.#post({ type: "done", exchange: message.exchange });
         break;
