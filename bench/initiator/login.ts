@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { errnoName, MSG_NOSIGNAL, MSG_WAITALL, type Ring } from "io-uring-node";
 import { decodeBinary, encodeBinary } from "../../control/login/chap.js";
+import { KEYS } from "../../control/login/keys.js";
 import type { Arena } from "../../dataplane/arena.js";
 import { BHS_LENGTH, OPCODE_LOGIN_RESPONSE, opcodeName, paddedLength } from "../../dataplane/wire/bhs.js";
 import { LoginRequestPdu } from "../../dataplane/wire/login-request.js";
@@ -43,7 +44,7 @@ export interface LoginRequest {
   readonly cmdSN: number;
   readonly initiatorName: string;
   readonly targetName: string;
-  /** Operational keys to offer. */
+  /** Operational keys to offer; a connection that joins a session leaves out those of the leading login (LO). */
   readonly keys: Keys;
   readonly chap?: { readonly user: string; readonly secret: string };
 }
@@ -82,8 +83,10 @@ export class LoginPhase {
 
   /** @throws LoginError, ConnectionLostError, InitiatorError */
   run(): LoginOutcome {
-    const { initiatorName, targetName, keys, chap } = this.#request;
-    const names = { InitiatorName: initiatorName, TargetName: targetName, SessionType: "Normal" };
+    const { initiatorName, targetName, chap, tsih } = this.#request;
+    const offered = (offer: Keys) => (tsih === 0 ? offer : withoutLeadingOnly(offer));
+    const names = offered({ InitiatorName: initiatorName, TargetName: targetName, SessionType: "Normal" });
+    const keys = offered(this.#request.keys);
     if (chap === undefined) {
       this.#operational({ ...names, ...keys });
     } else {
@@ -194,4 +197,8 @@ export class LoginPhase {
       moved += ring.result;
     }
   }
+}
+
+function withoutLeadingOnly(keys: Keys): Keys {
+  return Object.fromEntries(Object.entries(keys).filter(([name]) => KEYS.get(name)?.use !== "LO"));
 }
