@@ -127,9 +127,11 @@ const RINGLUN_TARGET = "iqn.2026-11.io.ringlun:bench";
 export interface RinglunOptions {
   readonly workers: number;
   readonly cache: "direct" | "writeback" | "writethrough";
+  /** Keys of the target's `session`, in YAML; default: none. */
+  readonly session?: string;
 }
 
-export function ringlunStarter({ workers, cache }: RinglunOptions): TargetStarter {
+export function ringlunStarter({ workers, cache, session = "" }: RinglunOptions): TargetStarter {
   return async (file) => {
     const port = await freePort();
     const httpPort = await freePort();
@@ -137,7 +139,7 @@ export function ringlunStarter({ workers, cache }: RinglunOptions): TargetStarte
     writeFileSync(
       config,
       `portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
-targets: [{ name: "${RINGLUN_TARGET}", portalGroups: [1], luns: { 0: disk } }]
+targets: [{ name: "${RINGLUN_TARGET}", portalGroups: [1], luns: { 0: disk }, session: { ${session} } }]
 units: { disk: { file: ${JSON.stringify(file.path)}, cache: ${cache} } }
 http: { listen: "127.0.0.1:${httpPort}" }
 workers: ${workers}
