@@ -45,8 +45,8 @@ export interface ReconfigurationHost {
   configuration(): Configuration;
   /** From now on this is in force. */
   setConfiguration(configuration: Configuration): void;
-  /** Opens a unit with all that survived of it. @throws UnitError, StateError */
-  openUnit(unit: UnitConfiguration): Promise<UnitRecord>;
+  /** Opens units with all that survived of them. @throws UnitError, StateError; then none of them is open */
+  openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]>;
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
 }
 
@@ -106,11 +106,9 @@ export class Reconfiguration {
   // ---- prepare
 
   async #prepare(current: Configuration, next: Configuration, change: UnitDifference, undo: Undo[]): Promise<void> {
-    const { reception, units, openUnit } = this.#host;
-    for (const unit of change.added) {
-      await openUnit(unit);
-      undo.push(() => this.#close(unit.name));
-    }
+    const { reception, units, openUnits } = this.#host;
+    await openUnits(change.added);
+    for (const { name } of change.added) undo.push(() => this.#close(name));
     const had = portalsOf(current);
     for (const [name, { tag, address }] of portalsOf(next)) {
       if (had.has(name)) continue;
@@ -135,7 +133,7 @@ export class Reconfiguration {
   }
 
   async #open(unit: UnitConfiguration): Promise<void> {
-    this.#serve(await this.#host.openUnit(unit));
+    for (const record of await this.#host.openUnits([unit])) this.#serve(record);
   }
 
   // ---- commit
@@ -253,11 +251,12 @@ class UnitDifference {
   readonly reopened: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
 
   constructor(current: readonly UnitConfiguration[], next: readonly UnitConfiguration[]) {
-    const named = (list: readonly UnitConfiguration[], name: string) => list.find((unit) => unit.name === name);
-    this.added = next.filter(({ name }) => named(current, name) === undefined);
-    this.removed = current.filter(({ name }) => named(next, name) === undefined);
+    const byName = (units: readonly UnitConfiguration[]) => new Map(units.map((unit) => [unit.name, unit]));
+    const [before, after] = [byName(current), byName(next)];
+    this.added = next.filter(({ name }) => !before.has(name));
+    this.removed = current.filter(({ name }) => !after.has(name));
     const changed = current.flatMap((from) => {
-      const to = named(next, from.name);
+      const to = after.get(from.name);
       return to === undefined || isSameOpen(from, to) ? [] : [{ from, to }];
     });
     this.grown = changed.filter(({ from, to }) => isGrown(from, to));

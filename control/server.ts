@@ -246,7 +246,7 @@ export class Server {
       setConfiguration: (configuration) => {
         this.#configuration = configuration;
       },
-      openUnit: (unit) => this.#openUnit(unit),
+      openUnits: (units) => this.#openUnits(units),
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
     });
     if (http !== null) this.#http = await this.#startHttp(HttpServer, http);
@@ -316,32 +316,26 @@ export class Server {
 
   // ---- Start
 
+  /** With all that survived of them; all of them, or none is left open. */
   async #openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]> {
     // Those that are open already have a say: no two units may have one identity.
     const others = this.#configuration.units.filter(({ name }) => !units.some((unit) => unit.name === name));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
-    for (const { name } of units) {
-      await this.#reservations.load(identities.get(name)!);
-      await this.#primaryCommands.load(identities.get(name)!);
-      await this.#access.load(identities.get(name)!);
-    }
-    const records: UnitRecord[] = [];
-    for (const unit of units) {
-      await this.#modeSelect.load(await this.#units.openWhenFree(unit, identities.get(unit.name)!));
-      await this.#operations.load(this.#units.find(unit.name)!);
-      records.push(this.#units.find(unit.name)!);
-    }
-    return records;
-  }
-
-  /** One more. What is not opened whole is not left open. */
-  async #openUnit(unit: UnitConfiguration): Promise<UnitRecord> {
+    await allOf(
+      units.flatMap(({ name }) => {
+        const uuid = identities.get(name)!;
+        return [this.#reservations.load(uuid), this.#primaryCommands.load(uuid), this.#access.load(uuid)];
+      }),
+    );
     try {
-      return (await this.#openUnits([unit]))[0]!;
+      for (const unit of units) await this.#units.openWhenFree(unit, identities.get(unit.name)!);
+      await allOf(units.map(({ name }) => this.#modeSelect.load(this.#units.find(name)!)));
+      await allOf(units.map(({ name }) => this.#operations.load(this.#units.find(name)!)));
     } catch (error) {
-      await this.#units.close(unit.name);
+      for (const { name } of units) await this.#units.close(name);
       throw error;
     }
+    return units.map(({ name }) => this.#units.find(name)!);
   }
 
   #createCopies(): CopyManager {
@@ -593,4 +587,9 @@ async function loadHttp() {
     import("./http/metrics.js"),
   ]);
   return { HttpServer, Metrics };
+}
+
+/** Rejects with the first failure in the order given, when all have ended. */
+async function allOf(promises: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) if (result.status === "rejected") throw result.reason;
 }
