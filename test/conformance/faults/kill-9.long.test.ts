@@ -5,7 +5,7 @@ import { type FileSystemType, MountedFileSystem, skipWithoutLoop } from "../../s
 import { CACHE_MODES, serveUnits } from "../../support/served-units.js";
 import { Undo } from "../../support/undo.js";
 
-const ROUNDS = 3;
+const ROUNDS = 2;
 const LOAD_MS_MAX = 3000;
 
 for (const type of ["ext4", "xfs", "btrfs"] satisfies FileSystemType[]) {
