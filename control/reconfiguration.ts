@@ -15,17 +15,19 @@ import type { Admission } from "./admission.js";
 import type { Broadcasts } from "./broadcasts.js";
 import { type Difference, differences } from "./config/difference.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
-import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import type { Configuration, FileUnitConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
 import type { Shards } from "./shards.js";
 import type { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import type { CopyManager } from "./units/copy/copy-manager.js";
+import type { ModeSelect } from "./units/mode-select.js";
 import type { Operations } from "./units/operations/operations.js";
 import type { RemovalPrevention } from "./units/removal-prevention.js";
 import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnitChanges } from "./units/unit-changes.js";
+import { defaultThreshold } from "./units/unit-state.js";
 import type { Units } from "./units/units.js";
 
 export interface ReconfigurationHost {
@@ -37,6 +39,7 @@ export interface ReconfigurationHost {
   readonly reservations: Reservations;
   readonly copies: CopyManager;
   readonly access: AsymmetricAccess;
+  readonly modes: Pick<ModeSelect, "setDefaults">;
   readonly operations: Operations;
   readonly removalPrevention: RemovalPrevention;
   readonly changes: UnitChanges;
@@ -148,6 +151,7 @@ export class Reconfiguration {
     const has = portalsOf(next);
     for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
     for (const { to } of change.grown) await this.#announceSize(to);
+    for (const unit of change.rethresholded) await this.#setThreshold(unit);
     await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
     await this.#host.access.configurationChanged(units.records());
     for (const { name } of change.removed) {
@@ -164,6 +168,10 @@ export class Reconfiguration {
     const { unitIndex, state } = units.find(name)!;
     const { asc, ascq } = CAPACITY_DATA_HAS_CHANGED;
     await changes.make(unitIndex, { state, attentions: [{ asc, ascq }] });
+  }
+
+  async #setThreshold({ name, thinThresholdBytes }: FileUnitConfiguration): Promise<void> {
+    await this.#host.modes.setDefaults(this.#host.units.find(name)!.unitIndex, defaultThreshold(thinThresholdBytes));
   }
 
   /**
@@ -247,6 +255,8 @@ class UnitDifference {
   readonly removed: readonly UnitConfiguration[];
   /** Larger, and nothing else. */
   readonly grown: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
+  /** With another threshold, as they are now; those that are opened anew have it already. */
+  readonly rethresholded: readonly FileUnitConfiguration[];
   /** What else has changed: they are closed and opened anew. */
   readonly reopened: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
 
@@ -261,6 +271,12 @@ class UnitDifference {
     });
     this.grown = changed.filter(({ from, to }) => isGrown(from, to));
     this.reopened = changed.filter(({ from, to }) => !isGrown(from, to));
+    const reopened = new Set(this.reopened.map(({ to }) => to));
+    this.rethresholded = next.flatMap((to) => {
+      const from = before.get(to.name);
+      if (from?.kind !== "file" || to.kind !== "file" || reopened.has(to)) return [];
+      return from.thinThresholdBytes === to.thinThresholdBytes ? [] : [to];
+    });
   }
 }
 
@@ -269,9 +285,10 @@ function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
   return !to.readOnly && isSameOpen({ ...from, sizeBytes: to.sizeBytes } as UnitConfiguration, to);
 }
 
-/** Access states change whatever the unit is open as. */
+/** Access states and the threshold change whatever the unit is open as. */
 function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
-  return isDeepStrictEqual({ ...from, access: to.access }, to);
+  const threshold = to.kind === "file" ? { thinThresholdBytes: to.thinThresholdBytes } : {};
+  return isDeepStrictEqual({ ...from, ...threshold, access: to.access }, to);
 }
 
 function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {

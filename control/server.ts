@@ -237,6 +237,7 @@ export class Server {
       reservations: this.#reservations,
       copies: this.#copies,
       access: this.#access,
+      modes: this.#modeSelect,
       operations: this.#operations,
       removalPrevention: this.#removalPrevention,
       changes,

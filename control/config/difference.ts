@@ -57,7 +57,7 @@ function effectOf([section, , key]: readonly string[], kind: Difference["kind"],
       return key === undefined && kind === "removed" ? "session" : "live";
     case "units":
       if (key === undefined) return kind === "removed" ? "session" : "live";
-      if (key === "access") return "live";
+      if (key === "access" || key === "thinThreshold") return "live";
       return key === "size" && typeof from === "number" && typeof to === "number" && from < to ? "live" : "session";
     case "discovery":
     case "log":

@@ -66,6 +66,9 @@ function refuseLength(): never {
 export class ModeSelect {
   readonly #stateDirectory: StateDirectory;
   readonly #units: Units;
+  /** By the unit's UUID: what is saved for it. */
+  readonly #saved = new Map<string, Partial<ModeValues>>();
+  #commands: SlowCommands | undefined;
   #changes: UnitChanges | undefined;
 
   constructor(stateDirectory: StateDirectory, units: Units) {
@@ -77,14 +80,33 @@ export class ModeSelect {
   async load({ unitIndex, uuid, state }: UnitRecord): Promise<void> {
     const saved = await this.#stateDirectory.read(documentName(uuid), savedValues);
     if (saved === null) return;
+    this.#saved.set(uuid, saved);
     const savedModes: ModeValues = { ...state.defaultModes, ...saved };
     this.#units.setState(unitIndex, { ...state, ...savedModes, savedModes });
   }
 
   serve(commands: SlowCommands, changes: UnitChanges): void {
+    this.#commands = commands;
     this.#changes = changes;
     commands.register(OPCODE_MODE_SELECT_6, (command) => this.#select(command, HEADER_6_BYTES));
     commands.register(OPCODE_MODE_SELECT_10, (command) => this.#select(command, HEADER_10_BYTES));
+  }
+
+  /**
+   * The unit has other defaults from now on. What is saved of it stays as it is, and so does what an initiator has set; all else
+   * follows, and every nexus is told.
+   */
+  setDefaults(unitIndex: number, defaults: Partial<ModeValues>): Promise<void> {
+    return this.#commands!.inTurn(unitIndex, async () => {
+      const unit = this.#units.records().find((record) => record.unitIndex === unitIndex);
+      if (unit === undefined) return;
+      const { uuid, state } = unit;
+      const defaultModes = { ...state.defaultModes, ...defaults };
+      const savedModes = { ...defaultModes, ...this.#saved.get(uuid) };
+      const next = { ...state, ...following(state, state.savedModes, savedModes), savedModes, defaultModes };
+      const attentions = isSame(next, state) ? [] : [MODE_PARAMETERS_CHANGED];
+      await this.#changes!.make(unitIndex, { state: next, attentions });
+    });
   }
 
   async #select(command: SlowCommand, headerBytes: number): Promise<ScsiAnswer> {
@@ -102,7 +124,10 @@ export class ModeSelect {
       throw error;
     }
     const isSaved = (flags & FLAG_SP) !== 0;
-    if (isSaved) await this.#stateDirectory.write(documentName(unit.uuid), values);
+    if (isSaved) {
+      await this.#stateDirectory.write(documentName(unit.uuid), values);
+      this.#saved.set(unit.uuid, values);
+    }
     // Meanwhile what is not this command's may have changed: the unit may have grown.
     const { state } = this.#units.find(unit.name) ?? unit;
     const attention = { asc: MODE_PARAMETERS_CHANGED.asc, ascq: MODE_PARAMETERS_CHANGED.ascq };
@@ -120,8 +145,16 @@ function documentName(uuid: string): string {
   return `modes-${uuid}`;
 }
 
+const MODE_VALUES = Object.keys(savedValues.shape) as (keyof ModeValues)[];
+
 function isSame(a: ModeValues, b: ModeValues): boolean {
-  return (Object.keys(savedValues.shape) as (keyof ModeValues)[]).every((key) => a[key] === b[key]);
+  return MODE_VALUES.every((key) => a[key] === b[key]);
+}
+
+/** Of the values that hold, those that were as `before` has them become as `after` has them. */
+function following(current: ModeValues, before: ModeValues, after: ModeValues): ModeValues {
+  const values = MODE_VALUES.map((key) => [key, current[key] === before[key] ? after[key] : current[key]]);
+  return Object.fromEntries(values) as unknown as ModeValues;
 }
 
 type Changing = { -readonly [Name in keyof ModeValues]: ModeValues[Name] };

@@ -9,8 +9,17 @@ export function initialState(sizeBytes: number, cache: CacheMode, thinThresholdB
     softwareWriteProtect: false,
     descriptorSense: false,
     thresholdReports: true,
+    ...defaultThreshold(thinThresholdBytes),
+  };
+  return { ...defaultModes, sizeBytes, savedModes: defaultModes, defaultModes, notReady: null };
+}
+
+/** What the mode pages have by default of the threshold that is configured. */
+export function defaultThreshold(
+  thinThresholdBytes: number | null,
+): Pick<ModeValues, "thresholdEnabled" | "thresholdCount"> {
+  return {
     thresholdEnabled: thinThresholdBytes !== null,
     thresholdCount: Math.min(Math.ceil((thinThresholdBytes ?? 0) / THRESHOLD_SET_BYTES), THRESHOLD_COUNT_MAX),
   };
-  return { ...defaultModes, sizeBytes, savedModes: defaultModes, defaultModes, notReady: null };
 }

@@ -1,7 +1,7 @@
 /** A configuration that changes under a session: LUNs come and go, a unit grows, and the session goes on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { read16, readCapacity16, reportLuns, testUnitReady, write16 } from "../../support/cdb.js";
+import { modeSense10, read16, readCapacity16, reportLuns, testUnitReady, write16 } from "../../support/cdb.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { senseOf } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
@@ -10,6 +10,7 @@ const BLOCK = 512;
 const ILLEGAL_REQUEST = 0x5;
 const UNIT_ATTENTION = 0x6;
 const LOGICAL_UNIT_NOT_SUPPORTED = 0x2500;
+const MODE_PARAMETERS_CHANGED = 0x2a01;
 const CAPACITY_DATA_HAS_CHANGED = 0x2a09;
 const REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e;
 
@@ -23,6 +24,16 @@ units:
   a: { file: ./a.img, size: ${size}, cache: writeback }
   b: { file: ./b.img, size: 2MiB, cache: writeback }
 workers: 2
+`;
+
+const thinConfig =
+  (keys: string) =>
+  ({ port }: Places) =>
+    `
+portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
+targets: [{ name: "${TARGET_NAME}", portalGroups: [1], luns: { 0: thin } }]
+units: { thin: { file: ./thin.img, size: 1MiB, cache: writeback, ${keys} } }
+workers: 1
 `;
 
 async function start(undo: { after(run: () => unknown): void }) {
@@ -89,4 +100,44 @@ test("a file of a unit that has faults, or cannot be had, changes nothing", asyn
   await reload("{ 0: a, 1: missing }");
   await initiator.good({ cdb: testUnitReady() });
   assert.ok(target.log.some((line) => line.includes("missing") && line.includes("targets[0].luns.1")));
+});
+
+test("a threshold of thin provisioning changes under its sessions, but where an initiator has set another", async (context) => {
+  const target = await RunningTarget.start({ config: thinConfig("thinThreshold: 8MiB") });
+  context.after(() => target.stop());
+  const initiator = await RawInitiator.connect(target.port);
+  context.after(() => initiator.destroy());
+  await initiator.login({ targetName: TARGET_NAME });
+  await initiator.command({ cdb: testUnitReady() });
+  const reload = async (keys: string) => {
+    const from = target.log.length;
+    await target.configure(thinConfig(keys)(target.places));
+    target.reload();
+    await target.waitForLog(/configuration (not )?reloaded/, undefined, from);
+  };
+  /** Of the Logical Block Provisioning page, from the threshold descriptor on; 80h: defaults. */
+  const threshold = async (control = 0) => {
+    const data = await initiator.good({ cdb: modeSense10(control | 0x1c, 0x02), read: 1024 });
+    return data.subarray(-8).toString("hex");
+  };
+  const heard = async () => {
+    const { key, code } = senseOf(await initiator.command({ cdb: testUnitReady() }));
+    assert.deepEqual([key, code], [UNIT_ATTENTION, MODE_PARAMETERS_CHANGED]);
+    await initiator.good({ cdb: testUnitReady() });
+  };
+  assert.equal(await threshold(), "8001000000000008");
+
+  await reload("thinThreshold: 9MiB");
+  await heard();
+  for (const control of [0, 0x80, 0xc0]) assert.equal(await threshold(control), "8001000000000009");
+  await reload("");
+  await heard();
+  assert.equal(await threshold(), "0001000000000000");
+
+  const page = Buffer.from(`5c020014${"00".repeat(12)}8001000000000003`, "hex");
+  const list = Buffer.concat([Buffer.alloc(8), page]);
+  await initiator.good({ cdb: Buffer.from([0x55, 0x10, 0, 0, 0, 0, 0, 0, list.length, 0]), write: list });
+  await reload("thinThreshold: 7MiB");
+  await initiator.good({ cdb: testUnitReady() });
+  assert.deepEqual([await threshold(), await threshold(0x80)], ["8001000000000003", "8001000000000007"]);
 });
