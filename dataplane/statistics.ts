@@ -3,14 +3,22 @@
  * shard alone, without locks, and read by control when somebody looks. Control gives the blocks out (UnitRecord,
  * HandoffRecord). Every shard has memory of its own for all of them: what a unit's block says is the sum over the shards.
  *
- *     one block:   | commands, bytes, in flight | errors by reason | time and histogram of reads | ... of writes |
+ *     one block:   | commands, bytes, in flight | errors by reason | time and histogram of reads | ... of writes | medium |
  *
  * A command counts when its response is on its way; its time is the one since it arrived, as the ring's clock has it: that
  * stands still within a turn of the loop.
  */
 import { assert } from "./assert.js";
+import { SENSE_KEY_MEDIUM_ERROR, WRITE_ERROR } from "./scsi/sense.js";
 import type { Task } from "./task/task.js";
-import { TASK_ABORTED, TRANSFER_READ, TRANSFER_WRITE, TRANSFER_WRITE_AND_COMPARE } from "./task/task.js";
+import {
+  TASK_ABORTED,
+  TRANSFER_COMPARE,
+  TRANSFER_READ,
+  TRANSFER_VERIFY,
+  TRANSFER_WRITE,
+  TRANSFER_WRITE_AND_COMPARE,
+} from "./task/task.js";
 import {
   SCSI_STATUS_CHECK_CONDITION,
   SCSI_STATUS_CONDITION_MET,
@@ -46,8 +54,15 @@ export const READ_TIMES = ERRORS + ERROR_REASONS;
 export const TIME_BUCKETS = 17;
 export const WRITE_TIMES = READ_TIMES + 1 + TIME_BUCKETS;
 
+/** Commands that ended with MEDIUM ERROR: of blocks that could not be read, written, or read for a comparison. */
+export const READ_FAILURES = WRITE_TIMES + 1 + TIME_BUCKETS;
+export const WRITE_FAILURES = READ_FAILURES + 1;
+export const VERIFY_FAILURES = READ_FAILURES + 2;
+/** Bytes of VERIFY commands that ended with GOOD. */
+export const VERIFIED_BYTES = READ_FAILURES + 3;
+
 /** Length of a block. */
-export const BLOCK_DOUBLES = WRITE_TIMES + 1 + TIME_BUCKETS;
+export const BLOCK_DOUBLES = VERIFIED_BYTES + 1;
 
 /** Bucket i has what took less than 64 us * 2^i; the last has the rest, 2.1 s and more. */
 export const FIRST_BUCKET_US_LOG2 = 6;
@@ -95,8 +110,7 @@ export class Statistics {
     doubles[block + IN_FLIGHT]!--;
     const { transfer, status } = task;
     if (task.state === TASK_ABORTED) doubles[block + ERRORS + ERROR_ABORTED]!++;
-    else if (status !== SCSI_STATUS_GOOD && status !== SCSI_STATUS_CONDITION_MET)
-      doubles[block + ERRORS + reasonOf(task)]!++;
+    else if (status !== SCSI_STATUS_GOOD && status !== SCSI_STATUS_CONDITION_MET) this.#countError(block, task);
     if (transfer === TRANSFER_READ) {
       doubles[block + READS]!++;
       this.#countTime(block + READ_TIMES, us);
@@ -107,7 +121,18 @@ export class Statistics {
       if (status === SCSI_STATUS_GOOD) doubles[block + WRITTEN_BYTES]! += task.transferLength;
     } else {
       doubles[block + OTHERS]!++;
+      const verifies = transfer === TRANSFER_VERIFY || transfer === TRANSFER_COMPARE;
+      if (verifies && status === SCSI_STATUS_GOOD) doubles[block + VERIFIED_BYTES]! += task.transferLength;
     }
+  }
+
+  #countError(block: number, task: Task): void {
+    const doubles = this.#doubles;
+    const reason = reasonOf(task);
+    doubles[block + ERRORS + reason]!++;
+    if (reason !== SENSE_KEY_MEDIUM_ERROR) return;
+    if (task.asc === WRITE_ERROR.asc) doubles[block + WRITE_FAILURES]!++;
+    else doubles[block + (task.transfer === TRANSFER_READ ? READ_FAILURES : VERIFY_FAILURES)]!++;
   }
 
   #countTime(times: number, us: number): void {

@@ -1,7 +1,7 @@
 /** LOG SENSE and LOG SELECT (SPC-5, SBC-4): the pages say what the target has done and what its file system has. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inquiry, read10, testUnitReady, unmap, unmapList, write10 } from "../../support/cdb.js";
+import { inquiry, read10, testUnitReady, unmap, unmapList, verify10, write10 } from "../../support/cdb.js";
 import { MemoryFileSystem, skipWithoutLoop } from "../../support/file-system.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
 import { Undo } from "../../support/undo.js";
@@ -19,7 +19,7 @@ function logSense(page: number, subpage = 0, length = 4096, flags = 0): Buffer {
 test("page 00h lists pages, and each of them can be read by its code", async () => {
   const initiator = await fixture.login("pages");
   const list = await initiator.good({ cdb: logSense(0x00), read: 4096 });
-  assert.equal(hex(list), "00000006000c0d0e192f");
+  assert.equal(hex(list), "0000000a00020305060c0d0e192f");
   for (const code of list.subarray(4)) {
     for (const subpage of [0x00, 0xff]) {
       const page = await initiator.good({ cdb: logSense(code, subpage), read: 4096 });
@@ -44,6 +44,25 @@ test("what two sessions on two shards have read and written is counted, and rese
   for (const initiator of [one, other]) await initiator.good({ cdb: write10(0, 3), write: Buffer.alloc(3 * 512) });
   await other.good({ cdb: read10(0, 2), read: 1024 });
   assert.deepEqual(await counted(), [1, 2, 6, 2]);
+});
+
+test("the error counters say what was moved by which kind of command", async () => {
+  const initiator = await fixture.login("counters");
+  const [WRITES, READS, VERIFIES, NON_MEDIUM] = [0x02, 0x03, 0x05, 0x06];
+  const counters = async (page: number) => {
+    const data = await initiator.good({ cdb: logSense(page), read: 4096 });
+    return Array.from({ length: (data.length - 4) / 12 }, (_, i) => Number(data.readBigUInt64BE(8 + 12 * i)));
+  };
+  await initiator.good({ cdb: Buffer.from([0x4c, 0x02, 0, 0, 0, 0, 0, 0, 0, 0]) });
+  await initiator.good({ cdb: write10(0, 5), write: Buffer.alloc(5 * 512, 1) });
+  await initiator.good({ cdb: read10(0, 4), read: 4 * 512 });
+  await initiator.good({ cdb: verify10(0, 3) });
+  await initiator.good({ cdb: verify10(0, 2, 0x02), write: Buffer.alloc(2 * 512, 1) });
+  assertSense(await initiator.command({ cdb: verify10(0, 1, 0x02), write: Buffer.alloc(512, 2) }), 0xe, 0x1d, 0);
+  assert.deepEqual(await counters(WRITES), [5 * 512, 0]);
+  assert.deepEqual(await counters(READS), [4 * 512, 0]);
+  assert.deepEqual(await counters(VERIFIES), [5 * 512, 0]);
+  assert.deepEqual(await counters(NON_MEDIUM), [0]);
 });
 
 test("Logical Block Provisioning follows the file system", { skip: skipWithoutLoop() }, async (context) => {

@@ -8,12 +8,16 @@ import {
   IN_FLIGHT,
   OTHERS,
   READ_BYTES,
+  READ_FAILURES,
   READ_TIMES,
   READS,
   Statistics,
   statisticsBlock,
   TIME_BUCKETS,
   timeBucket,
+  VERIFIED_BYTES,
+  VERIFY_FAILURES,
+  WRITE_FAILURES,
   WRITE_TIMES,
   WRITES,
   WRITTEN_BYTES,
@@ -22,8 +26,10 @@ import {
   TASK_ABORTED,
   TASK_RESPONDING,
   type Task,
+  TRANSFER_COMPARE,
   TRANSFER_NONE,
   TRANSFER_READ,
+  TRANSFER_VERIFY,
   TRANSFER_WRITE,
 } from "../../../dataplane/task/task.js";
 import {
@@ -99,6 +105,31 @@ test("a command counts for its unit and its session alike", () => {
     assert.equal(counted[WRITE_TIMES], 200);
   }
   assert.ok(statisticsBlock(memory, UNIT + 1).every((count) => count === 0));
+});
+
+test("a MEDIUM ERROR counts by what failed, and what was verified by its bytes", () => {
+  const memory = allocateStatistics();
+  const statistics = new Statistics(memory);
+  const failed = { status: SCSI_STATUS_CHECK_CONDITION, senseKey: 3, transferLength: 512 };
+  const commands = [
+    task({ ...failed, transfer: TRANSFER_READ, asc: 0x11 }),
+    task({ ...failed, transfer: TRANSFER_WRITE, asc: 0x0c }),
+    task({ ...failed, transfer: TRANSFER_NONE, asc: 0x0c }),
+    task({ ...failed, transfer: TRANSFER_VERIFY, asc: 0x11 }),
+    task({ ...failed, transfer: TRANSFER_VERIFY, senseKey: 4, asc: 0x44 }),
+    task({ transfer: TRANSFER_VERIFY, transferLength: 4096 }),
+    task({ transfer: TRANSFER_COMPARE, transferLength: 1024 }),
+  ];
+  for (const command of commands) {
+    statistics.began(command);
+    statistics.ended(command, 1100);
+  }
+  const counted = statisticsBlock(memory, UNIT);
+  const places = [READ_FAILURES, WRITE_FAILURES, VERIFY_FAILURES, VERIFIED_BYTES];
+  assert.deepEqual(
+    places.map((at) => counted[at]),
+    [1, 2, 1, 5120],
+  );
 });
 
 test("the next thread begins with nothing in flight, and goes on counting", () => {

@@ -3,7 +3,14 @@ import { test } from "node:test";
 import type { Session } from "../../../../control/session-registry.js";
 import { Logs } from "../../../../control/units/logs.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
-import { statisticsBlock } from "../../../../dataplane/statistics.js";
+import {
+  ERRORS,
+  READ_BYTES,
+  READ_FAILURES,
+  statisticsBlock,
+  VERIFIED_BYTES,
+  WRITTEN_BYTES,
+} from "../../../../dataplane/statistics.js";
 import { fileUnitRecord, SlowFixture } from "./slow-fixture.js";
 
 const MIB = 2 ** 20;
@@ -52,12 +59,12 @@ const onNothing = () => new LogFixture();
 
 test("the lists of pages, and of pages with their subpages", async () => {
   const fixture = onFile();
-  assert.equal(await fixture.ask(0x00), "00000006" + "000c0d0e192f");
+  assert.equal(await fixture.ask(0x00), "0000000a" + "00020305060c0d0e192f");
   assert.equal(
     await fixture.ask(0x00, 0xff),
-    "40ff0018" + "000000ff" + "0c000cff" + "0d000dff" + "0e000eff" + "190019ff" + "2f002fff",
+    "40ff0028000000ff020002ff030003ff050005ff060006ff0c000cff0d000dff0e000eff190019ff2f002fff",
   );
-  for (const page of [0x0c, 0x0d, 0x0e, 0x19, 0x2f]) {
+  for (const page of [0x02, 0x03, 0x05, 0x06, 0x0c, 0x0d, 0x0e, 0x19, 0x2f]) {
     const code = page.toString(16).padStart(2, "0");
     assert.equal(await fixture.ask(page, 0xff), `${(page | 0x40).toString(16)}ff0004${code}00${code}ff`);
   }
@@ -65,7 +72,7 @@ test("the lists of pages, and of pages with their subpages", async () => {
 
 test("a unit that is no thin file has no Logical Block Provisioning page", async () => {
   const fixture = onNothing();
-  assert.equal(await fixture.ask(0x00), "00000005" + "000d0e192f");
+  assert.equal(await fixture.ask(0x00), "00000009" + "00020305060d0e192f");
   for (const subpage of [0, 0xff])
     assert.equal(await fixture.sense(fixture.session, sense(0x0c, subpage)), "5/24/0 cdb 2.5");
 });
@@ -115,6 +122,27 @@ test("General Statistics and Performance: commands, blocks and microseconds, sin
   assert.equal(await fixture.ask(0x19), page(0, 0, 0, 0, 0, 0));
 });
 
+test("error counters: bytes moved and commands that failed at the medium, since the log was reset", async () => {
+  const fixture = onNothing();
+  const page = (code: string, bytes: number, failures: number) => {
+    const [total, uncorrected] = [bytes, failures].map((value) => value.toString(16).padStart(16, "0"));
+    return `${code}0000180005 2008${total} 0006 2008${uncorrected}`.replaceAll(" ", "");
+  };
+  fixture.counters[READ_BYTES] = 2 ** 40;
+  fixture.counters[WRITTEN_BYTES] = 512;
+  fixture.counters[VERIFIED_BYTES] = 4096;
+  fixture.counters.set([3, 2, 1], READ_FAILURES);
+  fixture.counters[ERRORS + 4] = 9;
+  assert.equal(await fixture.ask(0x02), page("82", 512, 2));
+  assert.equal(await fixture.ask(0x03), page("83", 2 ** 40, 3));
+  assert.equal(await fixture.ask(0x05), page("85", 4096, 1));
+  assert.equal(await fixture.ask(0x06), "8600000c00002008" + "0000000000000009");
+  assert.equal(await fixture.ask(0xc3), page("83", 0, 0), "default values");
+  assert.deepEqual(await fixture.run(fixture.session, select(0x02)), { kind: "good" });
+  assert.equal(await fixture.ask(0x03), page("83", 0, 0));
+  assert.equal(await fixture.ask(0x06), "8600000c00002008" + "0000000000000000");
+});
+
 test("parameters from the pointer on; beyond the last one, and into a list, it is refused", async () => {
   const fixture = onFile();
   assert.equal(await fixture.ask(0x0d, 0, 1), "8d000006" + "0001230200ff");
@@ -141,7 +169,7 @@ test("every page control and allocation length is legal", async () => {
 
 test("pages and subpages that are not there are refused by both commands", async () => {
   const fixture = onFile();
-  for (const page of [0x01, 0x02, 0x03, 0x10, 0x3f]) {
+  for (const page of [0x01, 0x04, 0x07, 0x10, 0x3f]) {
     assert.equal(await fixture.sense(fixture.session, sense(page)), "5/24/0 cdb 2.5");
     assert.equal(await fixture.sense(fixture.session, select(0x02, page)), "5/24/0 cdb 2.5");
   }
