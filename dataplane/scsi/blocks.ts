@@ -1,5 +1,6 @@
 /** READ, WRITE, VERIFY, WRITE AND VERIFY, PRE-FETCH and SYNCHRONIZE CACHE (SBC-4). */
 import type { Task } from "../task/task.js";
+import { SCSI_STATUS_CONDITION_MET, SCSI_STATUS_GOOD } from "../wire/scsi-response.js";
 import { ALLOCATION_BYTES, TRANSFER_BYTES_MAX } from "./block-limits.js";
 import type { Services } from "./command.js";
 import { takeRange } from "./range.js";
@@ -151,7 +152,7 @@ function verify(task: Task, services: Services, lba: number, blocks: number, len
     return;
   }
   if (!takeTransfer(task, services, lba, blocks, lengthByte)) return;
-  if (check === BYTCHK_MEDIUM) services.verifyBlocks(task, lba, blocks);
+  if (check === BYTCHK_MEDIUM) services.verifyBlocks(task, lba, blocks, SCSI_STATUS_GOOD);
   else if (check === BYTCHK_DATA) services.compareBlocks(task, lba, blocks);
   else receiveOneBlock(task, services);
 }
@@ -257,16 +258,19 @@ export function beginPreFetch16(task: Task, services: Services): void {
 }
 
 /**
- * A hint. GOOD instead of CONDITION MET says that not all blocks are known to be in a cache, so as much is done as is
- * worth it: nothing where there is no cache or nobody waits, else one longest transfer. A length of 0 is all up to the end.
+ * CONDITION MET says that all blocks are in a cache, as those of a store in memory always are; GOOD, that not all of them fit
+ * (SBC-4). So it is GOOD where there is no cache (direct), where nobody waits until they are there (IMMED=1), and beyond
+ * MAXIMUM PREFETCH LENGTH, up to which they are fetched. A length of 0 is all up to the end.
  */
 function preFetch(task: Task, services: Services, lba: number, blocks: number): void {
   if (!takeRange(task, services, lba, blocks)) return;
   const unit = task.unit!;
   const immediate = (services.bytes[task.cdb + FLAGS_BYTE]! & FLAG_IMMED) !== 0;
-  const wanted = Math.min(blocks === 0 ? unit.blocks - lba : blocks, TRANSFER_BYTES_MAX >>> unit.blockShift);
-  if (immediate || unit.cache === "direct" || wanted === 0) services.good(task);
-  else services.verifyBlocks(task, lba, wanted);
+  const wanted = blocks === 0 ? unit.blocks - lba : blocks;
+  const fetched = Math.min(wanted, TRANSFER_BYTES_MAX >>> unit.blockShift);
+  if (wanted === 0 || unit.store.inMemory) services.status(task, SCSI_STATUS_CONDITION_MET);
+  else if (immediate || unit.cache === "direct") services.good(task);
+  else services.verifyBlocks(task, lba, fetched, fetched === wanted ? SCSI_STATUS_CONDITION_MET : SCSI_STATUS_GOOD);
 }
 
 // -- SYNCHRONIZE CACHE

@@ -91,8 +91,8 @@ export interface Services {
   compareBlocks(task: Task, lba: number, blocks: number): void;
   /** Takes blocks from the initiator into the store, durably, reads them back and compares; ends the task as the two above do. */
   writeAndCompareBlocks(task: Task, lba: number, blocks: number): void;
-  /** Reads the blocks and sends nothing (VERIFY with BYTCHK=0, PRE-FETCH); ends the task. */
-  verifyBlocks(task: Task, lba: number, blocks: number): void;
+  /** Reads the blocks and sends nothing (VERIFY with BYTCHK=0, PRE-FETCH); ends the task with the status. */
+  verifyBlocks(task: Task, lba: number, blocks: number, status: number): void;
   /** Receives the parameter list or block data of a command into the parameter buffer (at most SLICE_BYTES_MAX); then `resume` with
       the number of bytes received: min(length, what the initiator sends). Allocates the buffer itself: task.parameterOffset. */
   receiveParameters(task: Task, length: number): void;

@@ -31,6 +31,7 @@ const ZERO_RANGE = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 export const FIXED_BUFFER = 0;
 
 export class FileStore implements Store {
+  readonly inMemory: boolean;
   readonly #ring: SubmissionCompletionRing;
   readonly #arena: Arena;
   readonly #files: SynchronousFiles;
@@ -42,7 +43,6 @@ export class FileStore implements Store {
   readonly #writesDirect: boolean;
   readonly #rangeAlignmentBytes: number;
   readonly #thin: boolean;
-  readonly #inMemory: boolean;
   /** The slices are registered with the ring. */
   readonly #fixed: boolean;
 
@@ -64,13 +64,13 @@ export class FileStore implements Store {
     this.#writesDirect = record.blockLengthBytes >= record.alignmentBytes;
     this.#rangeAlignmentBytes = record.rangeAlignmentBytes;
     this.#thin = record.thin;
-    this.#inMemory = record.inMemory;
+    this.inMemory = record.inMemory;
     this.#fixed = fixed;
   }
 
   read(arenaOffset: number, length: number, fileOffset: number, kind: number, index: number): number {
     const address = this.#arena.address(arenaOffset);
-    if (this.#inMemory) return this.#files.read(this.#fd, address, length, fileOffset);
+    if (this.inMemory) return this.#files.read(this.#fd, address, length, fileOffset);
     const fd = this.#descriptor(arenaOffset, length, fileOffset);
     if (this.#fixed) this.#ring.readFixed(fd, address, length, fileOffset, 0, FIXED_BUFFER, kind, index);
     else this.#ring.read(fd, address, length, fileOffset, 0, kind, index);
@@ -86,7 +86,7 @@ export class FileStore implements Store {
     index: number,
   ): number {
     const address = this.#arena.address(arenaOffset);
-    if (this.#inMemory) return this.#files.write(this.#fd, address, length, fileOffset);
+    if (this.inMemory) return this.#files.write(this.#fd, address, length, fileOffset);
     const flags = durable ? RWF_DSYNC : 0;
     const fd = this.#writesDirect ? this.#descriptor(arenaOffset, length, fileOffset) : this.#bufferedFd;
     if (this.#fixed) this.#ring.writeFixed(fd, address, length, fileOffset, flags, FIXED_BUFFER, kind, index);
@@ -95,7 +95,7 @@ export class FileStore implements Store {
   }
 
   flush(kind: number, index: number): number {
-    if (this.#inMemory) return 0;
+    if (this.inMemory) return 0;
     this.#ring.fdatasync(this.#bufferedFd, kind, index);
     return PENDING;
   }

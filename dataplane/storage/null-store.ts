@@ -3,6 +3,7 @@ import type { Arena } from "../arena.js";
 import type { Store } from "./store.js";
 
 export class NullStore implements Store {
+  readonly inMemory = true;
   readonly #bytes: Uint8Array;
 
   constructor(arena: Arena) {

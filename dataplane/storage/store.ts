@@ -16,6 +16,8 @@ export interface SynchronousFiles {
 }
 
 export interface Store {
+  /** Its blocks are in memory, all of them: nothing is gained by reading them before they are asked for. */
+  readonly inMemory: boolean;
   /** Reads `length` bytes at `fileOffset` into the arena. Short reads come back short: the caller continues them. */
   read(arenaOffset: number, length: number, fileOffset: number, kind: number, index: number): number;
   /** Writes; with `durable` the completion means that data and the metadata needed to read it are on stable storage (FUA). */

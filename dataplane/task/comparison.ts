@@ -32,7 +32,7 @@ export class Comparison {
 
   /** VERIFY without data: reads on, one buffer full after the other. */
   verifyNext(task: Task): void {
-    if (task.done === task.transferLength) return this.#engine.good(task);
+    if (task.done === task.transferLength) return this.#engine.verified(task);
     if (!this.#takeBuffer(task)) return;
     const length = Math.min(task.parameters!.capacity, task.transferLength - task.done);
     this.#read(task, task.done, length);

@@ -137,6 +137,11 @@ export class TaskEngine implements Services {
     this.#end(task);
   }
 
+  /** All blocks were read: the task ends with the status that was chosen for that. */
+  verified(task: Task): void {
+    this.#end(task);
+  }
+
   status(task: Task, status: number): void {
     // Nothing was moved: all that the initiator expects is residual.
     task.transferTotal = 0;
@@ -220,8 +225,9 @@ export class TaskEngine implements Services {
     this.#writes.start(task);
   }
 
-  verifyBlocks(task: Task, lba: number, blocks: number): void {
+  verifyBlocks(task: Task, lba: number, blocks: number, status: number): void {
     this.#range(task, lba, blocks);
+    task.status = status;
     task.transferLength = task.transferTotal;
     task.transferTotal = 0;
     task.transfer = TRANSFER_VERIFY;

@@ -24,7 +24,11 @@ import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import type { Store } from "../../../../dataplane/storage/store.js";
 import { Task } from "../../../../dataplane/task/task.js";
-import { SCSI_STATUS_RESERVATION_CONFLICT } from "../../../../dataplane/wire/scsi-response.js";
+import {
+  SCSI_STATUS_CONDITION_MET,
+  SCSI_STATUS_GOOD,
+  SCSI_STATUS_RESERVATION_CONFLICT,
+} from "../../../../dataplane/wire/scsi-response.js";
 
 const CDB_OFFSET = 48;
 const BUFFER_OFFSET = 4096;
@@ -41,6 +45,8 @@ export const UUID = "0f6ef6a4-1c69-4d6f-9b0a-5b7b6f1f8c3e";
 export const TARGET_NAME = "iqn.2026-11.io.ringlun:test";
 
 export interface BenchOptions {
+  /** What is asked of the unit's store costs no time. */
+  readonly inMemory?: boolean;
   readonly blockLengthBytes?: 512 | 4096;
   readonly blocks?: number;
   readonly thin?: boolean;
@@ -70,7 +76,7 @@ export interface RunOptions {
 }
 
 export interface Outcome {
-  readonly status: "good" | "check" | "conflict";
+  readonly status: "good" | "condition met" | "check" | "conflict";
   readonly data: Uint8Array;
   readonly sense: Sense | null;
 }
@@ -87,6 +93,12 @@ export interface Sense {
 
 /** What was asked of the engine or of the store, in order: "read 16 8", "write 0 1 durable". */
 export type Operation = string;
+
+const STATUS_NAMES: ReadonlyMap<number, Outcome["status"]> = new Map([
+  [SCSI_STATUS_GOOD, "good"],
+  [SCSI_STATUS_CONDITION_MET, "condition met"],
+  [SCSI_STATUS_RESERVATION_CONFLICT, "conflict"],
+]);
 
 export class Bench implements Services {
   readonly bytes = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
@@ -141,7 +153,7 @@ export class Bench implements Services {
           descriptorSense: options.descriptorSense ?? false,
         },
       },
-      {} as Store,
+      { inMemory: options.inMemory ?? false } as Store,
       {} as Gate,
     );
     const luns = new Map((options.luns ?? [0]).map((lun) => [lun, { lun, unit: this.unit, readOnly: false }]));
@@ -203,8 +215,9 @@ export class Bench implements Services {
   }
 
   status(_task: Task, status: number): void {
-    assert.equal(status, SCSI_STATUS_RESERVATION_CONFLICT, "no command here ends with another status");
-    this.#end({ status: "conflict", data: new Uint8Array(0), sense: null });
+    const name = STATUS_NAMES.get(status);
+    assert.ok(name !== undefined, "no command here ends with another status");
+    this.#end({ status: name, data: new Uint8Array(0), sense: null });
   }
 
   parameterBuffer(task: Task, length: number): number {
@@ -250,8 +263,8 @@ export class Bench implements Services {
     });
   }
 
-  verifyBlocks(task: Task, lba: number, blocks: number): void {
-    this.#transfer(task, `verify ${lba} ${blocks}`, lba, blocks, false, () => {});
+  verifyBlocks(task: Task, lba: number, blocks: number, status: number): void {
+    this.#transfer(task, `verify ${lba} ${blocks}`, lba, blocks, false, () => this.status(task, status));
   }
 
   receiveParameters(task: Task, length: number): void {
