@@ -104,6 +104,10 @@ export const STATISTICS_STREAMS_MAX = 16;
 export const STATISTICS_RETRY_MS = 1_000;
 /** What streams tell of the state, beside statistics, is made anew no sooner than this. */
 export const STATE_LOOK_INTERVAL_MS = 500;
+/** Of a capture: how often it is looked for more PDUs, what is taken of one shard at a time, and how long its reader may take for the rest at its end. */
+export const CAPTURE_POLL_MS = 10;
+export const CAPTURE_CHUNK_BYTES = 262_144;
+export const CAPTURE_END_TIMEOUT_MS = 1_000;
 /** An administrative request is answered after so long, with how far it came. */
 export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 

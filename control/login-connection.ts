@@ -249,6 +249,7 @@ export class LoginConnection {
       fd,
       initiatorName: result.initiatorName,
       initiatorAddress: this.#peer,
+      portalAddress: this.#entrance.localAddress,
       targetName: session.identity.targetName,
       targetPortalGroupTag: this.#entrance.portalGroupTag,
       isid: result.isid,

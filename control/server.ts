@@ -7,6 +7,7 @@ import { judgeAccess, visibleTargets } from "./access.js";
 import { Administration } from "./administration.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
+import { Captures } from "./capture/captures.js";
 import type { ConfigurationFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
 import { formatPortalAddress } from "./config/portal-address.js";
@@ -89,6 +90,7 @@ export class Server {
   #operations!: Operations;
   #thinThresholds: ThinThresholds | undefined;
   #shards!: Shards;
+  #captures: Captures | undefined;
   #admission: Admission | undefined;
   #broadcasts: Broadcasts | undefined;
   #unitResets: UnitResets | undefined;
@@ -186,6 +188,7 @@ export class Server {
     this.#shards = await shards;
     const { HttpServer, Metrics } = await loadingHttp;
     this.#metrics = new Metrics(this);
+    this.#captures = new Captures(this.#shards);
     const broadcasts = new Broadcasts(this.#shards);
     this.#broadcasts = broadcasts;
     this.#unitResets = new UnitResets(this.#shards, broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
@@ -295,6 +298,10 @@ export class Server {
   /** Through which portal groups the unit is reached, and how. */
   unitPaths(unit: UnitRecord): readonly UnitPath[] {
     return this.#access.paths(unit);
+  }
+
+  get captures(): Captures {
+    return this.#captures!;
   }
 
   get sessionStatistics(): SessionStatistics {
@@ -573,6 +580,7 @@ export class Server {
     await this.#copies?.stop();
     // Unset where the start failed before.
     await (this.#shards as Shards | undefined)?.stop(graceMs);
+    await this.#captures?.end();
     await (this.#operations as Operations | undefined)?.stopAll();
     const flushed = await this.#units.closeAll();
     await this.#http?.stop();

@@ -44,6 +44,7 @@ export interface ShardThreadOptions {
   readonly life: number;
   readonly counters: SharedArrayBuffer;
   readonly statistics: SharedArrayBuffer;
+  readonly captured: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];
   readonly arenaBytes: number;
   readonly logger: Logger;
@@ -90,6 +91,7 @@ export class ShardThread {
     life,
     counters,
     statistics,
+    captured,
     units,
     arenaBytes,
     logger,
@@ -116,6 +118,7 @@ export class ShardThread {
       drained: this.#drained.buffer,
       counters,
       statistics,
+      captured,
       descriptors: this.#descriptors.buffer,
       units,
       arenaBytes,

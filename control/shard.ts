@@ -6,7 +6,9 @@
  *        +--- dead <--+
  */
 import { closeSync, eventfdSignal } from "io-uring-node";
+import { allocateRing } from "sharedarraybuffer-ring";
 import { allocateCounters } from "../dataplane/counters.js";
+import { CAPTURE_RING_BYTES } from "../dataplane/limits.js";
 import type { ControlMessage, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { forgetShard } from "../dataplane/storage/gate.js";
 import { SHARD_SHORT_LIFE_MS, SHARD_SHORT_LIVES_MAX, STOP_OVERTIME_MS } from "./limits.js";
@@ -38,6 +40,8 @@ export class Shard {
   readonly number: number;
   /** They go on counting over the shard's threads. */
   readonly counters: SharedArrayBuffer = allocateCounters();
+  /** PDUs that a capture wants: see dataplane/capture/record.ts. */
+  readonly captured: SharedArrayBuffer = allocateRing(CAPTURE_RING_BYTES);
   restarts = 0;
 
   readonly #options: ShardOptions;
@@ -67,6 +71,7 @@ export class Shard {
       shard,
       counters: this.counters,
       statistics,
+      captured: this.captured,
       life: this.restarts,
       common,
       units: units(),

@@ -1,7 +1,7 @@
 /** The shards as the rest of control sees them. What a shard is, and what becomes of a dead one, stands in shard.ts. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventfdSignal } from "io-uring-node";
-import type { ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import type { CaptureSelection, ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { allocateGates, Gate } from "../dataplane/storage/gate.js";
 import { WRITES_ENDED_POLL_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
@@ -49,6 +49,8 @@ export class Shards implements ShardControl {
   readonly #waiting: (() => void)[] = [];
   readonly #common: Common;
   readonly #settled: (unitIndexes: readonly number[]) => Promise<void>;
+  /** What is captured: threads that are started later are told too. */
+  #selection: CaptureSelection | null = null;
 
   private constructor({ count, settled = async () => {} }: ShardsOptions) {
     this.#common = { shards: count, gates: allocateGates(count), wakeFds: new SharedArrayBuffer(4 * count) };
@@ -70,7 +72,7 @@ export class Shards implements ShardControl {
           arenaBytes,
           logger,
           onMessage: (message) => onMessage(shard, message),
-          onServing: () => shards.#onServing(),
+          onServing: () => shards.#onServing(shard),
           onDeath: () => onDeath(shard),
           onFatal,
           worker,
@@ -145,6 +147,17 @@ export class Shards implements ShardControl {
     return this.#shards[shard]?.counters;
   }
 
+  /** The ring of one shard's captured PDUs: see dataplane/capture/record.ts. */
+  captured(shard: number): SharedArrayBuffer | undefined {
+    return this.#shards[shard]?.captured;
+  }
+
+  /** From now on these PDUs are captured, on every shard; null: none. */
+  capture(selection: CaptureSelection | null): void {
+    this.#selection = selection;
+    this.broadcast({ type: "capture", selection });
+  }
+
   /** Starts of each shard beyond the first. */
   restarts(shard: number): number {
     return this.#shards[shard]?.restarts ?? 0;
@@ -160,7 +173,8 @@ export class Shards implements ShardControl {
     await Promise.all(this.#shards.map((shard) => shard.stop(graceMs)));
   }
 
-  #onServing(): void {
+  #onServing(shard: number): void {
+    if (this.#selection !== null) this.send(shard, { type: "capture", selection: this.#selection });
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

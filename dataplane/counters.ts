@@ -20,6 +20,7 @@ export const COUNTER_NAMES = [
   "sessions",
   "connections",
   "cpu_microseconds",
+  "capture_dropped_pdus",
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];

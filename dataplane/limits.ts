@@ -106,6 +106,12 @@ export const HELD_MAX = COMMAND_WINDOW;
 /** Data segments of those that are no SCSI commands. More closes the session. */
 export const HELD_BYTES_MAX = 1024 * 1024;
 
+/** What a capture's reader may be behind its shard. Of more, PDUs are left out, and counted. */
+export const CAPTURE_RING_BYTES = 16 * 1024 * 1024;
+
+/** Initiator Task Tags, per session, that the capture of a unit knows. Of one more the oldest is forgotten: what follows of its command is not captured. */
+export const CAPTURE_TAGS_MAX = 4096;
+
 /** LUNs, per session, whose data and echo buffers (WRITE BUFFER) are kept. Of one more the oldest is forgotten. */
 export const BUFFERED_LUNS_MAX = 16;
 
@@ -159,6 +165,7 @@ export const SWEEP_INTERVAL_US = 1_000_000;
 assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
 assert(CONTROL_PARAMETERS_BYTES_MAX <= SLICE_BYTES_MAX, "a parameter list fits into a slice");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
+assert(4 * SLICE_BYTES_MAX <= CAPTURE_RING_BYTES, "the ring of a capture holds the longest PDU wherever it stands");
 assert(
   CONNECTION_REPLIES_MAX > 2 * (RECEIVE_BUFFER_BYTES / 48),
   "a peer that asks much at once is not taken for one that does not read",

@@ -127,6 +127,8 @@ export class Loop {
         return changeLuns(shard, message.sessionId, message.added, message.removed, message.exchange);
       case "scsiAnswer":
         return shard.engine.answered(message.exchange, message.answer);
+      case "capture":
+        return shard.capture.select(message.selection);
       case "stop":
         return shard.lifecycle.stop(message.graceMs);
       default:

@@ -190,6 +190,18 @@ export interface LunRecord {
   readonly accessState: number;
 }
 
+/** Which PDUs are captured. */
+export interface CaptureSelection {
+  /** Another one for each capture of the process. */
+  readonly number: number;
+  /** With their data; otherwise headers, and data segments that hold no data of initiators. */
+  readonly isWhole: boolean;
+  /** Of this session alone; null: of all. */
+  readonly sessionId: number | null;
+  /** Of commands and task management functions for this unit alone; null: all. */
+  readonly unitIndex: number | null;
+}
+
 /** The one record of the hand-off: a connection whose negotiation is done, less the final Login Response, which the shard sends. */
 export interface HandoffRecord {
   readonly connectionId: number;
@@ -198,6 +210,8 @@ export interface HandoffRecord {
   readonly fd: number;
   readonly initiatorName: string;
   readonly initiatorAddress: string;
+  /** By which it has reached us. */
+  readonly portalAddress: string;
   readonly targetName: string;
   readonly targetPortalGroupTag: number;
   /** Six bytes in hexadecimal. */
@@ -263,6 +277,8 @@ export type ControlMessage =
     }
   /** The answer to `scsiCommand`. */
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
+  /** What is captured from now on; null: nothing. */
+  | { readonly type: "capture"; readonly selection: CaptureSelection | null }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */
   | { readonly type: "stop"; readonly graceMs: number };
 
@@ -332,6 +348,8 @@ export interface ShardTask {
   readonly counters: SharedArrayBuffer;
   /** What it counts for each unit and session: see statistics.ts. */
   readonly statistics: SharedArrayBuffer;
+  /** The ring of captured PDUs: see capture/record.ts. */
+  readonly captured: SharedArrayBuffer;
   /** One byte per descriptor number that the shard owns now (1: owned), for control to shut down if the shard dies. */
   readonly descriptors: SharedArrayBuffer;
   readonly units: readonly UnitRecord[];

@@ -7,6 +7,7 @@
 import type { ProvidedBuffers, SubmissionCompletionRing } from "io-uring-node";
 import { Arena } from "./arena.js";
 import { SlicePool } from "./buffer/slice-pool.js";
+import { Capture } from "./capture/capture.js";
 import { BatchPool } from "./connection/batch.js";
 import type { Connection } from "./connection/connection.js";
 import { ConnectionTable } from "./connection/connection-table.js";
@@ -64,7 +65,7 @@ export interface ShardHost {
 /** Which of the shards this one is, and what it shares with others. */
 export type ShardSetup = Pick<
   ShardTask,
-  "shard" | "life" | "shards" | "gates" | "counters" | "statistics" | "arenaBytes"
+  "shard" | "life" | "shards" | "gates" | "counters" | "statistics" | "captured" | "arenaBytes"
 >;
 
 /** Exchanges with control that one thread of a shard may begin. */
@@ -75,6 +76,7 @@ export class Shard {
   readonly host: ShardHost;
   readonly counters: Float64Array;
   readonly statistics: Statistics;
+  readonly capture: Capture;
   readonly arena: Arena;
   readonly receiveArea: number;
   readonly wakeCell: number;
@@ -113,6 +115,7 @@ export class Shard {
     this.#lastExchange = setup.life * EXCHANGES_PER_LIFE;
     this.counters = new Float64Array(setup.counters);
     this.statistics = new Statistics(setup.statistics);
+    this.capture = new Capture(this, setup.captured);
     this.arena = new Arena(setup.arenaBytes);
     this.receiveArea = this.arena.take(RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES, 4096);
     this.wakeCell = this.arena.take(64, 64);

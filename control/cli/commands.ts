@@ -7,6 +7,7 @@ import type * as z from "zod";
 import { systemReason } from "../config/named-files.js";
 import type * as documents from "../http/documents.js";
 import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
+import { addCaptureCommand } from "./capture.js";
 import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
 import { bytes, type Column, duration, table } from "./table.js";
@@ -37,6 +38,7 @@ export function addClientCommands(program: Command): void {
   client(program, "log-level", "what is logged; with a level, log that from now on")
     .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
     .action(run(logLevel));
+  addCaptureCommand(program);
 }
 
 // ---- looking

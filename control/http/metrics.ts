@@ -113,6 +113,7 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
   sessions: "Sessions that the shard serves.",
   connections: "Connections that the shard serves.",
   cpu_microseconds: "CPU time of the shard's thread, in seconds.",
+  capture_dropped_pdus: "PDUs that a capture has left out, because its reader was too slow.",
 };
 
 /** Counts that also go down. */

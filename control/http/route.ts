@@ -57,6 +57,7 @@ const ERRORS: Readonly<Record<number, string>> = {
   401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
+  409: "Conflict",
   421: "Misdirected Request",
   503: "Service Unavailable",
 };

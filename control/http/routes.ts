@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import * as z from "zod";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX } from "../limits.js";
+import { CAPTURE_ROUTES } from "./capture-routes.js";
 import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
 import { openApi } from "./openapi.js";
@@ -184,4 +185,5 @@ export const ROUTES: readonly Route[] = [
       return { level: logger.level };
     },
   },
+  ...CAPTURE_ROUTES,
 ];

@@ -74,6 +74,16 @@ export class Batch {
     this.bytes += length;
   }
 
+  /** Where an iovec begins in the arena; of a batch that is not with the kernel yet. */
+  iovecOffset(index: number): number {
+    const word = (this.#iovecs + index * IOVEC_BYTES) >>> 2;
+    return this.arena.words[word]! + this.arena.words[word + 1]! * 4294967296 - this.arena.base;
+  }
+
+  iovecLength(index: number): number {
+    return this.arena.words[((this.#iovecs + index * IOVEC_BYTES) >>> 2) + 2]!;
+  }
+
   /** The batch refers to memory of the slice. */
   addSlice(slice: Slice): void {
     if (slice.inBatch) return;

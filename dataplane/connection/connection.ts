@@ -36,6 +36,9 @@ export class Connection {
   fd = -1;
   connectionId = 0;
   cid = 0;
+  initiatorAddress = "";
+  /** By which the initiator has reached us. */
+  portalAddress = "";
   session: Session | null = null;
 
   // -- negotiated
@@ -104,6 +107,14 @@ export class Connection {
 
   /** Tasks that others have ended, of which the initiator was told and has not acknowledged it (task/terminations.ts). */
   terminations: Termination[] = [];
+
+  // -- capture (capture/capture.ts)
+  isCaptured = false;
+  /** Who reads the capture knows who this is. */
+  isIntroduced = false;
+  /** Bytes of PDUs that the capture has seen, or left out, modulo 2^32. */
+  capturedIn = 0;
+  capturedOut = 0;
 
   // -- life
   taskCount = 0;

@@ -85,7 +85,10 @@ export class Lifecycle {
     connection.fd = record.fd;
     connection.connectionId = record.connectionId;
     connection.cid = record.cid;
+    connection.initiatorAddress = record.initiatorAddress;
+    connection.portalAddress = record.portalAddress;
     connection.session = session;
+    shard.capture.attach(connection);
     connection.headerDigest = record.connection.headerDigest === "CRC32C";
     connection.dataDigest = record.connection.dataDigest === "CRC32C";
     connection.maxReceive = record.connection.maxRecvDataSegmentLength;

@@ -204,6 +204,7 @@ export class Receiver {
       !this.#digestMatches(header, length - DIGEST_BYTES, header + length - DIGEST_BYTES)
     ) {
       this.#shard.counters[COUNTER.digest_errors]!++;
+      if (connection.isCaptured) this.#shard.capture.receivedDamaged(connection, header, length);
       // The length in the header may be wrong too: where the next PDU starts is unknown (RFC 7143 section 7.8).
       this.#shard.lifecycle.fail(connection, "header digest error");
       return;
@@ -220,6 +221,7 @@ export class Receiver {
     }
     this.#shard.counters[COUNTER.received_pdus]!++;
     if (connection.dataLength === 0) {
+      if (connection.isCaptured) this.#shard.capture.received(connection);
       this.#shard.dispatcher.complete(connection, true);
       return;
     }
@@ -258,6 +260,7 @@ export class Receiver {
 
   #pduComplete(connection: Connection, digestValid: boolean): void {
     connection.receiveState = RECEIVE_HEADER;
+    if (connection.isCaptured) this.#shard.capture.received(connection);
     this.#shard.dispatcher.complete(connection, digestValid);
   }
 

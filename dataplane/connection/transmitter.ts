@@ -272,6 +272,7 @@ export class Transmitter {
       return;
     }
     if (this.#jobCount > 0) this.#digest();
+    if (connection.isCaptured) this.#shard.capture.sent(connection, batch);
     this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
     batch.sinceUs = this.#shard.ring.nowUs;

@@ -1,8 +1,10 @@
 /** A shard on its simulated kernel, with a control plane that does what the real one does, later. */
 import assert from "node:assert/strict";
 import { crc32cBatch } from "io-uring-node";
+import { allocateRing } from "sharedarraybuffer-ring";
 import { CONNECTION_CLOSING } from "../../../dataplane/connection/connection.js";
 import { allocateCounters } from "../../../dataplane/counters.js";
+import { CAPTURE_RING_BYTES } from "../../../dataplane/limits.js";
 import { Loop } from "../../../dataplane/loop.js";
 import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
@@ -72,6 +74,7 @@ export class Machine {
       gates,
       counters: allocateCounters(),
       statistics: allocateStatistics(),
+      captured: allocateRing(CAPTURE_RING_BYTES),
       arenaBytes: options.arenaBytes,
     });
     this.kernel.memory.attach(this.shard.arena);

@@ -61,6 +61,7 @@ describe("the hand-off", () => {
     assert.equal(record.connection.maxSendDataSegmentLength, 65536);
     assert.deepEqual(record.luns, [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }]);
     assert.match(record.initiatorAddress, /^127\.0\.0\.1:[0-9]+$/);
+    assert.match(record.portalAddress, /^127\.0\.0\.1:[0-9]+$/);
 
     // What the shard does first.
     const bytes = Buffer.from(record.loginResponse, "hex");

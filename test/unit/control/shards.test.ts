@@ -43,6 +43,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     fd: openSync("/dev/null", "w"),
     initiatorName: "iqn.2026-11.io.ringlun:initiator",
     initiatorAddress: "192.0.2.9:1024",
+    portalAddress: "192.0.2.1:3260",
     targetName: "iqn.2026-11.io.ringlun:vm",
     targetPortalGroupTag: 1,
     isid: "800000000001",
