@@ -1,11 +1,13 @@
 // Builds what has changed: the addon, and TypeScript to dist/. Installs nothing. (npm run build)
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { contentHash, fail, filesBelow, isMain, ROOT, run, Stamp, say } from "./common.mjs";
 
 const ADDON = "native-shims/io-uring-node";
 const TSC = "node_modules/.bin/tsc";
+/** What a browser runs has a project of its own, with other types. */
+const PROJECTS = [".", "control/page/browser"];
 const WORKSPACES = [ADDON, "native-shims/sharedarraybuffer-ring"];
 
 /** Where tsc puts the JavaScript of a source file. */
@@ -32,7 +34,7 @@ async function buildAddon() {
 async function buildTypeScript() {
   const folders = ["control", "dataplane", "bench", "test", ...WORKSPACES.map((folder) => `${folder}/src`)];
   const sources = folders.flatMap((folder) => filesBelow(folder, ".ts"));
-  const settings = ["package-lock.json", "tsconfig.base.json", "tsconfig.json"];
+  const settings = ["package-lock.json", "tsconfig.base.json", ...PROJECTS.map((folder) => `${folder}/tsconfig.json`)];
   for (const folder of WORKSPACES) settings.push(`${folder}/package.json`, `${folder}/tsconfig.json`);
   const hash = contentHash([...settings, ...sources]);
   const stamp = new Stamp("dist/.stamp");
@@ -41,16 +43,27 @@ async function buildTypeScript() {
   if (!existsSync(join(ROOT, TSC))) fail("TypeScript is not installed: run npm ci, or npm start, which does");
   say("compiling TypeScript");
   stamp.clear();
-  let result = await run(TSC, ["--build"], { quiet: true });
+  let result = await run(TSC, ["--build", ...PROJECTS], { quiet: true });
   // tsc believes its .tsbuildinfo even where outputs have been deleted.
-  if (result.exitCode === 0 && !isWhole()) result = await run(TSC, ["--build", "--force"], { quiet: true });
+  if (result.exitCode === 0 && !isWhole())
+    result = await run(TSC, ["--build", "--force", ...PROJECTS], { quiet: true });
   if (result.exitCode !== 0) fail(`TypeScript does not compile\n${result.output}`);
   stamp.write(hash);
+}
+
+/** What the page is made of beside scripts. */
+function copyPage() {
+  for (const file of filesBelow("control/page").filter((it) => /\.(html|css|svg)$/.test(it))) {
+    const copy = join(ROOT, "dist", file);
+    mkdirSync(dirname(copy), { recursive: true });
+    copyFileSync(join(ROOT, file), copy);
+  }
 }
 
 export async function build() {
   await buildAddon();
   await buildTypeScript();
+  copyPage();
 }
 
 if (isMain(import.meta.url)) await build();

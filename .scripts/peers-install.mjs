@@ -1,5 +1,5 @@
-// Installs the iSCSI clients and targets that the interop tests and bench:peers need, and the tools of the file systems that
-// the tests of storage make. (npm run peers:install)
+// Installs the iSCSI clients and targets that the interop tests and bench:peers need, the tools of the file systems that the
+// tests of storage make, and what the page and the metrics are looked at with. (npm run peers:install)
 
 import { spawnSync } from "node:child_process";
 import { fail, run, say } from "./common.mjs";
@@ -8,13 +8,15 @@ const PACKAGES = [
   ...["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils"],
   // File systems for test/conformance/storage and test/conformance/faults.
   ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
+  // The page's browser, with a font, and what scrapes the metrics.
+  ...["chromium", "fonts-dejavu-core", "prometheus"],
   // For test/linux.
   ...(process.argv.includes("--linux")
     ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod", "udev"]
     : []),
 ];
 
-// Of tgt and istgt only the programs are wanted, and on our own ports: Debian would start them on 3260 now, where
+// Of tgt, istgt and prometheus only the programs are wanted, and on our own ports: Debian would start them now, where
 // policy-rc.d does not forbid it (exit 101), and at each boot.
 const INSTALL = `
 set -eu
@@ -29,7 +31,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o Acquire::Retries=3 update
 apt-get -qq -y --no-install-recommends -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install "$@"
 for package; do
-  case $package in tgt|istgt) update-rc.d $package disable ;; esac
+  case $package in tgt|istgt|prometheus) update-rc.d $package disable ;; esac
 done
 `;
 

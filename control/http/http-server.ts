@@ -11,6 +11,7 @@ import { formatPortalAddress, type PortalAddress } from "../config/portal-addres
 import type { ApiConfiguration, HttpConfiguration } from "../config/schema.js";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_TIMEOUT_MS } from "../limits.js";
 import { type Asker, askerOf } from "./authority.js";
+import { pageRoutes } from "./page.js";
 import { type HttpContext, problem, type Route, type RouteInput } from "./route.js";
 import { ROUTES } from "./routes.js";
 
@@ -96,7 +97,7 @@ function createApp(context: HttpContext, judge: (request: FastifyRequest) => Ask
   });
   app.server.maxConnections = HTTP_CONNECTIONS_MAX;
   app.addContentTypeParser("application/yaml", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-  for (const route of ROUTES) {
+  for (const route of [...ROUTES, ...pageRoutes()]) {
     app.route({
       method: route.method,
       url: route.url,

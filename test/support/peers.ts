@@ -11,6 +11,9 @@ export type Peer =
   | "qemu-io"
   | "tshark"
   | "dumpcap"
+  | "chromium"
+  | "prometheus"
+  | "promtool"
   | "tgtd"
   | "tgtadm"
   | "istgt";

@@ -127,7 +127,7 @@ describe("the API", () => {
   });
 
   test("has nothing else", async () => {
-    assert.equal((await request("/")).status, 404);
+    assert.equal((await request("/api")).status, 404);
     assert.equal((await request("/api/v2/sessions")).status, 404);
   });
 });
