@@ -16,6 +16,7 @@ import {
   type Agreement,
   type Connection,
   type ConnectionDetails,
+  logFields,
   type Session,
   type SessionIdentity,
   type SessionRegistry,
@@ -67,7 +68,7 @@ export class Admission {
   /** Connections whose session goes on without them for a moment. */
   readonly #replaced = new Set<number>();
   /** How to close a discovery session's connection. */
-  readonly #closers = new Map<number, () => void>();
+  readonly #closers = new Map<number, (reason: string) => void>();
 
   constructor(registry: SessionRegistry, shards: ShardControl, logger: Logger, awaitEnding: AwaitEnding) {
     this.#registry = registry;
@@ -174,16 +175,16 @@ export class Admission {
   }
 
   /** The connection of a discovery session, so that a later login can end it. */
-  registerCloser(connectionId: number, close: () => void): void {
+  registerCloser(connectionId: number, close: (reason: string) => void): void {
     this.#closers.set(connectionId, close);
   }
 
   /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */
   async endSession(session: Session, reason: string): Promise<boolean> {
     const { sessionId, shard } = session;
-    this.#logger.info({ sessionId, initiator: session.identity.initiatorName, reason }, "ending session");
+    this.#logger.debug({ ...logFields(session), reason }, "ending session");
     if (shard === SHARD_NONE) {
-      this.#closeDiscovery(session);
+      this.#closeDiscovery(session, reason);
       return true;
     }
     // Tasks of connections that have failed may go on without any connection: only the shard knows when all is over.
@@ -195,16 +196,17 @@ export class Admission {
   async #endConnection(session: Session, { connectionId }: Connection): Promise<boolean> {
     const closed = awaitCall(this.#closing, connectionId);
     this.#replaced.add(connectionId);
-    if (session.shard === SHARD_NONE) this.#closeDiscovery(session);
-    else this.#shards.send(session.shard, { type: "endConnection", connectionId, reason: "connection reinstatement" });
+    const reason = "connection reinstatement";
+    if (session.shard === SHARD_NONE) this.#closeDiscovery(session, reason);
+    else this.#shards.send(session.shard, { type: "endConnection", connectionId, reason });
     const done = await closed;
     this.#replaced.delete(connectionId);
     return done;
   }
 
-  #closeDiscovery(session: Session): void {
+  #closeDiscovery(session: Session, reason: string): void {
     for (const { connectionId } of [...session.connections.values()]) {
-      this.#closers.get(connectionId)?.();
+      this.#closers.get(connectionId)?.(reason);
       this.connectionClosed(connectionId);
     }
   }

@@ -1,6 +1,8 @@
 /** The program's log. */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 
+import { printable } from "./printable.js";
+
 export type { Logger } from "pino";
 
 /**
@@ -40,7 +42,10 @@ export function formatLine(line: string): string {
   const label = pino.levels.labels[Number(level)] ?? String(level);
   const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${formatValue(value)}`);
   const cause = (err as { stack?: string } | undefined)?.stack;
-  return `${clock} ${label.padEnd(5)} ${String(msg ?? "")}${rest.join("")}${cause === undefined ? "" : `\n${cause}`}`;
+  const text = printable(`${label.padEnd(5)} ${String(msg ?? "")}${rest.join("")}`);
+  // What an error says may have come from anywhere; its lines are its own.
+  const trace = cause === undefined ? [] : cause.split("\n").map(printable);
+  return [`${clock} ${text}`, ...trace].join("\n");
 }
 
 function formatValue(value: unknown): string {

@@ -26,8 +26,12 @@ import { normalizeName } from "./login/names.js";
 import { createLoginContext, type Entrance, identityOf } from "./login-context.js";
 import { decodeLoginRequest, encodeLoginResponse } from "./login-pdus.js";
 import { PduStream, type Received, viewOf } from "./pdu-stream.js";
-import type { Session, SessionIdentity, SessionRegistry } from "./session-registry.js";
+import { printable } from "./printable.js";
+import { logFields, type Session, type SessionIdentity, type SessionRegistry } from "./session-registry.js";
 import type { ShardControl } from "./shards.js";
+
+/** Of what an initiator says of itself the log has so many characters, as many as an iSCSI name may have (RFC 7143 section 4.2.7.1). */
+const NAME_LENGTH_MAX = 223;
 
 /** What a connection needs of the server around it. */
 export interface ConnectionHost {
@@ -47,6 +51,16 @@ export interface ConnectionHost {
   onLogin(status: number): void;
 }
 
+/** Of a Login Request's text: it may be anything, and of any length. */
+function claimsOf(text: Buffer): { initiator?: string; target?: string } {
+  const claim = (key: string) => {
+    const [, value] = new RegExp(`(?:^|\\0)${key}=([^\\0]{1,${NAME_LENGTH_MAX}})`).exec(text.toString()) ?? [];
+    return value === undefined ? undefined : printable(value);
+  };
+  const [initiator, target] = [claim("InitiatorName"), claim("TargetName")];
+  return { ...(initiator === undefined ? {} : { initiator }), ...(target === undefined ? {} : { target }) };
+}
+
 const CONFIGURATION_CHANGED: Refusal = {
   status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
   reason: "the configuration has changed during the login",
@@ -64,6 +78,12 @@ export class LoginConnection {
   #state: LoginState = LOGIN_START;
   #timer: NodeJS.Timeout | undefined;
   #timedOut = false;
+  /** Why we have closed it, if we have. */
+  #closeReason: string | undefined;
+  /** What the initiator calls itself and what it asks for, as it has said it: for the log. */
+  #claims: { readonly initiator?: string; readonly target?: string } = {};
+  /** Of the last response that refused something. */
+  #refusal: number | undefined;
 
   /** @param onAuthenticated called when the login is done: the connection no longer counts among the unknown ones. */
   constructor(socket: Socket, entrance: Entrance, host: ConnectionHost, onAuthenticated: () => void) {
@@ -82,8 +102,9 @@ export class LoginConnection {
     return challengeOf(this.#state);
   }
 
-  /** Ends the connection, wherever it stands. Nothing happens if it is handed off. */
-  close(): void {
+  /** Ends the connection, wherever it stands. Nothing happens if it is handed off. `reason` is for the log. */
+  close(reason: string): void {
+    this.#closeReason ??= reason;
     clearTimeout(this.#timer);
     this.#socket.destroy();
   }
@@ -129,6 +150,7 @@ export class LoginConnection {
       case "pdu": {
         const { opcode } = new Pdu(viewOf(received.header));
         if (opcode !== OPCODE_LOGIN_REQUEST) return { type: "otherPdu", opcode };
+        this.#claims = { ...claimsOf(received.data), ...this.#claims };
         return { type: "request", request: decodeLoginRequest(received.header, received.data) };
       }
     }
@@ -149,11 +171,7 @@ export class LoginConnection {
         await this.#respond(action.response);
         return true;
       case "close":
-        // Who never began to log in is a port scanner or a health check: not worth a line each.
-        this.#logger[action.transition === "T6" ? "debug" : "info"](
-          { transition: action.transition, reason: action.reason },
-          "login ended",
-        );
+        this.#logFailure(action);
         await this.#stream.finish();
         return false;
       case "complete":
@@ -162,8 +180,21 @@ export class LoginConnection {
     }
   }
 
+  #logFailure({ transition, reason: said }: LoginAction & { type: "close" }): void {
+    const status = this.#refusal === undefined ? {} : { status: describeLoginStatus(this.#refusal) };
+    const reason = this.#closeReason ?? said;
+    // Who never began to log in is a port scanner or a health check: not worth a line each.
+    this.#logger[transition === "T6" ? "debug" : "info"](
+      { ...this.#claims, transition, ...status, reason },
+      "login failed",
+    );
+  }
+
   async #respond(response: LoginResponse): Promise<void> {
-    if (response.status !== LOGIN_STATUS_SUCCESS) this.#host.onLogin(response.status);
+    if (response.status !== LOGIN_STATUS_SUCCESS) {
+      this.#refusal = response.status;
+      this.#host.onLogin(response.status);
+    }
     await this.#stream.write(encodeLoginResponse(response), Buffer.from(response.text));
   }
 
@@ -173,7 +204,9 @@ export class LoginConnection {
         ? await this.#discover(result)
         : await this.#handOff(result, result.targetName);
     if (refusal === undefined) return;
-    this.#logger.info({ status: describeLoginStatus(refusal.status), reason: refusal.reason }, "login refused");
+    const { initiatorName: initiator, targetName: target } = result;
+    const status = describeLoginStatus(refusal.status);
+    this.#logger.info({ initiator, target, status, reason: refusal.reason }, "login failed");
     await this.#respond(refuseCompleted(result.response, refusal.status));
     await this.#stream.finish();
   }
@@ -225,10 +258,10 @@ export class LoginConnection {
           pingIntervalMs,
         };
         this.#host.shards.handOff(session.shard, { type: "connection", record });
-        const { sessionId, tsih, shard } = session;
-        const { initiatorName, authentication } = result;
+        const { tsih, shard } = session;
+        const { authentication, cid } = result;
         const user = authentication.method === "CHAP" ? { user: authentication.user } : {};
-        this.#logger.info({ sessionId, tsih, shard, initiatorName, targetName, ...user }, "logged in");
+        this.#logger.info({ ...logFields(session), tsih, cid, shard, ...user }, "logged in");
         return undefined;
       },
     );
@@ -282,25 +315,29 @@ export class LoginConnection {
   async #discover(result: LoginResult): Promise<Refusal | undefined> {
     let connectionId = 0;
     let tsih = 0;
+    let fields = {};
     const refusal = await this.#admit(result, undefined, ({ session, connection }) => {
       connectionId = connection.connectionId;
       tsih = session.tsih;
-      this.#host.admission.registerCloser(connectionId, () => this.#socket.destroy());
+      fields = { ...logFields(session), type: "discovery" };
+      this.#host.admission.registerCloser(connectionId, (reason) => this.close(reason));
       return undefined;
     });
     if (refusal !== undefined) return refusal;
     this.#onAuthenticated();
     this.#host.onLogin(LOGIN_STATUS_SUCCESS);
-    this.#logger.info({ initiatorName: result.initiatorName, tsih }, "discovery session opened");
+    this.#logger.info({ ...fields, tsih }, "logged in");
     try {
-      await this.#serveDiscovery(result, tsih);
+      const reason = await this.#serveDiscovery(result, tsih);
+      this.#logger.info({ ...fields, reason }, "logged out");
     } finally {
       this.#host.admission.connectionClosed(connectionId);
     }
     return undefined;
   }
 
-  async #serveDiscovery(result: LoginResult, tsih: number): Promise<void> {
+  /** @returns why it is over. */
+  async #serveDiscovery(result: LoginResult, tsih: number): Promise<string> {
     const { headerDigest, dataDigest, maxSendDataSegmentLength } = result.connection;
     this.#limitTime(DISCOVERY_IDLE_TIMEOUT_MS);
     await this.#respond({ ...result.response, tsih });
@@ -313,8 +350,8 @@ export class LoginConnection {
       onActivity: () => this.#limitTime(DISCOVERY_IDLE_TIMEOUT_MS),
     });
     const reason = await session.serve();
-    this.#logger.info({ reason: this.#timedOut ? "idle for too long" : reason }, "discovery session closed");
     await this.#stream.finish();
+    return this.#closeReason ?? (this.#timedOut ? "idle for too long" : reason);
   }
 
   /** Appendix C: all targets that this initiator may use, the one that is named, or that of the session itself. */

@@ -71,7 +71,7 @@ export class Reception {
   close(): void {
     this.#isClosed = true;
     for (const portal of this.#portals) portal.close();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection.close("the target stops");
   }
 
   #accept(socket: Socket, portalGroupTag: number): void {

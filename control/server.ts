@@ -22,7 +22,7 @@ import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
 import { Reconfiguration } from "./reconfiguration.js";
-import { type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
+import { logFields, type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitResets } from "./unit-resets.js";
@@ -433,14 +433,14 @@ export class Server {
   #onMessage(shard: number, message: ShardMessage): void {
     switch (message.type) {
       case "connectionClosed": {
-        const { connectionId, sessionId, reason, isRecoverable } = message;
-        this.#logger.info({ shard, connectionId, sessionId, reason }, "connection closed");
+        const { connectionId, reason, isRecoverable } = message;
+        this.#logEnd(connectionId, reason, isRecoverable ? "connection lost, its tasks wait" : "logged out");
         this.#texts.forget(connectionId);
         this.#admission?.connectionClosed(connectionId, isRecoverable);
         break;
       }
       case "sessionEnded":
-        this.#admission?.sessionEnded(message.sessionId);
+        this.#onSessionEnded(message.sessionId);
         break;
       case "text":
         this.#answerText(shard, message);
@@ -472,6 +472,23 @@ export class Server {
       default:
         message satisfies never;
     }
+  }
+
+  /** One line for each connection that ends. */
+  #logEnd(connectionId: number, reason: string, text: string): void {
+    const found = this.#registry.connection(connectionId);
+    if (found === undefined) return;
+    const { session, connection } = found;
+    const { cid, details } = connection;
+    this.#logger.info({ ...logFields(session), peer: details.peer, cid, shard: session.shard, reason }, text);
+  }
+
+  /** Most sessions have ended with their last connection; some are kept for one to come. */
+  #onSessionEnded(sessionId: number): void {
+    const session = this.#registry.session(sessionId);
+    this.#admission?.sessionEnded(sessionId);
+    if (session === undefined || this.#registry.session(sessionId) !== undefined) return;
+    this.#logger.info({ ...logFields(session), reason: "no connection took its tasks over" }, "logged out");
   }
 
   /** What a reset does beside aborting the unit's tasks. */
@@ -515,7 +532,7 @@ export class Server {
       parameters,
     });
     if (answer.kind === "reject") {
-      this.#logger.info({ connectionId, reason: answer.reason }, "Text Request rejected");
+      this.#logger.info({ ...logFields(session), reason: answer.reason }, "Text Request rejected");
       this.#shards.send(shard, { type: "textReject", connectionId, exchange });
       return;
     }
@@ -532,7 +549,10 @@ export class Server {
 
   #onDeath(shard: number): void {
     for (const { connections } of this.#registry.sessionsOfShard(shard)) {
-      for (const { connectionId } of connections.values()) this.#texts.forget(connectionId);
+      for (const { connectionId } of connections.values()) {
+        this.#texts.forget(connectionId);
+        this.#logEnd(connectionId, "its shard died", "logged out");
+      }
     }
     this.#admission?.shardDied(shard);
     this.#broadcasts?.shardDied(shard);

@@ -79,6 +79,11 @@ export function sessionTypeOf({ shard }: Session): SessionType {
   return shard === SHARD_NONE ? "Discovery" : "Normal";
 }
 
+/** What every line of the log says that concerns a session. A discovery session may have no target. */
+export function logFields({ sessionId, identity: { initiatorName, targetName } }: Session) {
+  return { sessionId, initiator: initiatorName, ...(targetName === "" ? {} : { target: targetName }) };
+}
+
 interface OpenSession extends Session {
   unitIndexes: readonly number[];
   readonly connections: Map<number, Connection>;

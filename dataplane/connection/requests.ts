@@ -402,13 +402,10 @@ export class Requests {
     return tag;
   }
 
-  #log(connection: Connection, level: "debug" | "warn", message: string): void {
-    this.#shard.host.post({
-      type: "log",
-      level,
-      message,
-      fields: { connection: connection.connectionId, initiator: connection.session?.initiatorName ?? "" },
-    });
+  #log({ session, cid }: Connection, level: "debug" | "warn", message: string): void {
+    const { sessionId, initiatorName, targetName } = session!;
+    const fields = { sessionId, initiator: initiatorName, target: targetName, cid };
+    this.#shard.host.post({ type: "log", level, message, fields });
   }
 }
 

@@ -49,7 +49,7 @@ export function shardsUsed(target: RunningTarget): number[] {
   const shards = new Set<number>();
   for (const line of target.log) {
     const record = line.startsWith("{") ? JSON.parse(line) : {};
-    if (record.msg === "logged in" && record.targetName !== undefined) shards.add(record.shard);
+    if (record.msg === "logged in" && record.type !== "discovery") shards.add(record.shard);
   }
   return [...shards].sort();
 }

@@ -20,3 +20,14 @@ test("an error's stack follows on its own lines", () => {
 test("what is no record is passed through", () => {
   assert.equal(formatLine("plain words\n"), "plain words");
 });
+
+test("nothing that anybody says moves the cursor, paints, or makes a line of its own", () => {
+  const said = "a\u009b2Jb\u001b[31mc\nd\u202ee\u2028f";
+  const line = formatLine(
+    JSON.stringify({ level: 30, time: 0, initiator: said, msg: said, err: { stack: `E: ${said}` } }),
+  );
+  const lines = line.split("\n");
+  // The message's, and two of the trace.
+  assert.equal(lines.length, 3);
+  for (const each of lines) assert.doesNotMatch(each, /[\p{Cc}\p{Cf}\p{Zl}]/u);
+});

@@ -249,7 +249,7 @@ describe("time", () => {
     }
     assert.ok(await initiator.ends());
     await hall.served[0];
-    assert.equal((await seen.message((text) => text === "login ended")).reason, "no login in time");
+    assert.equal((await seen.message((text) => text === "login failed")).reason, "no login in time");
   });
 
   test("each request of a login does not give it more time", async (context) => {

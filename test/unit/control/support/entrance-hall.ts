@@ -57,6 +57,6 @@ export class EntranceHall {
   close(): void {
     this.portal.close();
     for (const initiator of this.#initiators) initiator.close();
-    for (const connection of this.connections) connection.close();
+    for (const connection of this.connections) connection.close("the test ends");
   }
 }
