@@ -31,9 +31,6 @@ for (const [errorRecoveryLevel, expected] of EXPECTED.entries()) {
     const { faults, recoveries } = recover(chosen, errorRecoveryLevel);
     if (GIVEN_SEED !== undefined) return;
     assert.ok(faults.total >= expected.faults, `${faults.total} faults`);
-    // What is asked for comes: hardly ever is a connection of no use any more.
-    const givenUp = recoveries.of("connection given up");
-    assert.ok(errorRecoveryLevel === 0 || givenUp <= faults.total / 50, `${givenUp} connections given up`);
     for (const what of expected.recoveries) assert.ok(recoveries.of(what) > 0, what);
   });
 }

@@ -15,6 +15,9 @@ export class RealClock implements Clock {
     this.#failed = failed;
   }
 
+  /** The machine may be busy. */
+  readonly answerUs = null;
+
   get nowUs(): number {
     return performance.now() * 1000;
   }

@@ -26,14 +26,16 @@ import type { Parameters } from "../simulation/initiator/parameters.js";
 import { PduReader } from "../simulation/initiator/pdu-reader.js";
 import { describe, takesStatSN } from "../simulation/initiator/sequence-numbers.js";
 import type { Random } from "../simulation/random.js";
+import { Dues } from "./dues.js";
 import type { RecoveringTask } from "./recovering-task.js";
-import type { Link, LoggedIn } from "./wire.js";
+import type { Clock, Link, LoggedIn } from "./wire.js";
 import { nameOf, type Tallies, type WireFaults } from "./wire-faults.js";
 
 export const SNACK_DATA_R2T = 0;
 export const SNACK_STATUS = 1;
 export const SNACK_DATA_ACK = 2;
 export const SNACK_R_DATA = 3;
+const SNACK_TYPE_MASK = 0x0f;
 const SNACK_NAMES = ["Data/R2T", "Status", "DataACK", "R-Data"];
 
 /** So near to its end a PDU is damaged: whatever has data and a digest is so long behind its header. */
@@ -45,12 +47,14 @@ const AHEAD_MAX = 10_000;
 export interface ConnectionOwner {
   readonly errorRecoveryLevel: number;
   readonly tallies: Tallies;
+  readonly clock: Clock;
   /** As they are at the moment. */
   readonly faults: WireFaults;
   /** CmdSN of the next command. */
   readonly cmdSN: number;
   /** ExpCmdSN and MaxCmdSN of a PDU. */
   windowSeen(expCmdSN: number, maxCmdSN: number): void;
+  isReading(initiatorTaskTag: number): boolean;
   /** A PDU of this task may not reach the target, or not in one piece. */
   damaged(initiatorTaskTag: number): void;
   /** A PDU, each once; but SCSI Responses as often as they come. */
@@ -75,6 +79,7 @@ export class RecoveringConnection {
   readonly #link: Link;
   readonly #reader: PduReader;
   readonly #outbox: Outbox;
+  readonly #dues: Dues;
   /** StatSN up to which nothing is missing, and those that came beyond. */
   #nextStatSN: number;
   readonly #ahead = new Set<number>();
@@ -90,6 +95,7 @@ export class RecoveringConnection {
     this.#parameters = parameters;
     this.#link = login.link;
     this.#nextStatSN = login.statSN;
+    this.#dues = new Dues(login.statSN, owner.clock.answerUs);
     this.#expCmdSN = login.expCmdSN;
     this.#maxCmdSN = login.maxCmdSN;
     const { headerDigest, dataDigest, maxSendDataSegmentLength, maxRecvDataSegmentLength } = parameters.connection;
@@ -214,8 +220,14 @@ export class RecoveringConnection {
 
   /** The task has ended, or goes on elsewhere. */
   forget(task: RecoveringTask): void {
+    this.#dues.forget(task.initiatorTaskTag);
     this.#outbox.forget(task);
     this.#unacknowledged.delete(task);
+  }
+
+  /** Data-In of the task comes anew. */
+  restarts(task: RecoveringTask): void {
+    this.#dues.forget(task.initiatorTaskTag);
   }
 
   /** Gone, with whatever is on its way, by a reset or an orderly close. */
@@ -253,9 +265,10 @@ export class RecoveringConnection {
   }
 
   #encode({ fields, lun, cdb, immediate, data }: OutgoingPdu): Buffer {
+    const expStatSN = this.#expStatSN;
     const header = buildHeader({
       ...fields,
-      expStatSN: this.#expStatSN,
+      expStatSN,
       dataSegmentLength: data?.length ?? 0,
       ...(lun === undefined ? {} : { lun }),
       ...(cdb === undefined ? {} : { cdb }),
@@ -265,7 +278,33 @@ export class RecoveringConnection {
     const payload = data === undefined ? Buffer.alloc(0) : Buffer.from(data.buffer, data.byteOffset, data.length);
     const digests = { header: headerDigest === "CRC32C", data: dataDigest === "CRC32C" };
     const bytes = wirePdu(header, payload, digests);
-    return this.#damage(fields.opcode, fields.initiatorTaskTag!, bytes, payload.length > 0 && digests.data);
+    const sent = this.#damage(fields.opcode, fields.initiatorTaskTag!, bytes, payload.length > 0 && digests.data);
+    if (sent.length > 0) {
+      this.#dues.acknowledged(expStatSN);
+      if (fields.opcode === OPCODE_SNACK_REQUEST) this.#asked(fields);
+    }
+    return sent;
+  }
+
+  /** A SNACK is on its way to the target, which gets it unless the connection breaks. */
+  #asked({ flags, initiatorTaskTag, begRun, runLength }: OutgoingPdu["fields"]): void {
+    const { clock } = this.#owner;
+    const { nowUs, answerUs } = clock;
+    if (answerUs !== null) clock.after(answerUs, () => this.#check());
+    const type = flags! & SNACK_TYPE_MASK;
+    // All that was sent and is not acknowledged, if there is any: nobody here knows.
+    if (runLength === 0) return;
+    for (let sn = begRun!; sn !== serialAdd(begRun!, runLength!); sn = serialAdd(sn, 1)) {
+      if (type === SNACK_STATUS) this.#dues.status(sn, nowUs);
+      else if (type === SNACK_DATA_R2T && this.#owner.isReading(initiatorTaskTag!)) {
+        this.#dues.dataIn(initiatorTaskTag!, sn, nowUs);
+      } else if (type === SNACK_DATA_R2T) this.#dues.r2t(initiatorTaskTag!, nowUs);
+    }
+  }
+
+  /** What the target owes it has come in time. */
+  #check(): void {
+    if (this.isOpen && !this.isLeaving && !this.isDoomed) this.#dues.check(this.#owner.clock.nowUs);
   }
 
   /** What becomes of a PDU on its way to the target. Its last four bytes are its data digest if `hasDataDigest`. */
@@ -313,6 +352,7 @@ export class RecoveringConnection {
   }
 
   #arrived(pdu: ReceivedPdu): void {
+    this.#dues.came(pdu);
     const { faults, errorRecoveryLevel } = this.#owner;
     const random = this.#random;
     const isLost = random.chance(faults.lost);

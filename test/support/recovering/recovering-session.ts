@@ -57,10 +57,11 @@ const WAIT_US_MAX = 20_000;
 const TICK_US = 250_000;
 /** What has not moved for so long is asked for again. */
 const PATIENCE_US = 1_000_000;
-/** After so many times the connection is given up. */
+/** More often is not needed, whatever is lost, unless something else goes on meanwhile. */
 const NUDGES_MAX = 12;
 /** If nothing ends for so long although something is under way, something hangs. */
 const PROGRESS_US_MAX = 180_000_000;
+const SILENCE_US_MAX = 20_000_000;
 const RETRY_LOGIN_US = 100_000;
 const LOGINS_MAX = 50;
 /** Mostly SIMPLE; also untagged, ORDERED and HEAD OF QUEUE (section 11.3.1). */
@@ -480,6 +481,10 @@ export class RecoveringSession implements ConnectionOwner {
     for (const cmdSN of [...this.#numbered.keys()]) if (serialLess(cmdSN, expCmdSN)) this.#numbered.delete(cmdSN);
   }
 
+  isReading(initiatorTaskTag: number): boolean {
+    return this.tasks.get(initiatorTaskTag)?.command.reads === true;
+  }
+
   damaged(initiatorTaskTag: number): void {
     const task = this.tasks.get(initiatorTaskTag);
     if (task !== undefined) task.wasDamaged = true;
@@ -599,6 +604,7 @@ export class RecoveringSession implements ConnectionOwner {
   /** All of the data anew. */
   #resegment(task: RecoveringTask): void {
     task.restart(0);
+    task.connection.restarts(task);
     task.snackTag = this.newTag();
     const fields = { initiatorTaskTag: task.initiatorTaskTag, targetTransferTag: task.snackTag };
     task.connection.snack(SNACK_R_DATA, { ...fields, begRun: 0, runLength: 0 });
@@ -721,11 +727,17 @@ export class RecoveringSession implements ConnectionOwner {
     const { connection } = task;
     task.progressUs = nowUs;
     task.nudges++;
-    if (this.errorRecoveryLevel === 0 ? task.nudges > 4 : task.nudges > NUDGES_MAX) {
+    if (this.errorRecoveryLevel === 0) {
+      if (task.nudges <= 4) return;
       this.tallies.recoveries.count("connection given up");
       return connection.drop();
     }
-    if (this.errorRecoveryLevel === 0) return;
+    // Other tasks may be in its way, or commands of a connection that is lost.
+    const isAllSilent = this.#recoveries.size === 0 && nowUs - this.#progressUs > SILENCE_US_MAX;
+    assert(
+      !isAllSilent || task.nudges <= NUDGES_MAX,
+      `the target says nothing more of ${task.command.name}:\n${this.describe()}`,
+    );
     if (task.reassigns > 0 && task.nudges % 3 === 0) return this.reassign(task, connection);
     if (task.hasResponse) return this.#askForData(task);
     // The R-Data SNACK itself may have been lost.

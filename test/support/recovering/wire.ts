@@ -3,6 +3,8 @@ import type { Parameters } from "../simulation/initiator/parameters.js";
 
 export interface Clock {
   readonly nowUs: number;
+  /** What the target is asked for comes in so long, if it comes; null: nobody knows. */
+  readonly answerUs: number | null;
   after(delayUs: number, run: () => void): void;
 }
 

@@ -5,11 +5,14 @@ interface Event {
   readonly run: () => void;
 }
 
+const ANSWER_US = 100_000;
 /** No clock starts at zero. */
 const START_US = 5_000_000;
 
 export class Timeline {
   nowUs = START_US;
+  /** For initiators that wait for an answer: more than it takes through any pipe and shard of a simulation. */
+  readonly answerUs = ANSWER_US;
   /** A binary heap, the next event first. */
   readonly #heap: Event[] = [];
   #order = 0;
