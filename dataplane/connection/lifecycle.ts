@@ -278,7 +278,11 @@ export class Lifecycle {
     }
     if (connection.taskCount === 0) this.#shutDown(connection);
     if (connection.receiveBusy || connection.batch !== null) return;
-    if (connection.state === CONNECTION_FAILING) return this.#failed(connection);
+    if (connection.state === CONNECTION_FAILING) {
+      // An initiator whose login or logout is answered takes immediate commands as over (section 7.14).
+      if (!shard.engine.hasAborted(connection)) this.#failed(connection);
+      return;
+    }
     if (connection.taskCount === 0) this.#remove(connection);
   }
 

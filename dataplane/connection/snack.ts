@@ -96,9 +96,14 @@ export class Snacks {
       serialInWindow(last, first, connection.statSN) &&
       serialLess(last, connection.statSN);
     if (!wasSent) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    let found = 0;
     for (let node = retained.first; node !== null; node = node.nextRetained) {
-      if (serialInWindow(node.statSN, first, last)) this.#send(connection, new ResendStatus(node));
+      if (!serialInWindow(node.statSN, first, last)) continue;
+      this.#send(connection, new ResendStatus(node));
+      found++;
     }
+    // Too many were not acknowledged (RETAINED_MAX), or a function has ended the task.
+    if (found < pdu.runLength) this.#reject(connection, pdu, REJECT_REASON_SNACK_REJECT);
   }
 
   /** DataACK: what was sent below BegRun need not be kept. */

@@ -9,7 +9,7 @@
  */
 import { assert } from "../assert.js";
 import { isSent, NO_TAG, type Slice } from "../buffer/slice.js";
-import type { Connection } from "../connection/connection.js";
+import { CONNECTION_FAILING, type Connection } from "../connection/connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
 import { ResendData } from "../connection/resend.js";
 import { COUNTER } from "../counters.js";
@@ -751,7 +751,8 @@ export class TaskEngine implements Services {
     if (task.state === TASK_ABORTED) {
       if (!task.immediate && !task.isAnswered) task.session!.reopen();
       this.#free(task);
-      if (connection.taskCount === 0) this.#shard.lifecycle.drain(connection);
+      if (connection.taskCount === 0 || connection.state === CONNECTION_FAILING)
+        this.#shard.lifecycle.drain(connection);
       return;
     }
     task.state = TASK_RESPONDING;
@@ -928,6 +929,14 @@ export class TaskEngine implements Services {
       if (task.connection === connection) this.#suspend(task);
       task = next;
     }
+  }
+
+  /** Something of the connection's aborted tasks is still in flight. */
+  hasAborted(connection: Connection): boolean {
+    for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
+      if (task.connection === connection && task.state === TASK_ABORTED) return true;
+    }
+    return false;
   }
 
   #suspend(task: Task): void {

@@ -95,6 +95,7 @@ describe("a verified load under faults", () => {
         ...randomParameters(random).connection,
         maxSendDataSegmentLength: random.spread(2048, 262_144),
       }),
+      immediate: 0.03,
       ping: 0.03,
       abortTask: 0.02,
     });

@@ -82,7 +82,7 @@ export class ConnectionRecovery {
     this.#isOver = true;
     const tasks = this.#session.resend(this.#lost, connection);
     for (const task of tasks) {
-      if (this.#session.keepsTasks) this.#session.reassign(task, connection);
+      if (this.#session.keepsTasks && !task.isImmediate) this.#session.reassign(task, connection);
       else this.#session.abandon(task);
     }
     this.#done();

@@ -21,6 +21,7 @@ import {
   TAG_NONE,
   wirePdu,
 } from "../pdu.js";
+import { FUNCTION_ABORT_TASK } from "../simulation/initiator/management.js";
 import { Outbox, type OutgoingPdu } from "../simulation/initiator/outbox.js";
 import type { Parameters } from "../simulation/initiator/parameters.js";
 import { PduReader } from "../simulation/initiator/pdu-reader.js";
@@ -143,6 +144,7 @@ export class RecoveringConnection {
           expectedDataTransferLength: command.expectedLength,
           cmdSN: task.cmdSN,
         },
+        immediate: task.isImmediate,
         lun: command.lun,
         cdb: command.cdb,
         data: immediateEnd > 0 ? command.data(0, immediateEnd) : new Uint8Array(),
@@ -180,6 +182,26 @@ export class RecoveringConnection {
 
   manage(code: number, fields: Omit<OutgoingPdu["fields"], "opcode">, lun: number): void {
     this.#immediate({ opcode: OPCODE_TASK_MANAGEMENT_REQUEST, flags: FLAG_FINAL | code, ...fields }, lun);
+  }
+
+  /** ABORT TASK. Of an immediate command "RefCmdSN MUST be set to that of the Task Management request itself" (section 11.5.5). */
+  abortTask(
+    initiatorTaskTag: number,
+    { initiatorTaskTag: referencedTaskTag, cmdSN, isImmediate, command }: RecoveringTask,
+  ): void {
+    const flags = FLAG_FINAL | FUNCTION_ABORT_TASK;
+    this.#request(() => ({
+      fields: {
+        opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
+        flags,
+        initiatorTaskTag,
+        referencedTaskTag,
+        cmdSN: this.#owner.cmdSN,
+        refCmdSN: isImmediate ? this.#owner.cmdSN : cmdSN,
+      },
+      immediate: true,
+      lun: command.lun,
+    }));
   }
 
   logout(initiatorTaskTag: number, reason: number, cid: number): void {

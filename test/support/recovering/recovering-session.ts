@@ -27,7 +27,6 @@ import {
   TAG_NONE,
 } from "../pdu.js";
 import { type Command, STATUS_CHECK_CONDITION } from "../simulation/initiator/command.js";
-import { FUNCTION_ABORT_TASK } from "../simulation/initiator/management.js";
 import type { Parameters } from "../simulation/initiator/parameters.js";
 import { describe } from "../simulation/initiator/sequence-numbers.js";
 import type { Random } from "../simulation/random.js";
@@ -79,6 +78,8 @@ export interface SessionOptions {
   /** As many as there are when nothing is wrong. */
   readonly connections: number;
   readonly depth: number;
+  /** Commands that are immediate. */
+  readonly immediate: number;
   readonly ping: number;
   readonly abortTask: number;
   /** MaxRecvDataSegmentLength is changed now and then; if not, Data-In is acknowledged by DataACK. */
@@ -377,16 +378,19 @@ export class RecoveringSession implements ConnectionOwner {
   }
 
   #command(command: Command, connection: RecoveringConnection): void {
+    const isImmediate = this.#random.chance(this.options.immediate);
     const numbers = {
       initiatorTaskTag: this.newTag(),
-      cmdSN: this.#takeCmdSN(),
+      cmdSN: isImmediate ? this.cmdSN : this.#takeCmdSN(),
       attribute: this.#random.pick(ATTRIBUTES),
+      isImmediate,
     };
     const unsolicited = this.#chooseUnsolicited(command, connection);
     const { session } = this.options;
     const task = new RecoveringTask(command, numbers, unsolicited, connection, session, this.clock.nowUs);
     this.tasks.set(task.initiatorTaskTag, task);
     command.begin();
+    if (isImmediate) return connection.command(task);
     this.#number(task.cmdSN, connection, (at) => {
       task.connection.forget(task);
       if (task.connection !== at) task.progressUs = this.clock.nowUs;
@@ -422,8 +426,7 @@ export class RecoveringSession implements ConnectionOwner {
     task.isBeingAborted = true;
     task.mayBeAborted = true;
     this.#managements.set(tag, { task, connection: task.connection });
-    const fields = { initiatorTaskTag: tag, referencedTaskTag: task.initiatorTaskTag, refCmdSN: task.cmdSN };
-    task.connection.manage(FUNCTION_ABORT_TASK, fields, task.command.lun);
+    task.connection.abortTask(tag, task);
   }
 
   /** Logs out a connection that works, over another one or itself. */
@@ -645,10 +648,12 @@ export class RecoveringSession implements ConnectionOwner {
     if (this.tasks.get(task.initiatorTaskTag) !== task || task.connection !== connection) return;
     if (pdu.response === FUNCTION_COMPLETE) {
       this.tallies.recoveries.count("ABORT TASK");
-      this.#numbered.delete(task.cmdSN);
+      if (!task.isImmediate) this.#numbered.delete(task.cmdSN);
       return this.abandon(task);
     }
     assert.equal(pdu.response, TASK_DOES_NOT_EXIST, "ABORT TASK has no other failure");
+    // It was lost on its way, or its status was: nobody has it any more.
+    if (task.isImmediate) this.abandon(task);
   }
 
   #reassigned(
@@ -681,6 +686,7 @@ export class RecoveringSession implements ConnectionOwner {
     this.tallies.recoveries.count(`Reject ${reason} of ${nameOf(opcode)}`);
     const task = this.tasks.get(tag);
     if (opcode === OPCODE_SCSI_COMMAND && reason === REASON_DATA_DIGEST_ERROR && task !== undefined) {
+      if (task.isImmediate) return this.#sendAgain(task, connection);
       const numbered = this.#numbered.get(task.cmdSN);
       if (numbered?.connection === connection && connection.isOpen) this.#transmit(numbered, connection);
     }
@@ -688,6 +694,13 @@ export class RecoveringSession implements ConnectionOwner {
       task.isRefused = true;
       if (task.hasResponse && !task.isComplete) this.abandon(task);
     }
+  }
+
+  /** An immediate command, which the target has not taken. */
+  #sendAgain(task: RecoveringTask, connection: RecoveringConnection): void {
+    if (task.connection !== connection || !connection.isOpen) return;
+    connection.forget(task);
+    connection.command(task);
   }
 
   // ---- patience
@@ -743,7 +756,9 @@ export class RecoveringSession implements ConnectionOwner {
     // The R-Data SNACK itself may have been lost.
     if (task.snackTag > 0) return this.#resegment(task);
     connection.askForStatus();
-    if (this.#numbered.has(task.cmdSN)) return;
+    // Nobody knows whether it has come, and it must not be sent twice.
+    if (task.isImmediate && task.nudges % 4 === 0) return this.#abort(task);
+    if (!task.isImmediate && this.#numbered.has(task.cmdSN)) return;
     if (task.missingData !== null) return this.#askForData(task);
     if (task.nudges % 2 === 0 || connection.isResegmented) return;
     const begRun = task.command.writes ? task.nextR2TSN : task.nextDataSN;

@@ -30,8 +30,10 @@ interface Response {
 export class RecoveringTask implements SequenceOwner {
   readonly command: Command;
   readonly initiatorTaskTag: number;
+  /** Of an immediate command: that of the next one. */
   readonly cmdSN: number;
   readonly attribute: number;
+  readonly isImmediate: boolean;
   /** Bytes that go with the command, and those that go unasked, these included. */
   readonly immediateEnd: number;
   readonly unsolicitedEnd: number;
@@ -70,7 +72,7 @@ export class RecoveringTask implements SequenceOwner {
 
   constructor(
     command: Command,
-    numbers: { readonly initiatorTaskTag: number; readonly cmdSN: number; readonly attribute: number },
+    numbers: Pick<RecoveringTask, "initiatorTaskTag" | "cmdSN" | "attribute" | "isImmediate">,
     unsolicited: { readonly immediate: number; readonly end: number },
     connection: RecoveringConnection,
     parameters: SessionParametersRecord,
@@ -80,6 +82,7 @@ export class RecoveringTask implements SequenceOwner {
     this.initiatorTaskTag = numbers.initiatorTaskTag;
     this.cmdSN = numbers.cmdSN;
     this.attribute = numbers.attribute;
+    this.isImmediate = numbers.isImmediate;
     this.immediateEnd = unsolicited.immediate;
     this.unsolicitedEnd = unsolicited.end;
     this.connection = connection;

@@ -79,6 +79,7 @@ export class RecoverySimulation {
     return this.#open(random, `iqn.2026-11.io.ringlun:initiator${index}`, luns, {
       connections: random.between(1, 4),
       depth: random.spread(1, 24),
+      immediate: random.chance(0.4) ? 0.15 : 0,
       ping: random.chance(0.5) ? 0.05 : 0,
       abortTask: random.chance(0.3) ? 0.05 : 0,
       declare: random.chance(0.3) ? 0.05 : 0,
@@ -134,6 +135,7 @@ export class RecoverySimulation {
     const auditor = this.#open(random, "iqn.2026-11.io.ringlun:auditor", luns, {
       connections: 1,
       depth: 8,
+      immediate: 0,
       ping: 0,
       abortTask: 0,
       declare: 0,

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { initialState } from "../../../../control/units/unit-state.js";
 import { ENDING_PATIENCE_US } from "../../../../dataplane/limits.js";
+import type { SessionParametersRecord } from "../../../../dataplane/messages.js";
 import { write10 } from "../../../support/cdb.js";
 import {
   buildHeader,
@@ -60,7 +61,7 @@ class Latest extends Random {
 }
 
 /** A shard whose store takes `storageUs` for each operation, and a unit on it. */
-function setUp(storageUs = WRITE_US) {
+function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRecord> = {}) {
   const timeline = new Timeline();
   const world = {
     timeline,
@@ -95,13 +96,13 @@ function setUp(storageUs = WRITE_US) {
       sessionId: 1,
       cid,
       initiatorName: INITIATOR,
-      parameters: { session: SESSION, connection: CONNECTION },
+      parameters: { session: { ...SESSION, ...changes }, connection: CONNECTION },
       luns,
       pingIntervalMs: 0,
     };
     const end = { atUs: 0, reportedUs: 0 };
     const received: Buffer[] = [];
-    const { peer } = shard.connect(handoffRecord(options, FIRST_CMD_SN, 1), PIPE, () => {
+    const { connectionId, peer } = shard.connect(handoffRecord(options, FIRST_CMD_SN, 1), PIPE, () => {
       end.reportedUs = timeline.nowUs;
     });
     peer.onReadable = () => {
@@ -111,7 +112,7 @@ function setUp(storageUs = WRITE_US) {
       if (peer.ended && end.atUs === 0) end.atUs = timeline.nowUs;
     };
     cluster.turnUntil(() => received.length > 0);
-    return { peer, end, received };
+    return { connectionId, peer, end, received };
   }
   /** Whether the first block of the unit is what `startWrite` writes. */
   const hasLanded = (): boolean => {
@@ -127,10 +128,10 @@ function send(peer: PeerSocket, header: HeaderFields, data: Uint8Array = Buffer.
 }
 
 /** A WRITE of one block, whose data comes with it. */
-function startWrite(peer: PeerSocket): void {
+function startWrite(peer: PeerSocket, immediate = false): void {
   const flags = FLAG_FINAL | FLAG_WRITE | 1;
   const fields = { initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, expectedDataTransferLength: DATA.length };
-  send(peer, { opcode: OPCODE_SCSI_COMMAND, flags, ...fields, cdb: write10(0, 1) }, DATA);
+  send(peer, { opcode: OPCODE_SCSI_COMMAND, immediate, flags, ...fields, cdb: write10(0, 1) }, DATA);
 }
 
 /** Section 7.7: a format error ends the session. */
@@ -213,3 +214,23 @@ test("a connection that its initiator has ended: a login of the same initiator t
   cluster.turnUntil(() => over.has("login"));
   assert.ok(hasLanded());
 });
+
+for (const [immediate, awaits] of [
+  [true, "what was immediate: that is over with it"],
+  [false, "no others: they go on"],
+] as const) {
+  test(`a connection that is reinstated at ErrorRecoveryLevel 2: the login waits for ${awaits} (RFC 7143 section 7.14)`, () => {
+    const { timeline, cluster, shard, connect, hasLanded } = setUp(WRITE_US, {
+      errorRecoveryLevel: 2,
+      defaultTime2Retain: 20,
+    });
+    const { connectionId, peer, end } = connect();
+    startWrite(peer, immediate);
+    const endUs = timeline.nowUs + 1000;
+    cluster.turnUntil(() => timeline.nowUs >= endUs);
+    peer.close();
+    shard.send({ type: "endConnection", connectionId, reason: "connection reinstatement" });
+    cluster.turnUntil(() => end.reportedUs > 0);
+    assert.equal(hasLanded(), immediate);
+  });
+}
