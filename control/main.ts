@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { addClientCommands } from "./cli/commands.js";
+import { addShellCommands } from "./cli/shell.js";
 import { ConfigurationFile } from "./config/configuration-file.js";
 import { formatFaults } from "./config/fault.js";
 import { type LoadResult, loadConfiguration } from "./config/load.js";
@@ -53,6 +54,7 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`${randomBytes(SECRET_BYTES).toString("hex")}\n`);
     });
   addClientCommands(program);
+  addShellCommands(program);
   try {
     await program.parseAsync(argv);
   } catch (error) {
