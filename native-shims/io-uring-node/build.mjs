@@ -2,6 +2,9 @@
  * Builds the addon: addon/*.cc -> build/io_uring_node.node. Node's own headers come from the npm package
  * node-api-headers, the kernel's from the system. Does nothing if sources and command are those of the last build.
  * Compiler: $CXX, else the first of g++, clang++, c++; extra flags: $CXXFLAGS.
+ *
+ * With --prebuilt ARCHITECTURE it builds prebuilds/linux-ARCHITECTURE/io_uring_node.node, for a package: the compiler must be
+ * one for that architecture.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,7 +15,9 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const sourceDirectory = join(root, "addon");
-const output = join(root, "build", "io_uring_node.node");
+const prebuiltFor = process.argv[2] === "--prebuilt" ? process.argv[3] : undefined;
+const folder = prebuiltFor === undefined ? "build" : join("prebuilds", `linux-${prebuiltFor}`);
+const output = join(root, folder, "io_uring_node.node");
 const stampFile = `${output}.stamp`;
 
 function fail(message) {
@@ -60,6 +65,7 @@ const flags = [
   "-Wall",
   "-Wextra",
   "-pthread",
+  ...(prebuiltFor === undefined ? [] : ["-s"]),
   `-I${findHeaders()}`,
   ...(process.env.CXXFLAGS ?? "").split(/\s+/).filter(Boolean),
 ];

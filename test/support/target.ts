@@ -39,6 +39,8 @@ export interface TargetOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Arguments after `serve --config FILE`. */
   readonly args?: readonly string[];
+  /** What is started with `serve --config FILE`; absent: Node with the program as it was built here. */
+  readonly program?: string;
   /** Where the configuration and its files go; absent: a directory of its own, removed by `stop`. */
   readonly directory?: string;
   /** Network namespace to run in; absent: this process' own. */
@@ -147,10 +149,11 @@ export class RunningTarget {
   async run(): Promise<void> {
     assert(this.#child === undefined, "the target runs already");
     const from = this.log.length;
-    const { network } = this.#options;
+    const { network, program: ringlun } = this.#options;
     const [program, ...args] = [
       ...(network === undefined ? [] : ["ip", "netns", "exec", network]),
-      ...[process.execPath, MAIN, "serve", "--config", this.configPath, ...(this.#options.args ?? [])],
+      ...(ringlun === undefined ? [process.execPath, MAIN] : [ringlun]),
+      ...["serve", "--config", this.configPath, ...(this.#options.args ?? [])],
     ];
     const child = spawn(program!, args, {
       env: { ...process.env, ...this.#options.env },

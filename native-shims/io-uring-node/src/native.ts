@@ -1,5 +1,6 @@
 /** The addon and its face. Results are >= 0 or -errno; nothing in it throws, but for wrong argument types. */
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 
 /** What `openRing` hands out. The three buffers are mapped memory; `closeRing` detaches and unmaps them. */
 export interface NativeRing {
@@ -101,16 +102,25 @@ export interface Addon {
   monotonicUs(): number;
 }
 
+/** What was built here first, then what came with the package. */
+const PLACES = ["../build/io_uring_node.node", `../prebuilds/${process.platform}-${process.arch}/io_uring_node.node`];
+
 function load(): Addon {
   const require = createRequire(import.meta.url);
-  try {
-    return require("../build/io_uring_node.node") as Addon;
-  } catch (cause) {
-    throw new Error(
-      `io-uring-node: its addon for ${process.platform}-${process.arch} cannot be loaded. Build it: node build.mjs in the package's directory.`,
-      { cause },
-    );
+  let cause: unknown;
+  for (const place of PLACES) {
+    try {
+      return require(place) as Addon;
+    } catch (error) {
+      // That one is there and does not load says more than that another is not there.
+      if (cause === undefined || (error as NodeJS.ErrnoException).code === "ERR_DLOPEN_FAILED") cause = error;
+    }
   }
+  const build = fileURLToPath(new URL("../build.mjs", import.meta.url));
+  throw new Error(
+    `io-uring-node: its addon for ${process.platform}-${process.arch} cannot be loaded. Build it: node ${build}`,
+    { cause },
+  );
 }
 
 export const addon: Addon = load();
