@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { fail, run, say } from "./common.mjs";
 
 const PACKAGES = [
-  ...["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils"],
+  ...["libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "tshark", "istgt", "sg3-utils", "openssl"],
   // File systems for test/conformance/storage and test/conformance/faults.
   ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
   // The page's browser, with a font, and what scrapes the metrics.

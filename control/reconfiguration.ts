@@ -15,7 +15,14 @@ import type { Admission } from "./admission.js";
 import type { Broadcasts } from "./broadcasts.js";
 import { type Difference, differences } from "./config/difference.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
-import type { Configuration, FileUnitConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import type {
+  Configuration,
+  FileUnitConfiguration,
+  HttpConfiguration,
+  LunMapping,
+  UnitConfiguration,
+} from "./config/schema.js";
+import type { TlsMaterial } from "./config/tls-files.js";
 import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
@@ -46,6 +53,8 @@ export interface ReconfigurationHost {
   readonly shards: Shards;
   readonly logger: Logger;
   configuration(): Configuration;
+  /** New connections of HTTP get this certificate. */
+  useTls(tls: TlsMaterial): void;
   /** From now on this is in force. */
   setConfiguration(configuration: Configuration): void;
   /** Opens units with all that survived of them. @throws UnitError, StateError; then none of them is open */
@@ -61,7 +70,7 @@ export class ReconfigurationError extends Error {
 /** Takes back a step. */
 type Undo = () => unknown;
 
-/** Keys that are read once, at the start. */
+/** Keys that are read once, at the start; but for the certificate of HTTP that has one. */
 const RESTART_KEYS = ["workers", "stateDir", "http", "api"] as const;
 
 export class Reconfiguration {
@@ -91,7 +100,7 @@ export class Reconfiguration {
     const found = differences(current, wanted);
     for (const { path, effect } of found) if (effect === "restart") logger.warn({ path }, "changed: needs a restart");
     const kept = Object.fromEntries(RESTART_KEYS.map((key) => [key, current[key]]));
-    const next: Configuration = { ...wanted, ...kept };
+    const next: Configuration = { ...wanted, ...kept, http: withTlsOf(current.http, wanted.http) };
     const change = new UnitDifference(current.units, next.units);
     const undo: Undo[] = [];
     try {
@@ -144,6 +153,7 @@ export class Reconfiguration {
   async #commit(current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
     const { reception, units, logger } = this.#host;
     logger.level = next.log.level;
+    if (next.http?.tls && !isDeepStrictEqual(next.http.tls, current.http?.tls)) this.#host.useTls(next.http.tls);
     for (const { name } of change.added) this.#serve(units.find(name)!);
     const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");
     // Before anything goes, so that no new session gets it.
@@ -303,4 +313,9 @@ function portalsOf({ portalGroups }: Configuration): Map<string, { tag: number; 
       portals.map((address) => [`${tag} ${formatPortalAddress(address)}`, { tag, address }] as const),
     ),
   );
+}
+
+/** What HTTP is from the start, with another certificate where there is one. */
+function withTlsOf(current: HttpConfiguration | null, wanted: HttpConfiguration | null): HttpConfiguration | null {
+  return current?.tls && wanted?.tls ? { ...current, tls: wanted.tls } : current;
 }

@@ -247,6 +247,7 @@ export class Server {
       shards: this.#shards,
       logger: this.#logger,
       configuration: () => this.#configuration,
+      useTls: (tls) => this.#http?.useTls(tls),
       setConfiguration: (configuration) => {
         this.#configuration = configuration;
       },

@@ -23,8 +23,10 @@ export function client(parent: Command, name: string, description: string): Comm
       `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
     )
     .option("--socket <path>", "its UNIX socket")
-    .option("--url <url>", "ask over TCP: http://host:9260")
-    .option("--token <token>", "for --url: bearer token (default: $RINGLUN_TOKEN)")
+    .option("--url <url>", "ask over TCP: https://host:9260")
+    .option("--ca <file>", "for --url: certificates (PEM) by which the server's is judged, instead of the system's")
+    .option("--token-file <file>", "for --url: file that holds the bearer token (default: $RINGLUN_TOKEN)")
+    .option("--token <token>", "the token itself, which every user of this machine sees while this runs")
     .option("--json", "print what the API says");
 }
 
@@ -42,9 +44,8 @@ export function run<Options extends GlobalOptions>(action: Action<Options>) {
     const args = given.slice(0, -2);
     // `ringlun sessions --json end 5` means the same as `ringlun sessions end 5 --json`.
     const options = command.optsWithGlobals() as Options;
-    const token = options.token ?? process.env.RINGLUN_TOKEN;
     try {
-      await action(new Client(token === undefined ? options : { ...options, token }), options, ...(args as never[]));
+      await action(new Client(options), options, ...(args as never[]));
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
       fail(error, options);

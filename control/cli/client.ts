@@ -1,13 +1,19 @@
 /** The command line's way to the program that serves: HTTP through its UNIX socket, or over TCP with a token. */
+import { readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { resolve } from "node:path";
 import { loadConfiguration } from "../config/load.js";
+import { systemReason } from "../config/named-files.js";
 
 /** Where to ask. The first that is given counts. */
 export interface ClientOptions {
   readonly url?: string;
+  /** For `url`: file with the certificates that the server's may come from; absent: Node's and the system's. */
+  readonly ca?: string;
+  /** For `url`; absent: what `tokenFile` holds, else $RINGLUN_TOKEN. */
   readonly token?: string;
+  readonly tokenFile?: string;
   readonly socket?: string;
   /** Configuration file of the program: its socket is asked. */
   readonly config?: string;
@@ -65,12 +71,14 @@ export class Client {
 
   /** The answer as it comes. @throws ClientError where there is none. */
   async open(path: string, { method = "GET", body, type, headers = {}, signal }: RequestOptions = {}) {
-    const { url, token } = this.#options;
+    const { url, ca } = this.#options;
+    const token = this.#token();
     const target = url === undefined ? { socketPath: this.#socket(), path } : new URL(path, url);
     const send = url?.startsWith("https:") ? secureRequest : request;
     const options = {
       method,
       ...(signal === undefined ? {} : { signal }),
+      ...(ca === undefined ? {} : { ca: readNamed(ca, "--ca") }),
       headers: {
         ...headers,
         ...(type === undefined ? {} : { "content-type": type }),
@@ -83,6 +91,12 @@ export class Client {
       outgoing.once("error", (error: NodeJS.ErrnoException) => reject(new ClientError(this.#reason(error))));
       outgoing.end(body);
     });
+  }
+
+  #token(): string | undefined {
+    const { token, tokenFile } = this.#options;
+    if (token !== undefined || tokenFile === undefined) return token ?? process.env.RINGLUN_TOKEN;
+    return readNamed(tokenFile, "--token-file").toString().trim();
   }
 
   #socket(): string {
@@ -107,8 +121,26 @@ export class Client {
         return `nobody listens at ${this.#options.url ?? this.#socket()}: does ringlun run?`;
       case "EACCES":
         return `${this.#socket()} is its owner's: run this as the user that ringlun runs as`;
+      case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      case "SELF_SIGNED_CERT_IN_CHAIN":
+      case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+      case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+        return `the certificate of ${this.#place} comes from nobody that is trusted: give those that are with --ca`;
+      case "ERR_TLS_CERT_ALTNAME_INVALID":
+        return `the certificate of ${this.#place} is for other names: ${message}`;
+      case "EPROTO":
+        return `${this.#place} does not speak TLS: is it http://?`;
       default:
         return message;
     }
+  }
+}
+
+/** @throws ClientError, with the option that has named the file. */
+function readNamed(file: string, option: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new ClientError(`${option} names ${resolve(file)}, which cannot be read: ${systemReason(error)}`);
   }
 }

@@ -3,9 +3,10 @@ import { dirname, resolve } from "node:path";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, readSecretFile } from "./named-files.js";
 import { nearest } from "./nearest.js";
-import { formatPortalAddress, isWildcard, type PortalAddress } from "./portal-address.js";
+import { formatPortalAddress, isLoopback, isWildcard, type PortalAddress } from "./portal-address.js";
 import type { ConfigurationDocument } from "./schema.js";
 import { Secret } from "./secret.js";
+import { readTlsFiles, type TlsMaterial } from "./tls-files.js";
 import { FLAWED, hasControlCharacter, SECRET_LENGTH_MAX_BYTES } from "./values.js";
 
 /** 96 bits (RFC 7143 section 9.2.1). */
@@ -55,6 +56,8 @@ export interface Results {
   readonly warnings: readonly Finding[];
   /** By the credential of the document. */
   readonly secrets: ReadonlyMap<object, Secret>;
+  /** Null where http.tls is not there, or at fault. */
+  readonly tls: TlsMaterial | null;
 }
 
 /**
@@ -72,6 +75,7 @@ class Checker implements Results {
   readonly faults: Finding[] = [];
   readonly warnings: Finding[] = [];
   readonly secrets = new Map<object, Secret>();
+  tls: TlsMaterial | null = null;
   readonly #origin: Origin;
   /** Address to where it is listened on. */
   readonly #listeners = new Map<string, Path>();
@@ -87,8 +91,10 @@ class Checker implements Results {
 
   check(document: Exclude<Flawed<ConfigurationDocument>, typeof FLAWED>): void {
     this.#checkPortalGroups(document.portalGroups);
-    const listen = sound(sound(document.http)?.listen);
+    const http = sound(document.http);
+    const listen = sound(http?.listen);
     if (listen !== undefined) this.#listen(listen, ["http", "listen"]);
+    this.#checkTls(http?.tls);
     const units = entries<Unit>(document.units);
     this.#checkUnits(units, tagsOf(document.portalGroups));
     const unitNames = new Set(units.map(([name]) => name));
@@ -105,6 +111,10 @@ class Checker implements Results {
       );
     }
     this.#checkTokens(sound(document.api)?.tokens);
+    const hasTokens = items(sound(document.api)?.tokens).length > 0;
+    if (hasTokens && listen !== undefined && !isLoopback(listen) && http?.tls === undefined) {
+      this.#warn(["api", "tokens"], "travel unencrypted over HTTP: add http.tls, or listen on 127.0.0.1");
+    }
     this.#checkStateDir(sound(document.stateDir));
   }
 
@@ -417,6 +427,19 @@ class Checker implements Results {
       if (name !== undefined) this.#unique(names, name, [...path, "name"], `the name ${JSON.stringify(name)}`);
       this.#checkSecret(token, path, { what: "a token", lengthMinBytes: TOKEN_LENGTH_MIN_BYTES });
     }
+  }
+
+  #checkTls(flawed: Flawed<Part<Part<ConfigurationDocument["http"]>["tls"]>> | undefined): void {
+    const files = sound(flawed);
+    const [certificate, key] = [sound(files?.certificate), sound(files?.key)];
+    if (certificate === undefined || key === undefined) return;
+    const { material, faults, warnings } = readTlsFiles({
+      certificate: resolveFrom(this.#origin, certificate),
+      key: resolveFrom(this.#origin, key),
+    });
+    this.tls = material;
+    for (const { key: about, message } of faults) this.#fault(["http", "tls", about], message);
+    for (const { key: about, message } of warnings) this.#warn(["http", "tls", about], message);
   }
 
   /** The secret and the path of the key that gives it; null after a fault. */

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { formatPortalAddress } from "./portal-address.js";
 import type { Configuration, InitiatorConfiguration, LunMapping, TargetConfiguration } from "./schema.js";
 import { Secret } from "./secret.js";
+import type { TlsMaterial } from "./tls-files.js";
 
 /**
  * `live`: nobody notices who is not meant to. `session`: sessions that have to do with it end, and may log in again at once.
@@ -48,7 +49,12 @@ function compare(path: readonly string[], current: Tree, next: Tree, found: Diff
   }
 }
 
-function effectOf([section, , key]: readonly string[], kind: Difference["kind"], from: unknown, to: unknown): Effect {
+function effectOf(
+  [section, name, key]: readonly string[],
+  kind: Difference["kind"],
+  from: unknown,
+  to: unknown,
+): Effect {
   switch (section) {
     case "portalGroups":
       return kind === "removed" ? "session" : "live";
@@ -62,6 +68,8 @@ function effectOf([section, , key]: readonly string[], kind: Difference["kind"],
     case "discovery":
     case "log":
       return "live";
+    case "http":
+      return name === "tls" && key !== undefined ? "live" : "restart";
     default:
       return "restart";
   }
@@ -96,12 +104,17 @@ function treeOf(configuration: Configuration): Tree {
       { ...renamed(unit), access: keyed(access, ({ portalGroup, ...own }) => [String(portalGroup), own]) },
     ]),
     discovery: { auth: discoveryAuth },
-    http,
+    http: http && { ...http, tls: http.tls && tlsTree(http.tls) },
     api,
     workers,
     stateDir,
     log,
   };
+}
+
+/** Certificates are shown by what tells them from others. */
+function tlsTree({ certificate: { file, fingerprint }, key }: TlsMaterial): Tree {
+  return { certificate: `${file} (SHA-256 ${fingerprint})`, key };
 }
 
 function targetTree({ name: _, luns, initiators, ...target }: TargetConfiguration): Tree {

@@ -26,14 +26,14 @@ export type SecretFile =
   | { readonly ok: true; readonly bytes: Uint8Array; readonly mode: number }
   | { readonly ok: false; readonly reason: string };
 
-/** The bytes of a file but for one line break at its end, and its permission bits. */
-export function readSecretFile(path: string, lengthMaxBytes: number): SecretFile {
+/** The bytes of a file but for one line break at its end, and its permission bits. `what` it is that has such a length. */
+export function readSecretFile(path: string, lengthMaxBytes: number, what = "a secret"): SecretFile {
   try {
     const stat = statSync(path);
     // Opening a pipe would wait for somebody to write into it.
     if (!stat.isFile()) return { ok: false, reason: "is not a regular file" };
     if (stat.size > lengthMaxBytes) {
-      return { ok: false, reason: `holds ${stat.size} bytes: a secret has at most ${lengthMaxBytes}` };
+      return { ok: false, reason: `holds ${stat.size} bytes: ${what} has at most ${lengthMaxBytes}` };
     }
     const bytes = readFileSync(path);
     const lineBreak = /\r?\n$/.exec(bytes.toString("latin1"))?.[0] ?? "";

@@ -18,6 +18,7 @@ import {
   type UnitConfiguration,
 } from "./schema.js";
 import type { Secret } from "./secret.js";
+import type { TlsMaterial } from "./tls-files.js";
 import { KEY_SEPARATOR } from "./values.js";
 
 type TargetDocument = ConfigurationDocument["targets"][number];
@@ -37,10 +38,10 @@ export function parseConfiguration(document: unknown, origin: Origin): ParseResu
     when: () => true,
   });
   const parse = schema.safeParse(document);
-  const { faults: checked = [], warnings = [], secrets = new Map() } = results ?? {};
+  const { faults: checked = [], warnings = [], secrets = new Map(), tls = null } = results ?? {};
   const faults = [...(parse.error?.issues ?? []).flatMap(translateIssue), ...checked];
   if (!parse.success || faults.length > 0) return { ok: false, faults, warnings };
-  return { ok: true, configuration: complete(parse.data, origin, secrets), warnings };
+  return { ok: true, configuration: complete(parse.data, origin, secrets, tls), warnings };
 }
 
 function translateIssue(issue: z.core.$ZodIssue): Finding[] {
@@ -67,6 +68,7 @@ function complete(
   document: ConfigurationDocument,
   origin: Origin,
   secrets: ReadonlyMap<object, Secret>,
+  tls: TlsMaterial | null,
 ): Configuration {
   const portalGroups = document.portalGroups.map(
     ({ tag, portals, access: state, preferred }): PortalGroupConfiguration => ({
@@ -136,7 +138,7 @@ function complete(
     targets: document.targets.map(completeTarget),
     units,
     discoveryAuth: completeAuth(document.discovery.auth),
-    http: document.http ?? null,
+    http: document.http === undefined ? null : { listen: document.http.listen, hosts: document.http.hosts, tls },
     api: {
       socket: document.api.socket === undefined ? join(stateDir, "api.sock") : resolveFrom(origin, document.api.socket),
       fileRoots: document.api.fileRoots.map((path) => resolveFrom(origin, path)),

@@ -55,6 +55,11 @@ export function isWildcard({ host }: PortalAddress): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
+/** Whether nobody but this machine reaches it. */
+export function isLoopback({ host }: PortalAddress): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
 function canonicalHost(text: string): string | null {
   if (isIPv4(text)) return text;
   const name = text.toLowerCase();

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { SESSION_LIMITS_DEFAULT as preferences } from "../login/parameters.js";
 import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
 import type { Secret } from "./secret.js";
+import type { TlsMaterial } from "./tls-files.js";
 import * as value from "./values.js";
 
 /**
@@ -176,6 +177,8 @@ export type CacheMode = "direct" | "writeback" | "writethrough";
 
 export interface HttpConfiguration {
   readonly listen: PortalAddress;
+  /** Null: plain HTTP. */
+  readonly tls: TlsMaterial | null;
   /** In small letters. */
   readonly hosts: readonly string[];
 }
@@ -587,6 +590,25 @@ export const documentSchema = value.mapping({
           "list of host names",
           "Names in URLs by which it may be asked, beside addresses, `localhost`, the machine's own name and that in `listen`.",
         ),
+        tls: key(
+          value
+            .mapping({
+              certificate: key(
+                value.path,
+                "path",
+                "File with the certificate, followed by those that lead from it to a root, in PEM.",
+              ),
+              key: key(
+                value.path,
+                "path",
+                "File with its private key, in PEM, without a passphrase; should be readable by its owner only.",
+              ),
+            })
+            .exactOptional(),
+          "",
+          "Serve HTTPS, with TLS 1.2 or newer. A reload reads the files again.",
+          "plain HTTP",
+        ),
       })
       .exactOptional(),
     "",
@@ -627,7 +649,7 @@ export const documentSchema = value.mapping({
             )
             .default([]),
           "list",
-          "Bearer tokens with which requests over TCP may change things. Without TLS in front of it, a token is read by whoever sees the traffic.",
+          "Bearer tokens with which requests over TCP may change things. Without `http.tls`, a token is read by whoever sees the traffic.",
           "changes only through the socket",
         ),
       })

@@ -5,40 +5,48 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { hostname } from "node:os";
+import type { Server as TlsServer } from "node:tls";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type * as z from "zod";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
 import type { ApiConfiguration, HttpConfiguration } from "../config/schema.js";
+import type { TlsMaterial } from "../config/tls-files.js";
 import { HTTP_BODY_LENGTH_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_TIMEOUT_MS } from "../limits.js";
 import { type Asker, askerOf } from "./authority.js";
 import { pageRoutes } from "./page.js";
 import { type HttpContext, problem, type Route, type RouteInput } from "./route.js";
 import { ROUTES } from "./routes.js";
 
+export interface HttpAddress extends PortalAddress {
+  readonly scheme: "http" | "https";
+}
+
 export class HttpServer {
   /** Where it listens over TCP; a socket has none. */
-  readonly address: PortalAddress | undefined;
+  readonly address: HttpAddress | undefined;
   readonly #app: FastifyInstance;
 
-  private constructor(app: FastifyInstance, address?: PortalAddress) {
+  private constructor(app: FastifyInstance, address?: HttpAddress) {
     this.#app = app;
     this.address = address;
   }
 
   /** @throws what listen(2) says. */
   static async listen(http: HttpConfiguration, api: ApiConfiguration, context: HttpContext): Promise<HttpServer> {
-    const { listen } = http;
+    const { listen, tls } = http;
     const names = new Set(["localhost", hostname().toLowerCase(), listen.host, ...http.hosts]);
-    const app = createApp(context, ({ headers }) => {
+    const judge = ({ headers }: FastifyRequest) => {
       if (!isOurs(headers.host, names)) return MISDIRECTED;
       if (headers.origin !== undefined && hostOf(headers.origin) !== headers.host) return FOREIGN_ORIGIN;
       return askerOf(headers.authorization, api.tokens);
-    });
+    };
+    const app = createApp(context, judge, tls);
     await app.listen({ host: listen.host, port: listen.port });
     const bound = app.server.address();
     const port = typeof bound === "object" && bound !== null ? bound.port : listen.port;
-    context.logger.info({ http: formatPortalAddress({ host: listen.host, port }) }, "HTTP listens");
-    return new HttpServer(app, { host: listen.host, port });
+    const scheme = tls === null ? "http" : "https";
+    context.logger.info({ [scheme]: formatPortalAddress({ host: listen.host, port }) }, "HTTP listens");
+    return new HttpServer(app, { host: listen.host, port, scheme });
   }
 
   /**
@@ -47,7 +55,7 @@ export class HttpServer {
    * @throws what listen(2) says, where another process listens there too.
    */
   static async listenAt(path: string, context: HttpContext): Promise<HttpServer> {
-    const app = createApp(context, () => ({ kind: "socket" }));
+    const app = createApp(context, () => ({ kind: "socket" }), null);
     await removeLeftover(path);
     await app.ready();
     await new Promise<void>((resolve, reject) => {
@@ -59,6 +67,11 @@ export class HttpServer {
     });
     context.logger.info({ socket: path }, "API listens");
     return new HttpServer(app);
+  }
+
+  /** Connections that begin from now on get this certificate. Of a server that has one. */
+  useTls(tls: TlsMaterial): void {
+    (this.#app.server as unknown as TlsServer).setSecureContext(secureContext(tls));
   }
 
   async stop(): Promise<void> {
@@ -88,13 +101,20 @@ const FOREIGN_ORIGIN: Denial = {
 const UNAUTHORIZED =
   "this needs the UNIX socket (api.socket), or a token (Authorization: Bearer ...) that api.tokens lists";
 
-function createApp(context: HttpContext, judge: (request: FastifyRequest) => Asker | Denial): FastifyInstance {
-  const app = fastify({
+function createApp(
+  context: HttpContext,
+  judge: (request: FastifyRequest) => Asker | Denial,
+  tls: TlsMaterial | null,
+): FastifyInstance {
+  const options = {
     requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
     bodyLimit: HTTP_BODY_LENGTH_MAX,
     // An open keep-alive connection must not hold up the end of the program.
     forceCloseConnections: true,
-  });
+  } as const;
+  const https = tls && { ...secureContext(tls), handshakeTimeout: HTTP_REQUEST_TIMEOUT_MS };
+  // Its server is one of another type then, of which nothing else here is different.
+  const app = https === null ? fastify(options) : (fastify({ ...options, https }) as unknown as FastifyInstance);
   app.server.maxConnections = HTTP_CONNECTIONS_MAX;
   app.addContentTypeParser("application/yaml", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   for (const route of [...ROUTES, ...pageRoutes()]) {
@@ -118,6 +138,10 @@ function createApp(context: HttpContext, judge: (request: FastifyRequest) => Ask
     return reply.send(problem(reply, statusCode, message));
   });
   return app;
+}
+
+function secureContext({ certificate, key }: TlsMaterial) {
+  return { cert: certificate.text, key: Buffer.from(key.bytes()), minVersion: "TLSv1.2" } as const;
 }
 
 async function answer(route: Route, context: HttpContext, request: FastifyRequest, reply: FastifyReply) {

@@ -2,7 +2,8 @@
 
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { VPD_MANAGEMENT_NETWORK_ADDRESSES } from "../../dataplane/scsi/inquiry.js";
-import { formatPortalAddress, isWildcard, type PortalAddress } from "../config/portal-address.js";
+import { formatPortalAddress, isWildcard } from "../config/portal-address.js";
+import type { HttpAddress } from "../http/http-server.js";
 import { dataAnswer } from "./answers.js";
 import type { SlowCommand } from "./slow-commands.js";
 
@@ -18,7 +19,7 @@ const STATUS_PATH = "/api/v1/status";
 /** INQUIRY with this page. `http`: where it listens, if it does. */
 export function answerManagementAddresses(
   { cdb, session }: Pick<SlowCommand, "cdb" | "session">,
-  http: PortalAddress | undefined,
+  http: HttpAddress | undefined,
 ): ScsiAnswer {
   const [connection] = session.connections.values();
   const page = managementAddressesPage(http, connection?.details.localHost ?? "");
@@ -31,7 +32,7 @@ export function answerManagementAddresses(
  *     header      0 peripheral    1 page code    2-3 length of what follows
  *     descriptor  0 ASSOCIATION (6-5), SERVICE TYPE (4-0)    2-3 NETWORK ADDRESS LENGTH    4- URL, ended by NUL, padded with NULs
  */
-export function managementAddressesPage(http: PortalAddress | undefined, localHost: string): Uint8Array {
+export function managementAddressesPage(http: HttpAddress | undefined, localHost: string): Uint8Array {
   const descriptor = http === undefined ? new Uint8Array() : statusDescriptor(http, localHost);
   const page = Buffer.alloc(HEADER_BYTES + descriptor.length);
   page[1] = VPD_MANAGEMENT_NETWORK_ADDRESSES;
@@ -40,9 +41,9 @@ export function managementAddressesPage(http: PortalAddress | undefined, localHo
   return page;
 }
 
-function statusDescriptor(http: PortalAddress, localHost: string): Uint8Array {
+function statusDescriptor(http: HttpAddress, localHost: string): Uint8Array {
   const host = isWildcard(http) && localHost !== "" ? localHost : http.host;
-  const url = Buffer.from(`http://${formatPortalAddress({ host, port: http.port })}${STATUS_PATH}`);
+  const url = Buffer.from(`${http.scheme}://${formatPortalAddress({ host, port: http.port })}${STATUS_PATH}`);
   const descriptor = Buffer.alloc(DESCRIPTOR_HEADER_BYTES + ((url.length + 4) & ~3));
   descriptor[0] = STATUS_OF_TARGET_DEVICE;
   descriptor.writeUInt16BE(descriptor.length - DESCRIPTOR_HEADER_BYTES, 2);

@@ -1,8 +1,8 @@
 /** Primary commands (SPC-5) that control answers and that are about neither modes nor reservations: those who answer them, in one hand. */
 import type { ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
 import { VPD_SCSI_PORTS } from "../../dataplane/scsi/inquiry.js";
-import type { PortalAddress } from "../config/portal-address.js";
 import type { StateDirectory } from "../config/state-directory.js";
+import type { HttpAddress } from "../http/http-server.js";
 import type { Session } from "../session-registry.js";
 import { IdentifyingInformation } from "./identifying-information.js";
 import { Logs } from "./logs.js";
@@ -24,7 +24,7 @@ export interface PrimaryCommandsOptions {
   /** Tags of all portal groups of a target. */
   readonly targetPorts: (targetName: string) => readonly number[];
   /** Where HTTP listens now; undefined: it does not. */
-  readonly http: () => PortalAddress | undefined;
+  readonly http: () => HttpAddress | undefined;
 }
 
 export class PrimaryCommands {

@@ -16,7 +16,8 @@ export type Peer =
   | "promtool"
   | "tgtd"
   | "tgtadm"
-  | "istgt";
+  | "istgt"
+  | "openssl";
 
 /** Debian keeps daemons where an ordinary user's PATH does not look. */
 const EXTRA_DIRECTORIES = ["/usr/sbin", "/sbin", "/usr/local/sbin"];

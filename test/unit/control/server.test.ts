@@ -116,7 +116,7 @@ describe("start", () => {
     await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
     const { port } = occupied.address() as { port: number };
     await assert.rejects(
-      start(context, { http: { listen: { host: "127.0.0.1", port }, hosts: [] } }),
+      start(context, { http: { listen: { host: "127.0.0.1", port }, hosts: [], tls: null } }),
       /HTTP on .*EADDRINUSE/,
     );
   });

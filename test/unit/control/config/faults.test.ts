@@ -21,7 +21,7 @@ const faults: readonly (readonly [
   ["no portal groups", "<!>targets: []", "portalGroups", /^is missing$/],
   ["no targets", '<!>portalGroups: [{ tag: 1, portals: ["127.0.0.1"] }]', "targets", /^is missing$/],
   ["an unknown section", yaml({ more: "<!>unit: {}" }), "unit", /^is unknown: did you mean units\?$/],
-  ["an empty section", yaml({ more: "<!>http:" }), "http", /^is empty, not a mapping: the keys here are listen, hosts$/],
+  ["an empty section", yaml({ more: "<!>http:" }), "http", /^is empty, not a mapping: the keys here are listen, hosts, tls$/],
   ["a list that is none", yaml({ groups: "<!>{ tag: 1 }" }), "portalGroups", /^is a mapping, not a list/],
 
   // Portal groups and addresses.
@@ -33,7 +33,7 @@ const faults: readonly (readonly [
   ["a portal in two groups", yaml({ groups: "[{ tag: 1, portals: [Host] }, { tag: 2, portals: [<!>host] }]" }), "portalGroups[1].portals[0]", /^repeats host:3260/],
   ["a portal beside the wildcard of its family", yaml({ groups: '[{ tag: 1, portals: ["0.0.0.0:3260", "[::1]:3260", <!>"127.0.0.1:3260"] }]' }), "portalGroups[0].portals[2]", /^cannot listen beside portalGroups\[0\]\.portals\[0\]: 0\.0\.0\.0:3260 is every address/],
   ["the wildcard beside a portal of its family", yaml({ groups: '[{ tag: 1, portals: ["[::1]", <!>"[::]", "0.0.0.0", "127.0.0.1:3261"] }]' }), "portalGroups[0].portals[1]", /^cannot listen beside portalGroups\[0\]\.portals\[0\]: \[::\]:3260 is every address/],
-  ["HTTP on a port alone", yaml({ more: "http: <!>9260" }), "http", /^is a number, not a mapping: the keys here are listen, hosts$/],
+  ["HTTP on a port alone", yaml({ more: "http: <!>9260" }), "http", /^is a number, not a mapping: the keys here are listen, hosts, tls$/],
   ["a name of this server with a port", yaml({ more: 'http: { listen: "127.0.0.1", hosts: [<!>"san:9260"] }' }), "http.hosts[0]", /^is "san:9260": write the name alone, as san$/],
   ["HTTP on a portal", yaml({ more: 'http: { listen: <!>"127.0.0.1:3260" }' }), "http.listen", /^repeats 127\.0\.0\.1:3260/],
   ["a portal that is a port", yaml({ groups: "[{ tag: 1, portals: [<!>3260] }]" }), "portalGroups[0].portals[0]", /^is an unquoted number, not text: put it in quotes$/],

@@ -139,7 +139,7 @@ test("every key arrives, normalised", (t) => {
         { ...unitDefaults, name: "fast", kind: "null", sizeBytes: 8191 * 2 ** 40, blockLengthBytes: 4096 },
       ],
       discoveryAuth: undefined,
-      http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"] },
+      http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"], tls: null },
       workers: 3,
       api: { socket: join(folder, "state", "api.sock"), fileRoots: [folder], tokens: [] },
       stateDir: join(folder, "state"),

@@ -25,7 +25,7 @@ before(async () => {
   path = mkdtempSync(join(tmpdir(), "ringlun-http-"));
   const auth = { chap: [{ user: "alice", secret: new Secret(Buffer.from(SECRET)) }], mutual: null };
   const targets = [target(), target({ name: "iqn.2026-11.io.ringlun:locked", auth })];
-  const http = { listen: { host: "127.0.0.1", port: 0 }, hosts: ["san.example"] };
+  const http = { listen: { host: "127.0.0.1", port: 0 }, hosts: ["san.example"], tls: null };
   server = await Server.start(configuration(path, { targets, http }), { logger: silent, worker: WORKER });
   initiator = await Initiator.connect(server.portals[0]!.address);
   await initiator.login({ keys: { InitiatorName: INITIATOR, TargetName: TARGET } });

@@ -17,7 +17,7 @@ let path: string;
 
 before(async () => {
   path = mkdtempSync(join(tmpdir(), "ringlun-page-"));
-  const http = { listen: { host: "127.0.0.1", port: 0 }, hosts: [] };
+  const http = { listen: { host: "127.0.0.1", port: 0 }, hosts: [], tls: null };
   server = await Server.start(configuration(path, { http }), { logger: silent, worker: WORKER });
 });
 

@@ -17,23 +17,28 @@ function hex(bytes: Uint8Array): string {
 test("the URL of the API, ended by NUL and padded to words", () => {
   // 35 characters, and 36, which need a word more for the NUL.
   assert.equal(
-    hex(managementAddressesPage({ host: "127.0.0.1", port: 9260 }, "192.0.2.1")),
+    hex(managementAddressesPage({ host: "127.0.0.1", port: 9260, scheme: "http" }, "192.0.2.1")),
     page("http://127.0.0.1:9260/api/v1/status", 36),
   );
   assert.equal(
-    hex(managementAddressesPage({ host: "127.0.0.1", port: 19260 }, "192.0.2.1")),
+    hex(managementAddressesPage({ host: "127.0.0.1", port: 19260, scheme: "http" }, "192.0.2.1")),
     page("http://127.0.0.1:19260/api/v1/status", 40),
   );
   assert.equal(
-    hex(managementAddressesPage({ host: "::1", port: 9260 }, "192.0.2.1")),
+    hex(managementAddressesPage({ host: "::1", port: 9260, scheme: "http" }, "192.0.2.1")),
     page("http://[::1]:9260/api/v1/status", 32),
   );
+});
+
+test("with TLS it is an https URL", () => {
+  const address = { host: "127.0.0.1", port: 9260, scheme: "https" } as const;
+  assert.equal(hex(managementAddressesPage(address, "192.0.2.1")), page("https://127.0.0.1:9260/api/v1/status", 40));
 });
 
 test("HTTP on all addresses is told by the one that the initiator knows", () => {
   for (const host of ["0.0.0.0", "::"]) {
     assert.equal(
-      hex(managementAddressesPage({ host, port: 9260 }, "192.0.2.1")),
+      hex(managementAddressesPage({ host, port: 9260, scheme: "http" }, "192.0.2.1")),
       page("http://192.0.2.1:9260/api/v1/status", 36),
     );
   }
