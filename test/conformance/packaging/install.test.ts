@@ -110,7 +110,10 @@ describe("the package", () => {
     const folderOfAddon = join(addons, "prebuilds", `linux-${process.arch}`);
     mkdirSync(folderOfAddon, { recursive: true });
     writeFileSync(join(folderOfAddon, "io_uring_node.node"), "for another C library");
-    const { status, stderr } = run("npm", "rebuild", "--global", "--offline", "--prefix", prefix);
+    const manifest = JSON.parse(readFileSync(join(addons, "package.json"), "utf8")) as { scripts: { install: string } };
+    // What npm runs; npm itself would go through everything else, too.
+    const script = ["-c", manifest.scripts.install];
+    const { status, stderr } = spawnSync("sh", script, { cwd: addons, encoding: "utf8" });
     assert.equal(status, 0, stderr);
     assert.ok(existsSync(join(addons, "build/io_uring_node.node")));
     await serves();
