@@ -1,6 +1,12 @@
 /** Who may see and use what: pure questions to the configuration. Names are in normal form. */
 import { isNamePattern, matchesPattern } from "./config/iscsi-name.js";
-import type { AuthConfiguration, Configuration, LunMapping, TargetConfiguration } from "./config/schema.js";
+import type {
+  AuthConfiguration,
+  Configuration,
+  LimitsConfiguration,
+  LunMapping,
+  TargetConfiguration,
+} from "./config/schema.js";
 import type { DiscoverableTarget } from "./discovery.js";
 
 /** What one initiator gets of one target. */
@@ -8,6 +14,8 @@ export interface Grant {
   readonly target: TargetConfiguration;
   readonly auth: AuthConfiguration | null;
   readonly luns: readonly LunMapping[];
+  /** Of the initiator with the target; null: none. */
+  readonly limits: LimitsConfiguration | null;
   /** Through which the initiator reaches the target. */
   readonly portalGroups: readonly number[];
 }
@@ -41,10 +49,11 @@ export function visibleTargets(configuration: Configuration, initiatorName: stri
 
 function grantOf(target: TargetConfiguration, initiatorName: string): Grant | undefined {
   const { initiators, auth, luns, portalGroups } = target;
-  if (initiators === null) return { target, auth, luns, portalGroups };
+  if (initiators === null) return { target, auth, luns, limits: null, portalGroups };
   // The entry with the name itself, wherever it stands; else the first whose pattern fits.
   const entry =
     initiators.find(({ name }) => name === initiatorName) ??
     initiators.find(({ name }) => isNamePattern(name) && matchesPattern(name, initiatorName));
-  return entry && { target, auth: entry.auth, luns: entry.luns, portalGroups: entry.portalGroups };
+  if (entry === undefined) return undefined;
+  return { target, auth: entry.auth, luns: entry.luns, limits: entry.limits, portalGroups: entry.portalGroups };
 }

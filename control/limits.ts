@@ -31,6 +31,8 @@ export const TEXT_LENGTH_MAX = 65_536;
 export const SESSIONS_MAX = 4096;
 /** Of these, discovery sessions: whoever only looks around, often unauthenticated, cannot take the place of those who work. */
 export const DISCOVERY_SESSIONS_MAX = 512;
+/** Units with limits of their own: a configuration with more of them is refused. */
+export const LIMITED_UNITS_MAX = 16_384;
 /** Initiators whose commands are counted by name, from the first that logged in; those of all others are summed. */
 export const INITIATORS_COUNTED_MAX = 4096;
 

@@ -3,7 +3,7 @@
  * machine, does what that decides. The machine knows the protocol; here are sockets, time and the way to a shard.
  */
 import type { Socket } from "node:net";
-import type { HandoffRecord, LunRecord } from "../dataplane/messages.js";
+import type { HandoffRecord, LimitsRecord, LunRecord } from "../dataplane/messages.js";
 import { OPCODE_LOGIN_REQUEST, Pdu } from "../dataplane/wire/bhs.js";
 import {
   describeLoginStatus,
@@ -46,6 +46,8 @@ export interface ConnectionHost {
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
   /** Where the session's commands are counted. */
   statisticsBlock(session: Session): number;
+  /** Of the session's initiator with its target. */
+  limits(session: Session): LimitsRecord | null;
   isChallengeOutstanding(challenge: Uint8Array): boolean;
   /** A login has ended with this status. */
   onLogin(status: number): void;
@@ -307,6 +309,7 @@ export class LoginConnection {
       loginResponse: Buffer.concat([header, result.response.text]).toString("hex"),
       luns,
       statisticsBlock: this.#host.statisticsBlock(session),
+      limits: this.#host.limits(session),
     };
   }
 

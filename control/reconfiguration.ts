@@ -23,6 +23,7 @@ import type {
   UnitConfiguration,
 } from "./config/schema.js";
 import type { TlsMaterial } from "./config/tls-files.js";
+import type { InitiatorLimits } from "./initiator-limits.js";
 import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
@@ -47,6 +48,7 @@ export interface ReconfigurationHost {
   readonly copies: CopyManager;
   readonly access: AsymmetricAccess;
   readonly modes: Pick<ModeSelect, "setDefaults">;
+  readonly initiatorLimits: InitiatorLimits;
   readonly operations: Operations;
   readonly removalPrevention: RemovalPrevention;
   readonly changes: UnitChanges;
@@ -162,6 +164,7 @@ export class Reconfiguration {
     for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
     for (const { to } of change.grown) await this.#announceSize(to);
     for (const unit of change.rethresholded) await this.#setThreshold(unit);
+    await Promise.all(change.limited.map((unit) => this.#limit(unit)));
     await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
     await this.#host.access.configurationChanged(units.records());
     for (const { name } of change.removed) {
@@ -184,12 +187,20 @@ export class Reconfiguration {
     await this.#host.modes.setDefaults(this.#host.units.find(name)!.unitIndex, defaultThreshold(thinThresholdBytes));
   }
 
+  async #limit({ name, limits }: UnitConfiguration): Promise<void> {
+    const { units, changes } = this.#host;
+    const { record, onChanged } = units.limit(name, limits);
+    await changes.make(record.unitIndex, { limits: record.limits });
+    onChanged();
+  }
+
   /**
    * A session keeps what it has where it may still have it, and is given what is new. It ends where its initiator has no access
    * any more, where one of its LUNs becomes another one, and where a unit of its goes.
    */
   async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
-    const { admission, broadcasts, registry, removalPrevention, reservations, lunRecords } = this.#host;
+    const { admission, broadcasts, registry, removalPrevention, reservations, initiatorLimits, lunRecords } =
+      this.#host;
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
     if (now.kind !== "granted") {
@@ -205,6 +216,7 @@ export class Reconfiguration {
       await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
       return;
     }
+    await initiatorLimits.change(session, now.grant.limits, broadcasts);
     const added = now.grant.luns.filter(({ lun }) => !had.some((other) => other.lun === lun));
     if (added.length === 0 && removed.length === 0) return;
     const records = lunRecords(added, session.identity);
@@ -267,6 +279,8 @@ class UnitDifference {
   readonly grown: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
   /** With another threshold, as they are now; those that are opened anew have it already. */
   readonly rethresholded: readonly FileUnitConfiguration[];
+  /** With other limits, or none any more; likewise. */
+  readonly limited: readonly UnitConfiguration[];
   /** What else has changed: they are closed and opened anew. */
   readonly reopened: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
 
@@ -287,6 +301,10 @@ class UnitDifference {
       if (from?.kind !== "file" || to.kind !== "file" || reopened.has(to)) return [];
       return from.thinThresholdBytes === to.thinThresholdBytes ? [] : [to];
     });
+    this.limited = next.filter((to) => {
+      const from = before.get(to.name);
+      return from !== undefined && !reopened.has(to) && !isDeepStrictEqual(from.limits, to.limits);
+    });
   }
 }
 
@@ -295,10 +313,10 @@ function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
   return !to.readOnly && isSameOpen({ ...from, sizeBytes: to.sizeBytes } as UnitConfiguration, to);
 }
 
-/** Access states and the threshold change whatever the unit is open as. */
+/** Access states, limits and the threshold change whatever the unit is open as. */
 function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
   const threshold = to.kind === "file" ? { thinThresholdBytes: to.thinThresholdBytes } : {};
-  return isDeepStrictEqual({ ...from, ...threshold, access: to.access }, to);
+  return isDeepStrictEqual({ ...from, ...threshold, access: to.access, limits: to.limits }, to);
 }
 
 function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {

@@ -2,11 +2,12 @@
  * The whole target in one object: units, shards, portals and HTTP, started in this order and stopped in the reverse one.
  * Several can live in one process.
  */
-import type { LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import type { LimitsRecord, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { judgeAccess, visibleTargets } from "./access.js";
 import { Administration } from "./administration.js";
 import { Admission } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
+import { Budgets } from "./budgets.js";
 import { Captures } from "./capture/captures.js";
 import type { ConfigurationFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
@@ -17,6 +18,7 @@ import type { ListeningPortal } from "./discovery.js";
 import { FullFeatureTexts } from "./full-feature-text.js";
 import type { HttpServer } from "./http/http-server.js";
 import type { Metrics } from "./http/metrics.js";
+import { InitiatorLimits } from "./initiator-limits.js";
 import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
@@ -73,6 +75,8 @@ export class Server {
   readonly #logger: Logger;
   readonly #statisticsMemory: StatisticsMemory;
   readonly #sessionStatistics: SessionStatistics;
+  readonly #budgets: Budgets;
+  readonly #initiatorLimits: InitiatorLimits;
   readonly #units: Units;
   readonly #registry: SessionRegistry;
   readonly #texts = new FullFeatureTexts();
@@ -110,9 +114,12 @@ export class Server {
     this.#logger = options.logger ?? createLogger(configuration.log.level);
     this.#statisticsMemory = new StatisticsMemory(configuration.workers);
     this.#sessionStatistics = new SessionStatistics(this.#statisticsMemory);
-    this.#units = new Units(this.#logger, this.#statisticsMemory);
+    this.#budgets = new Budgets();
+    this.#initiatorLimits = new InitiatorLimits(this.#budgets);
+    this.#units = new Units(this.#logger, this.#statisticsMemory, this.#budgets);
     this.#registry = new SessionRegistry(Math.floor(Math.random() * 0x10000), SESSIONS_MAX, (session) => {
       this.#sessionStatistics.close(session);
+      this.#initiatorLimits.sessionClosed(session);
       this.#copies?.sessionClosed(session);
       this.#reservations.sessionClosed(session);
       this.#removalPrevention.sessionClosed(session);
@@ -175,6 +182,7 @@ export class Server {
       count: workers,
       units: () => this.#units.records(),
       statistics: this.#statisticsMemory.shards,
+      budgets: this.#budgets.memory,
       arenaBytes: options.arenaBytes ?? ARENA_BYTES,
       logger: this.#logger,
       onMessage: (shard, message) => this.#onMessage(shard, message),
@@ -241,6 +249,7 @@ export class Server {
       copies: this.#copies,
       access: this.#access,
       modes: this.#modeSelect,
+      initiatorLimits: this.#initiatorLimits,
       operations: this.#operations,
       removalPrevention: this.#removalPrevention,
       changes,
@@ -374,6 +383,7 @@ export class Server {
       configuration: () => this.#configuration,
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
       statisticsBlock: (session) => this.#sessionStatistics.blockOf(session),
+      limits: (session) => this.#limitsRecord(session),
       onLogin: (status) => this.#metrics.countLogin(status),
       onRefused: () => this.#metrics.countRefusedConnection(),
     });
@@ -423,6 +433,12 @@ export class Server {
       const accessState = this.#access.state(unit, Number(identity.portalGroup));
       return [{ lun, unitIndex: unit.unitIndex, readOnly: readOnly || unit.readOnly, blocked, accessState }];
     });
+  }
+
+  #limitsRecord(session: Session): LimitsRecord | null {
+    const { targetName, portalGroup, initiatorName } = session.identity;
+    const access = judgeAccess(this.#configuration, targetName, Number(portalGroup), initiatorName);
+    return this.#initiatorLimits.of(session, access.kind === "granted" ? access.grant.limits : null);
   }
 
   #unitAt(index: number): UnitRecord | undefined {

@@ -14,6 +14,8 @@ export interface ShardsOptions {
   readonly units: () => readonly UnitRecord[];
   /** One of each shard: see ShardTask. */
   readonly statistics: readonly SharedArrayBuffer[];
+  /** See ShardTask. */
+  readonly budgets: SharedArrayBuffer;
   readonly arenaBytes: number;
   readonly logger: Logger;
   /** All but `ready`, `log` and `stopped`, which end here. */
@@ -52,10 +54,11 @@ export class Shards implements ShardControl {
   /** What is captured: threads that are started later are told too. */
   #selection: CaptureSelection | null = null;
 
-  private constructor({ count, settled = async () => {} }: ShardsOptions) {
-    this.#common = { shards: count, gates: allocateGates(count), wakeFds: new SharedArrayBuffer(4 * count) };
+  private constructor({ count, budgets, settled = async () => {} }: ShardsOptions) {
+    const wakeFds = new SharedArrayBuffer(4 * count);
+    this.#common = { shards: count, gates: allocateGates(count), budgets, wakeFds };
     this.#settled = settled;
-    new Int32Array(this.#common.wakeFds).fill(-1);
+    new Int32Array(wakeFds).fill(-1);
   }
 
   /** Resolves when all shards are ready. Rejects with what the first one to fail says; then none is left running. */

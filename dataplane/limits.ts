@@ -4,6 +4,9 @@ import { assert } from "./assert.js";
 /** Connections of one shard. One more is refused: by its login (0302h), or at the hand-off, where its socket is closed. */
 export const CONNECTIONS_MAX = 4096;
 
+/** Shards of one process. A configuration with more is refused. */
+export const SHARDS_MAX = 256;
+
 /** Tasks of one shard. One more command is answered with TASK SET FULL (or BUSY, where the session has no other task). */
 export const TASKS_MAX = 4096;
 
@@ -158,6 +161,22 @@ export const ENDING_PATIENCE_US = 30_000_000;
 
 /** Asynchronous Messages about ended tasks that a connection may leave unacknowledged. Of one more the oldest is forgotten. */
 export const TERMINATIONS_MAX = 64;
+
+/** The fastest limits that can be set: beyond any disk, and what a word of a budget can count for some seconds (throttle/budget.ts). */
+export const LIMITED_COMMANDS_PER_SECOND_MAX = 100_000_000;
+export const LIMITED_BYTES_PER_SECOND_MAX = 128 * 1024 * 1024 * 1024;
+
+/** What one command costs of a limit at most, in bytes: no less than any command moves. */
+export const COST_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Commands that wait for a limit are looked at so often at most: those that are due between two looks begin together. Microseconds. */
+export const THROTTLE_TICK_US = 500;
+
+/** Tasks of one shard that may wait for limits: the others are for who has none. One more is answered with TASK SET FULL. */
+export const THROTTLED_TASKS_MAX = TASKS_MAX / 2;
+
+/** Likewise of one session: the rest of its command window is for its units that have no limit. */
+export const SESSION_THROTTLED_TASKS_MAX = (COMMAND_WINDOW / 4) * 3;
 
 /** How often connections are looked over for silence. Microseconds. */
 export const SWEEP_INTERVAL_US = 1_000_000;

@@ -2,7 +2,7 @@
  * The loop of a shard: one `enter` a turn submits what the last turn queued and waits; the completions are worked off;
  * then everything that became ready is queued for the next `enter`.
  *
- *     enter -> completions -> messages of control -> parked tasks -> sends -> closing connections -> enter
+ *     enter -> completions -> messages of control -> tasks that waited -> sends -> closing connections -> enter
  */
 import { unreachable } from "./assert.js";
 import { COUNTER } from "./counters.js";
@@ -41,7 +41,7 @@ export class Loop {
   turn(): boolean {
     const { ring, counters, transmitter, engine } = this.#shard;
     const moreFollows = transmitter.takeMoreFollows() || (engine.hasParked && transmitter.hasAttempts);
-    ring.enter(moreFollows || engine.gates.hasChanged ? 0 : 1, ENTER_WAIT_MS_MAX);
+    ring.enter(moreFollows || engine.gates.hasChanged ? 0 : 1, engine.throttles.waitMs(ENTER_WAIT_MS_MAX));
     const isSubmitted = ring.sqSpace() === ring.sqEntries;
     counters[COUNTER.turns]!++;
     let completions = 0;
@@ -61,6 +61,7 @@ export class Loop {
     const shard = this.#shard;
     shard.lifecycle.sweep();
     shard.engine.gates.retry();
+    shard.engine.throttles.run();
     shard.engine.retryParked();
     shard.engine.feed();
     shard.transmitter.flush();
@@ -125,6 +126,11 @@ export class Loop {
         return shard.engine.begun(message.exchange);
       case "lunChange":
         return changeLuns(shard, message.sessionId, message.added, message.removed, message.exchange);
+      case "sessionLimits": {
+        const session = shard.sessions.get(message.sessionId);
+        if (session !== undefined) shard.engine.throttles.limitSession(session, message.limits);
+        return shard.host.post({ type: "done", exchange: message.exchange });
+      }
       case "scsiAnswer":
         return shard.engine.answered(message.exchange, message.answer);
       case "capture":

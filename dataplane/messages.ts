@@ -51,6 +51,18 @@ export interface NotReady {
   readonly operation?: "sanitize" | "format";
 }
 
+/** What a unit, or an initiator with a target, may do in a second. */
+export interface LimitsRecord {
+  /** Which of ShardTask.budgets counts it: another one after each change. */
+  readonly budget: number;
+  /** Commands a second; null: any number. */
+  readonly iops: number | null;
+  /** Null: any number. */
+  readonly bytesPerSecond: number | null;
+  /** So many seconds' worth of both may be saved up. */
+  readonly burstSeconds: number;
+}
+
 /** One logical unit as every shard sees it. */
 export interface UnitRecord {
   readonly unitIndex: number;
@@ -83,6 +95,7 @@ export interface UnitRecord {
   readonly uuid: string;
   /** Where its commands are counted: see statistics.ts. */
   readonly statisticsBlock: number;
+  readonly limits: LimitsRecord | null;
   readonly state: UnitState;
 }
 
@@ -115,6 +128,8 @@ export interface UnitChange {
   /** Of the groups that have changed. */
   readonly accessStates?: readonly AccessStateRecord[];
   readonly attentions?: readonly AttentionRecord[];
+  /** Null: none any more. */
+  readonly limits?: LimitsRecord | null;
   /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
   readonly abortSessions?: readonly number[];
   /** Tasks on the unit that are refused as it is now, by `state.notReady`, end with the sense for that. */
@@ -229,6 +244,8 @@ export interface HandoffRecord {
   readonly luns: readonly LunRecord[];
   /** Where the session's commands are counted: see statistics.ts. */
   readonly statisticsBlock: number;
+  /** Of the initiator with this target, in all of its sessions together. */
+  readonly limits: LimitsRecord | null;
   /** Keep-alive: after so long without a byte a NOP-In goes out; after as long again the connection is dropped. Milliseconds; 0: never. */
   readonly pingIntervalMs: number;
 }
@@ -274,6 +291,13 @@ export type ControlMessage =
       readonly sessionId: number;
       readonly added: readonly LunRecord[];
       readonly removed: readonly number[];
+    }
+  /** The limits of the session's initiator are others from now on, or none; then `done`. */
+  | {
+      readonly type: "sessionLimits";
+      readonly exchange: number;
+      readonly sessionId: number;
+      readonly limits: LimitsRecord | null;
     }
   /** The answer to `scsiCommand`. */
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
@@ -360,6 +384,8 @@ export interface ShardTask {
   readonly shards: number;
   /** See storage/gate.ts. */
   readonly gates: SharedArrayBuffer;
+  /** See throttle/budget.ts. */
+  readonly budgets: SharedArrayBuffer;
   /** Int32 per shard: its `wakeFd` of the moment, -1 while it has none. */
   readonly wakeFds: SharedArrayBuffer;
 }

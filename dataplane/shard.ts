@@ -65,7 +65,7 @@ export interface ShardHost {
 /** Which of the shards this one is, and what it shares with others. */
 export type ShardSetup = Pick<
   ShardTask,
-  "shard" | "life" | "shards" | "gates" | "counters" | "statistics" | "captured" | "arenaBytes"
+  "shard" | "life" | "shards" | "gates" | "budgets" | "counters" | "statistics" | "captured" | "arenaBytes"
 >;
 
 /** Exchanges with control that one thread of a shard may begin. */
@@ -134,7 +134,7 @@ export class Shard {
     }
     this.receiveBuffers.publish();
     this.transmitter = new Transmitter(this);
-    this.engine = new TaskEngine(this);
+    this.engine = new TaskEngine(this, setup.budgets);
     this.lifecycle = new Lifecycle(this);
     this.requests = new Requests(this);
     this.dispatcher = new Dispatcher(this);
@@ -158,6 +158,8 @@ export class Shard {
         ? new NullStore(this.arena)
         : new FileStore(this.ring, this.arena, this.host.files, record, this.#setup.shard, this.fixedBuffers);
     const gate = new Gate(this.#setup, record.unitIndex, () => this.host.wakeOthers());
-    this.units.set(record.unitIndex, new LogicalUnit(record, store, gate));
+    const unit = new LogicalUnit(record, store, gate);
+    this.units.set(record.unitIndex, unit);
+    this.engine.throttles.limitUnit(unit, record.limits);
   }
 }

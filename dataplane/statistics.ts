@@ -3,7 +3,7 @@
  * shard alone, without locks, and read by control when somebody looks. Control gives the blocks out (UnitRecord,
  * HandoffRecord). Every shard has memory of its own for all of them: what a unit's block says is the sum over the shards.
  *
- *     one block:   | commands, bytes, in flight | errors by reason | time and histogram of reads | ... of writes | medium |
+ *     one block:   | commands, bytes, in flight | errors by reason | time and histogram of reads | ... of writes | medium | limits |
  *
  * A command counts when its response is on its way; its time is the one since it arrived, as the ring's clock has it: that
  * stands still within a turn of the loop.
@@ -61,8 +61,12 @@ export const VERIFY_FAILURES = READ_FAILURES + 2;
 /** Bytes of VERIFY commands that ended with GOOD. */
 export const VERIFIED_BYTES = READ_FAILURES + 3;
 
+/** Commands that had to wait for a limit, and the microseconds that they did. */
+export const THROTTLED = VERIFIED_BYTES + 1;
+export const THROTTLED_TIME = THROTTLED + 1;
+
 /** Length of a block. */
-export const BLOCK_DOUBLES = VERIFIED_BYTES + 1;
+export const BLOCK_DOUBLES = THROTTLED_TIME + 1;
 
 /** Bucket i has what took less than 64 us * 2^i; the last has the rest, 2.1 s and more. */
 export const FIRST_BUCKET_US_LOG2 = 6;
@@ -96,6 +100,17 @@ export class Statistics {
   began(task: Task): void {
     this.#doubles[task.unit!.statisticsBlock * BLOCK_DOUBLES + IN_FLIGHT]!++;
     this.#doubles[task.session!.statisticsBlock * BLOCK_DOUBLES + IN_FLIGHT]!++;
+  }
+
+  /** The task has waited for a limit. */
+  throttled(task: Task, us: number): void {
+    this.#countWait(task.unit!.statisticsBlock * BLOCK_DOUBLES, us);
+    this.#countWait(task.session!.statisticsBlock * BLOCK_DOUBLES, us);
+  }
+
+  #countWait(block: number, us: number): void {
+    this.#doubles[block + THROTTLED]!++;
+    this.#doubles[block + THROTTLED_TIME]! += us;
   }
 
   /** The task that began has ended: aborted, or with its status. `nowUs`: the ring's clock. */

@@ -1,5 +1,6 @@
 /** The checks of a configuration that look at more than one value, or at the files that it names. */
 import { dirname, resolve } from "node:path";
+import { LIMITED_UNITS_MAX } from "../limits.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, readSecretFile } from "./named-files.js";
 import { nearest } from "./nearest.js";
@@ -49,6 +50,7 @@ type Auth = Part<Target["auth"]>;
 type Luns = Target["luns"];
 type Initiator = Part<Target["initiators"]>[number];
 type Unit = ConfigurationDocument["units"][string];
+type Limits = Part<Unit["limits"]>;
 
 /** What the checks had to find out, and the configuration is made of. */
 export interface Results {
@@ -155,6 +157,9 @@ class Checker implements Results {
   #checkUnits(units: readonly [string, Flawed<Unit>][], tags: Set<number> | undefined): void {
     const files = new Map<string, Path>();
     const ids = new Map<string, Path>();
+    if (units.filter(([, unit]) => sound(unit)?.limits !== undefined).length > LIMITED_UNITS_MAX) {
+      this.#fault(["units"], `has limits for more than ${LIMITED_UNITS_MAX} units: leave out those of some`);
+    }
     for (const [name, flawed] of units) {
       const path = ["units", name];
       this.#checkUnitName(name, path);
@@ -164,6 +169,7 @@ class Checker implements Results {
       if (id !== undefined) this.#unique(ids, id, [...path, "id"], `the id ${id}`);
       this.#checkUnitSize(unit, path);
       this.#checkUnitAccess(unit.access, tags, [...path, "access"]);
+      this.#checkLimits(unit.limits, [...path, "limits"]);
       if (unit.file !== undefined && unit.null !== undefined) {
         this.#fault([...path, "null"], "excludes file: remove one of them", "key");
       } else if (unit.null !== undefined) {
@@ -206,6 +212,12 @@ class Checker implements Results {
         this.#fault([...path, tag], `is ${tag}: no portal group has that tag${choicesOf(known, Number(tag))}`, "key");
       }
     }
+  }
+
+  #checkLimits(flawed: Flawed<Limits> | undefined, path: Path): void {
+    const limits = sound(flawed);
+    if (limits === undefined || limits.iops !== undefined || limits.bandwidth !== undefined) return;
+    this.#fault(path, "limits nothing: write iops, bandwidth or both, or leave it out");
   }
 
   #checkUnitFile(
@@ -268,6 +280,7 @@ class Checker implements Results {
         this.#checkInitiatorTags(initiator.portalGroups, target.portalGroups, [...initiatorPath, "portalGroups"]);
         this.#checkAuth(initiator.auth, [...initiatorPath, "auth"]);
         this.#checkLuns(initiator.luns, units, [...initiatorPath, "luns"]);
+        this.#checkLimits(initiator.limits, [...initiatorPath, "limits"]);
       }
       if (Array.isArray(target.initiators) && target.initiators.length === 0) {
         this.#warn([...path, "initiators"], "is empty: nobody can log in; leave it out to admit every initiator");

@@ -1,7 +1,13 @@
 /** What is different between two configurations, said in the words of the file, and what putting it in force takes. */
 import { isDeepStrictEqual } from "node:util";
 import { formatPortalAddress } from "./portal-address.js";
-import type { Configuration, InitiatorConfiguration, LunMapping, TargetConfiguration } from "./schema.js";
+import type {
+  Configuration,
+  InitiatorConfiguration,
+  LimitsConfiguration,
+  LunMapping,
+  TargetConfiguration,
+} from "./schema.js";
 import { Secret } from "./secret.js";
 import type { TlsMaterial } from "./tls-files.js";
 
@@ -50,7 +56,7 @@ function compare(path: readonly string[], current: Tree, next: Tree, found: Diff
 }
 
 function effectOf(
-  [section, name, key]: readonly string[],
+  [section, name, key, , ...below]: readonly string[],
   kind: Difference["kind"],
   from: unknown,
   to: unknown,
@@ -59,11 +65,12 @@ function effectOf(
     case "portalGroups":
       return kind === "removed" ? "session" : "live";
     case "targets":
+      if (below[0] === "limits") return "live";
       if (key === "luns" || key === "initiators") return kind === "added" ? "live" : "session";
       return key === undefined && kind === "removed" ? "session" : "live";
     case "units":
       if (key === undefined) return kind === "removed" ? "session" : "live";
-      if (key === "access" || key === "thinThreshold") return "live";
+      if (key === "access" || key === "limits" || key === "thinThreshold") return "live";
       return key === "size" && typeof from === "number" && typeof to === "number" && from < to ? "live" : "session";
     case "discovery":
     case "log":
@@ -99,9 +106,13 @@ function treeOf(configuration: Configuration): Tree {
       { portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]), access: state, preferred },
     ]),
     targets: keyed(targets, (target) => [target.name, targetTree(target)]),
-    units: keyed(units, ({ name, access, ...unit }) => [
+    units: keyed(units, ({ name, access, limits, ...unit }) => [
       name,
-      { ...renamed(unit), access: keyed(access, ({ portalGroup, ...own }) => [String(portalGroup), own]) },
+      {
+        ...renamed(unit),
+        limits: limitsTree(limits),
+        access: keyed(access, ({ portalGroup, ...own }) => [String(portalGroup), own]),
+      },
     ]),
     discovery: { auth: discoveryAuth },
     http: http && { ...http, tls: http.tls && tlsTree(http.tls) },
@@ -125,8 +136,12 @@ function targetTree({ name: _, luns, initiators, ...target }: TargetConfiguratio
   };
 }
 
-function initiatorTree({ name: _, luns, ...initiator }: InitiatorConfiguration): Tree {
-  return { ...initiator, luns: lunTree(luns) };
+function initiatorTree({ name: _, luns, limits, ...initiator }: InitiatorConfiguration): Tree {
+  return { ...initiator, luns: lunTree(luns), limits: limitsTree(limits) };
+}
+
+function limitsTree(limits: LimitsConfiguration | null): Tree | null {
+  return limits && { iops: limits.iops, bandwidth: limits.bytesPerSecond, burst: limits.burstSeconds };
 }
 
 function lunTree(luns: readonly LunMapping[]): Tree {

@@ -12,6 +12,7 @@ import {
   type Configuration,
   type ConfigurationDocument,
   documentSchema,
+  type LimitsConfiguration,
   type LunMapping,
   type PortalGroupConfiguration,
   type TargetConfiguration,
@@ -121,6 +122,7 @@ function complete(
             portalGroups: initiator.portalGroups ?? target.portalGroups,
             auth: initiator.auth === undefined ? auth : completeAuth(initiator.auth),
             luns: initiator.luns === undefined ? luns : completeLuns(initiator.luns),
+            limits: completeLimits(initiator.limits),
           };
           return (names ?? []).map((name) => {
             assert(name !== undefined, "an initiator without a name passed the checks");
@@ -150,6 +152,12 @@ function complete(
   };
 }
 
+function completeLimits(limits: UnitDocument["limits"]): LimitsConfiguration | null {
+  if (limits === undefined) return null;
+  const { iops = null, bandwidth = null, burst } = limits;
+  return { iops, bytesPerSecond: bandwidth, burstSeconds: burst };
+}
+
 function completeUnit(
   name: string,
   unit: UnitDocument,
@@ -170,6 +178,7 @@ function completeUnit(
       return { portalGroup: group.tag, ...group.access, ...own };
     }),
     eraseBytesPerSecond: unit.eraseRate ?? null,
+    limits: completeLimits(unit.limits),
   };
   if (unit.file !== undefined) {
     return {

@@ -1,5 +1,6 @@
 /** What a configuration is: as the program sees it, and as it is written, key by key. */
 import * as z from "zod";
+import { LIMITED_COMMANDS_PER_SECOND_MAX } from "../../dataplane/limits.js";
 import { SESSION_LIMITS_DEFAULT as preferences } from "../login/parameters.js";
 import { ISCSI_PORT, type PortalAddress } from "./portal-address.js";
 import type { Secret } from "./secret.js";
@@ -77,6 +78,18 @@ export interface InitiatorConfiguration {
   readonly auth: AuthConfiguration | null;
   /** In force for this initiator: its own where it has some, else the target's. Ascending by LUN. */
   readonly luns: readonly LunMapping[];
+  /** Of each initiator by itself, in all of its sessions with the target together; null: none. */
+  readonly limits: LimitsConfiguration | null;
+}
+
+/** What may be done in a second. One of the two limits is set at least. */
+export interface LimitsConfiguration {
+  /** Commands; null: any number. */
+  readonly iops: number | null;
+  /** Null: any number. */
+  readonly bytesPerSecond: number | null;
+  /** So many seconds' worth of both may be saved up. */
+  readonly burstSeconds: number;
 }
 
 export interface LunMapping {
@@ -148,6 +161,8 @@ interface UnitCommon {
   readonly access: readonly UnitPathAccess[];
   /** What SANITIZE and FORMAT UNIT write in a second, at most; null: all that they can. */
   readonly eraseBytesPerSecond: number | null;
+  /** Of all initiators together; null: none. */
+  readonly limits: LimitsConfiguration | null;
 }
 
 export interface UnitPathAccess extends PathAccess {
@@ -226,6 +241,8 @@ function key<Schema extends z.ZodType>(schema: Schema, type: string, meaning: st
 const HTTP_PORT = 9260;
 const PING_INTERVAL_S = 10;
 const PORTAL_TYPE = "address";
+const BURST_S = 0.1;
+const BURST_S_MAX = 3600;
 const SEGMENT_LENGTH_MIN = 512;
 const SEGMENT_LENGTH_MAX = 2 ** 24 - 1;
 
@@ -395,6 +412,26 @@ const unitAccess = value.dictionary(
   "write portal group and state, as { 1: optimized, 2: standby }",
 );
 
+const limits = value.mapping({
+  iops: key(
+    value.integer(1, LIMITED_COMMANDS_PER_SECOND_MAX).exactOptional(),
+    `1 to ${LIMITED_COMMANDS_PER_SECOND_MAX}`,
+    "Commands a second that read or write blocks. Either this, or `bandwidth`, or both.",
+    "any number",
+  ),
+  bandwidth: key(
+    value.bandwidth.exactOptional(),
+    "size",
+    "Bytes a second that they read or write; at most `128GiB`.",
+    "any number",
+  ),
+  burst: key(
+    value.seconds(BURST_S_MAX).default(BURST_S),
+    `0 to ${BURST_S_MAX}`,
+    "So many seconds' worth, fractions too, may be saved up while less is done, and be done at once then.",
+  ),
+});
+
 const initiator = value.mapping({
   name: key(
     value.namePattern.exactOptional(),
@@ -414,6 +451,12 @@ const initiator = value.mapping({
     "",
     "Authentication of this initiator instead of the target's.",
     "that of the target",
+  ),
+  limits: key(
+    limits.exactOptional(),
+    "",
+    "What this initiator, in all of its sessions with the target, may do in a second; of a `group` or pattern each initiator by itself.",
+    "as much as it can",
   ),
 });
 
@@ -500,6 +543,12 @@ const unit = value.mapping({
     value.choice(512, 4096).default(4096),
     "`512` or `4096`",
     "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
+  ),
+  limits: key(
+    limits.exactOptional(),
+    "",
+    "What all initiators together may do with the unit in a second. What is beyond it waits its turn.",
+    "as much as they can",
   ),
   eraseRate: key(
     value.size.exactOptional(),

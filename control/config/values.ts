@@ -1,5 +1,6 @@
 /** Kinds of values that a configuration is made of, each with the message for what is not one. */
 import * as z from "zod";
+import { LIMITED_BYTES_PER_SECOND_MAX, SHARDS_MAX } from "../../dataplane/limits.js";
 import { parseIscsiName, parseNamePattern } from "./iscsi-name.js";
 import { isWildcard, type PortalAddress, parsePortalAddress } from "./portal-address.js";
 
@@ -22,7 +23,6 @@ const MISSING = new Flaw("is missing");
 const TEXT_LENGTH_MAX_BYTES = 255;
 const PATH_LENGTH_MAX_BYTES = 4095;
 export const SECRET_LENGTH_MAX_BYTES = 1024;
-const WORKERS_MAX = 256;
 const QUOTE_LENGTH_MAX = 60;
 const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -233,7 +233,9 @@ export function choice<const Name extends string | number>(...names: readonly Na
 }
 
 /** Bytes. */
-export const size = scalar((value) => {
+export const size = scalar(readSize);
+
+function readSize(value: unknown): number | Flaw {
   let bytes = Number.NaN;
   if (typeof value === "number") bytes = value;
   else if (typeof value === "string") {
@@ -243,7 +245,23 @@ export const size = scalar((value) => {
   if (bytes > Number.MAX_SAFE_INTEGER) return new Flaw("is too large: at most 2^53-1 bytes are served");
   if (Number.isInteger(bytes) && bytes > 0) return bytes;
   return new Flaw(`is ${quote(value)}: write bytes, or a whole number and KiB, MiB, GiB or TiB, as 10GiB`);
+}
+
+/** Bytes a second, of a limit. */
+export const bandwidth = scalar((value) => {
+  const read = readSize(value);
+  if (read instanceof Flaw || read <= LIMITED_BYTES_PER_SECOND_MAX) return read;
+  const most = LIMITED_BYTES_PER_SECOND_MAX / SIZE_UNITS.GiB;
+  return new Flaw(`is more than the ${most}GiB a second that can be limited: leave it out to limit nothing`);
 });
+
+/** Fractions too. */
+export function seconds(maximum: number): z.ZodType<number> {
+  return scalar((value) => {
+    if (typeof value === "number" && value >= 0 && value <= maximum) return value;
+    return new Flaw(`is ${quote(value)}: write seconds, 0 to ${maximum}, as 0.5`);
+  });
+}
 
 export const uuid = scalar((value) => {
   const read = readText(value, TEXT_LENGTH_MAX_BYTES);
@@ -256,6 +274,6 @@ export const uuid = scalar((value) => {
 /** A positive number of worker threads, or "auto". */
 export const workers = scalar((value): number | "auto" | Flaw => {
   if (value === "auto") return value;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= WORKERS_MAX) return value;
-  return new Flaw(`is ${quote(value)}: write auto, or a whole number, 1 to ${WORKERS_MAX}`);
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= SHARDS_MAX) return value;
+  return new Flaw(`is ${quote(value)}: write auto, or a whole number, 1 to ${SHARDS_MAX}`);
 });

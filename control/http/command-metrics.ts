@@ -16,6 +16,8 @@ import {
   READ_BYTES,
   READ_TIMES,
   READS,
+  THROTTLED,
+  THROTTLED_TIME,
   TIME_BUCKETS,
   WRITE_TIMES,
   WRITES,
@@ -134,6 +136,22 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       type: "counter",
       help: `SCSI commands of the ${kind} that did not end with GOOD, by sense key, or other reason. What never happened is left out.`,
       lines: (label, counted) => errorLines(prefix, label, counted),
+    },
+    {
+      name: `${prefix}_throttled_commands_total`,
+      type: "counter",
+      help: `SCSI commands of the ${kind} that had to wait for a limit. Where that never happened it is left out.`,
+      lines: (label, counted) =>
+        counted[THROTTLED]! > 0 ? `${prefix}_throttled_commands_total{${label}} ${counted[THROTTLED]}\n` : "",
+    },
+    {
+      name: `${prefix}_throttled_seconds_total`,
+      type: "counter",
+      help: `Time that SCSI commands of the ${kind} have waited for limits, in seconds, likewise. It is part of their latency.`,
+      lines: (label, counted) =>
+        counted[THROTTLED]! > 0
+          ? `${prefix}_throttled_seconds_total{${label}} ${counted[THROTTLED_TIME]! / 1e6}\n`
+          : "",
     },
     {
       name: latency,

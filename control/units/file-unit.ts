@@ -52,7 +52,7 @@ const BUFFERED_LOCK = { start: 0, length: 2 ** 52 };
 const DIRECT_LOCK = { start: 2 ** 52, length: 0 };
 
 /** What the file itself does not say. */
-export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid" | "statisticsBlock">;
+export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid" | "statisticsBlock" | "limits">;
 
 /**
  * Opens, locks and measures the unit's file or device; creates a file that is not there if a size is configured.
@@ -61,7 +61,7 @@ export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid" | "statisticsBl
  */
 export function openFileUnit(
   unit: FileUnitConfiguration,
-  { unitIndex, uuid, statisticsBlock }: UnitIdentity,
+  { unitIndex, uuid, statisticsBlock, limits }: UnitIdentity,
   shards: number,
   logger: Logger,
 ): UnitRecord {
@@ -103,6 +103,7 @@ export function openFileUnit(
       inMemory,
       uuid,
       statisticsBlock,
+      limits,
       state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined), unit.thinThresholdBytes),
     };
   } catch (error) {

@@ -3,7 +3,8 @@ import { closeSync, fdatasync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { UnitRecord, UnitState } from "../../dataplane/messages.js";
-import type { NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
+import { Budgets } from "../budgets.js";
+import type { LimitsConfiguration, NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
 import { UNIT_IN_USE_POLL_MS, UNIT_IN_USE_WAIT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
 import type { StatisticsMemory } from "../statistics.js";
@@ -15,13 +16,15 @@ export class Units {
   /** How many shards will serve them. */
   readonly #shards: number;
   readonly #statistics: StatisticsMemory;
+  readonly #budgets: Budgets;
   readonly #byName = new Map<string, UnitRecord>();
   #nextIndex = 0;
 
-  constructor(logger: Logger, statistics: StatisticsMemory) {
+  constructor(logger: Logger, statistics: StatisticsMemory, budgets = new Budgets()) {
     this.#logger = logger;
     this.#shards = statistics.shards.length;
     this.#statistics = statistics;
+    this.#budgets = budgets;
   }
 
   records(): UnitRecord[] {
@@ -45,13 +48,19 @@ export class Units {
    * @throws UnitError; then nothing is left open.
    */
   open(unit: UnitConfiguration, uuid: string): UnitRecord {
-    const identity = { unitIndex: this.#nextIndex++, uuid, statisticsBlock: this.#statistics.allocate() };
+    const identity = {
+      unitIndex: this.#nextIndex++,
+      uuid,
+      statisticsBlock: this.#statistics.allocate(),
+      limits: this.#budgets.grant(unit.limits),
+    };
     let record: UnitRecord;
     try {
       record =
         unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#shards, this.#logger);
     } catch (error) {
       this.#statistics.release(identity.statisticsBlock);
+      this.#budgets.release(identity.limits);
       throw error;
     }
     this.#byName.set(unit.name, record);
@@ -100,6 +109,18 @@ export class Units {
   }
 
   /**
+   * The unit has these limits from now on, or none; shards are not told.
+   *
+   * @returns its new record, and what is to be called when no shard knows the old limits any more.
+   */
+  limit(name: string, limits: LimitsConfiguration | null): { record: UnitRecord; onChanged: () => void } {
+    const had: UnitRecord = this.#byName.get(name)!;
+    const record = { ...had, limits: this.#budgets.grant(limits) };
+    this.#byName.set(name, record);
+    return { record, onChanged: () => this.#budgets.release(had.limits) };
+  }
+
+  /**
    * Makes durable what was written to the unit, and closes it. No shard may use it any more.
    *
    * @returns false if it could not be made durable. It is closed all the same.
@@ -111,6 +132,7 @@ export class Units {
     const flushed = await this.flush(record);
     closeRecord(record);
     this.#statistics.release(record.statisticsBlock);
+    this.#budgets.release(record.limits);
     return flushed;
   }
 
@@ -133,7 +155,7 @@ export class Units {
   }
 }
 
-function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBlock }: UnitIdentity): UnitRecord {
+function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBlock, limits }: UnitIdentity): UnitRecord {
   return {
     unitIndex,
     name: unit.name,
@@ -152,6 +174,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBloc
     inMemory: true,
     uuid,
     statisticsBlock,
+    limits,
     state: initialState(unit.sizeBytes, unit.cache),
   };
 }

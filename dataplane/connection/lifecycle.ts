@@ -78,6 +78,7 @@ export class Lifecycle {
         if (unit === undefined) continue;
         session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState));
       }
+      shard.engine.throttles.limitSession(session, record.limits);
     }
     session.connections.push(connection);
     this.#purge(session);
@@ -330,6 +331,7 @@ export class Lifecycle {
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
     this.#noteShortage(nowUs);
     this.#shard.engine.relieve();
+    this.#shard.engine.throttles.settle();
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {

@@ -25,6 +25,8 @@ export interface Command {
   /** `result`: 0 or a count, or a negative errno. Called for each service that completes later, until the command is ended. */
   resume?(task: Task, services: Services, result: number): void;
   readonly place: CommandPlace;
+  /** What limits count of it, in bytes, beside the command itself (scsi/cost.ts). Absent: limits do not concern it. */
+  costBytes?(task: Task, services: Services): number;
   /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */
   isLetThrough?(task: Task, services: Services): boolean;
   /**
@@ -100,6 +102,13 @@ export interface Services {
   // -- control
   /** Has control carry out the command, with its CDB and the parameters that were received; the answer ends the task. */
   askControl(task: Task): void;
+
+  // -- limits
+  /**
+   * A command that costs so many bytes is about to begin. True: it does not, and is touched no more; it waits for the limits of its
+   * unit or initiator, and is dispatched anew when they have room, or it has ended.
+   */
+  hold(task: Task, bytes: number): boolean;
 
   // -- the unit for itself
   /** Keeps every other write off the unit, on all shards, until the task ends; then `resume` with 0. */

@@ -3,7 +3,7 @@
  * the command; handlers trust what was judged here. On the path of every I/O: it allocates nothing.
  *
  * What is wrong is told in this order: no unit, unit attention, unknown command, illegal bits, access state, reservation, not
- * ready, write protection.
+ * ready, write protection. Then limits may have it wait, and it comes here again.
  */
 import { assert } from "../assert.js";
 import type { LunMapping } from "../session/lun-mapping.js";
@@ -150,7 +150,13 @@ export function dispatch(task: Task, services: Services): void {
   }
   task.command = row.command;
   task.step = 0;
+  if (mapping?.isLimited && isHeld(task, services, row.command)) return;
   row.command.begin(task, services);
+}
+
+/** Limits do not let it begin now. */
+function isHeld(task: Task, services: Services, command: Command): boolean {
+  return command.costBytes !== undefined && services.hold(task, command.costBytes(task, services));
 }
 
 /** By the state of the port group, or by a reservation; false: the command is let through all the same. */

@@ -73,6 +73,16 @@ import {
   NO_SERVICE_ACTION,
 } from "./command.js";
 import { beginControlled, beginControlledOut, beginFormatUnit, resumeControlled } from "./control-command.js";
+import {
+  cost6,
+  cost10,
+  cost12,
+  cost16,
+  costNothing,
+  costOfCompareAndWrite,
+  costOfWriteAtomic,
+  unlessUnmapped,
+} from "./cost.js";
 import { beginReadDefectData10, beginReadDefectData12 } from "./defects.js";
 import { beginReceiveDiagnosticResults, beginSendDiagnostic, resumeSendDiagnostic } from "./diagnostics.js";
 import { beginInquiry } from "./inquiry.js";
@@ -201,6 +211,11 @@ function carriedOut(place: CommandPlace, command: Command): Command {
   return { ...command, place };
 }
 
+/** A command that limits concern. */
+function limited(costBytes: NonNullable<Command["costBytes"]>, command: Command): Command {
+  return { ...command, costBytes };
+}
+
 /** A command that SPC-5 allows while what was kept of the unit's reservations is lost. */
 function despiteLoss(command: Command): Command {
   return { ...command, conditions: command.conditions & ~COMMAND_CONFLICTS_LOST_RESERVATIONS };
@@ -305,8 +320,8 @@ export const COMMANDS: readonly Command[] = [
   row("TEST UNIT READY", [0x00, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | COMMAND_OF_WELL_KNOWN_UNIT | COMMAND_CONFLICTS_RESERVE, beginTestUnitReady),
   row("REQUEST SENSE", [0x03, 0x01, 0, 0, 0xff, 0], ALWAYS, beginRequestSense),
   row("FORMAT UNIT", [OPCODE_FORMAT_UNIT, 0x3f, 0, 0, 0x01, 0], REWRITES, beginFormatUnit, resumeControlled),
-  row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6),
-  row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6),
+  limited(cost6, row("READ(6)", [0x08, 0x1f, 0xff, 0xff, 0xff, 0], READS, beginRead6)),
+  limited(cost6, row("WRITE(6)", [0x0a, 0x1f, 0xff, 0xff, 0xff, 0], WRITES, beginWrite6)),
   carriedOut("both", row("INQUIRY", [0x12, 0x01, 0xff, 0xff, 0xff, 0], ALWAYS, beginInquiry)),
   row("MODE SELECT(6)", [OPCODE_MODE_SELECT_6, 0x11, 0, 0, 0xff, 0], SHARED_BY_NONE | IN_STANDBY, beginControlledOut({ byte: 4, width: 1 }), resumeControlled),
   row("RESERVE(6)", [OPCODE_RESERVE_6, 0, 0, 0, 0, 0], 0, beginControlled),
@@ -317,11 +332,11 @@ export const COMMANDS: readonly Command[] = [
   row("SEND DIAGNOSTIC", [0x1d, 0xf7, 0, 0xff, 0xff, 0], COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE | IN_STANDBY, beginSendDiagnostic, resumeSendDiagnostic),
   carriedOut("control", { ...row("PREVENT ALLOW MEDIUM REMOVAL", [OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0x01, 0], SHARED_BY_NONE, beginPreventAllowMediumRemoval, resumePreventAllowMediumRemoval), isLetThrough: isAllowMediumRemoval }),
   duringSanitize(row("READ CAPACITY(10)", [0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_NEEDS_MEDIUM | IN_STANDBY, beginReadCapacity10)),
-  row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10),
-  row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10),
-  row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10),
-  row("VERIFY(10)", [0x2f, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginVerify10, resumeVerify),
-  row("PRE-FETCH(10)", [0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginPreFetch10),
+  limited(cost10, row("READ(10)", [0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginRead10)),
+  limited(cost10, row("WRITE(10)", [0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWrite10)),
+  limited(cost10, row("WRITE AND VERIFY(10)", [0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteAndVerify10)),
+  limited(cost10, row("VERIFY(10)", [0x2f, 0x16, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginVerify10, resumeVerify)),
+  limited(cost10, row("PRE-FETCH(10)", [0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], READS, beginPreFetch10)),
   row("SYNCHRONIZE CACHE(10)", [0x35, 0x06, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], SYNCHRONIZES, beginSynchronizeCache10, resumeFlush),
   row("READ DEFECT DATA(10)", [0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0], READS, beginReadDefectData10),
   writeBuffer(BUFFER_MODE_DATA, "DATA", beginWriteDataBuffer, resumeWriteDataBuffer),
@@ -330,8 +345,8 @@ export const COMMANDS: readonly Command[] = [
   readBuffer10(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor10),
   readBuffer10(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer10),
   readBuffer10(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor10),
-  row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame),
-  row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap),
+  limited(unlessUnmapped(cost10), row("WRITE SAME(10)", [0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0], WRITES, beginWriteSame10, resumeWriteSame)),
+  limited(costNothing, row("UNMAP", [OPCODE_UNMAP, 0, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0], WRITES, beginUnmap, resumeUnmap)),
   sanitize(0x01, "OVERWRITE", beginControlledOut({ byte: 7, width: 2 }), 0xff),
   sanitize(0x02, "BLOCK ERASE", beginControlled),
   sanitize(0x03, "CRYPTOGRAPHIC ERASE", beginControlled),
@@ -355,10 +370,10 @@ export const COMMANDS: readonly Command[] = [
   persistentReserveOut(0x06, "REGISTER AND IGNORE EXISTING KEY"),
   persistentReserveOut(0x07, "REGISTER AND MOVE"),
   despiteLoss(persistentReserveOut(0x08, "REPLACE LOST RESERVATION")),
-  copyOut("EXTENDED COPY(LID1)", ACTION_EXTENDED_COPY_LID1, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
-  copyOut("EXTENDED COPY(LID4)", ACTION_EXTENDED_COPY_LID4, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE),
-  copyOut("POPULATE TOKEN", ACTION_POPULATE_TOKEN, LID4, READS, 0x3f),
-  copyOut("WRITE USING TOKEN", ACTION_WRITE_USING_TOKEN, LID4, WRITES, 0x3f),
+  limited(costNothing, copyOut("EXTENDED COPY(LID1)", ACTION_EXTENDED_COPY_LID1, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE)),
+  limited(costNothing, copyOut("EXTENDED COPY(LID4)", ACTION_EXTENDED_COPY_LID4, LID_NONE, COMMAND_NEEDS_MEDIUM | SHARED_BY_NONE)),
+  limited(costNothing, copyOut("POPULATE TOKEN", ACTION_POPULATE_TOKEN, LID4, READS, 0x3f)),
+  limited(costNothing, copyOut("WRITE USING TOKEN", ACTION_WRITE_USING_TOKEN, LID4, WRITES, 0x3f)),
   actionRow("COPY OPERATION ABORT", [OPCODE_COPY_OUT, ACTION_COPY_OPERATION_ABORT, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], COMMAND_CONFLICTS_RESERVE, beginControlled),
   copyIn("RECEIVE COPY STATUS(LID1)", ACTION_RECEIVE_COPY_STATUS_LID1, LID1),
   copyIn("RECEIVE COPY DATA(LID1)", ACTION_RECEIVE_COPY_DATA_LID1, LID1),
@@ -367,20 +382,20 @@ export const COMMANDS: readonly Command[] = [
   copyIn("RECEIVE COPY STATUS(LID4)", ACTION_RECEIVE_COPY_STATUS_LID4, LID4),
   copyIn("RECEIVE ROD TOKEN INFORMATION", ACTION_RECEIVE_ROD_TOKEN_INFORMATION, LID4),
   copyIn("REPORT ALL ROD TOKENS", ACTION_REPORT_ALL_ROD_TOKENS, LID_NONE),
-  row("READ(16)", [0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead16),
-  row("COMPARE AND WRITE", [0x89, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0x3f, 0], WRITES, beginCompareAndWrite, resumeCompareAndWrite),
-  row("WRITE(16)", [0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite16),
-  row("ORWRITE(16)", [0x8b, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginOrWrite, resumeOrWrite),
-  row("WRITE AND VERIFY(16)", [0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify16),
-  row("VERIFY(16)", [0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify16, resumeVerify),
-  row("PRE-FETCH(16)", [0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginPreFetch16),
+  limited(cost16, row("READ(16)", [0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead16)),
+  limited(costOfCompareAndWrite, row("COMPARE AND WRITE", [0x89, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0x3f, 0], WRITES, beginCompareAndWrite, resumeCompareAndWrite)),
+  limited(cost16, row("WRITE(16)", [0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite16)),
+  limited(cost16, row("ORWRITE(16)", [0x8b, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginOrWrite, resumeOrWrite)),
+  limited(cost16, row("WRITE AND VERIFY(16)", [0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify16)),
+  limited(cost16, row("VERIFY(16)", [0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify16, resumeVerify)),
+  limited(cost16, row("PRE-FETCH(16)", [0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginPreFetch16)),
   row("SYNCHRONIZE CACHE(16)", [0x91, 0x06, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], SYNCHRONIZES, beginSynchronizeCache16, resumeFlush),
-  row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame),
+  limited(unlessUnmapped(cost16), row("WRITE SAME(16)", [0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteSame16, resumeWriteSame)),
   readBuffer16(BUFFER_MODE_DATA, "DATA", beginReadDataBuffer16),
   readBuffer16(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor16),
   readBuffer16(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer16),
   readBuffer16(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor16),
-  row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic),
+  limited(costOfWriteAtomic, row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic)),
   duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM | IN_STANDBY, beginReadCapacity16)),
   carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),
@@ -394,9 +409,9 @@ export const COMMANDS: readonly Command[] = [
   actionRow("SET TARGET PORT GROUPS", [OPCODE_MAINTENANCE_OUT, ACTION_SET_TARGET_PORT_GROUPS, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], SHARED_BY_NONE | IN_UNAVAILABLE, beginControlledOut({ byte: 6, width: 4 }), resumeControlled),
   maintenanceOut(ACTION_SET_PRIORITY, "SET PRIORITY", { scope: 0xc0 }),
   maintenanceOut(ACTION_SET_TIMESTAMP, "SET TIMESTAMP"),
-  row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12),
-  row("WRITE(12)", [0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite12),
-  row("WRITE AND VERIFY(12)", [0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify12),
-  row("VERIFY(12)", [0xaf, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify12, resumeVerify),
+  limited(cost12, row("READ(12)", [0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginRead12)),
+  limited(cost12, row("WRITE(12)", [0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWrite12)),
+  limited(cost12, row("WRITE AND VERIFY(12)", [0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAndVerify12)),
+  limited(cost12, row("VERIFY(12)", [0xaf, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], READS, beginVerify12, resumeVerify)),
   row("READ DEFECT DATA(12)", [0xb7, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0], READS, beginReadDefectData12),
 ];

@@ -2,6 +2,7 @@
 import type { LunRecord } from "../messages.js";
 import { REPORTED_LUNS_DATA_HAS_CHANGED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
+import { noteLimits } from "../throttle/throttles.js";
 import { LunMapping } from "./lun-mapping.js";
 
 /** Commands that have come for a LUN that goes end as they would have; later ones do not find it. */
@@ -22,6 +23,7 @@ export function changeLuns(
       const unit = shard.units.get(unitIndex);
       if (unit !== undefined) session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked));
     }
+    noteLimits(session);
     const { asc, ascq } = REPORTED_LUNS_DATA_HAS_CHANGED;
     for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
   }

@@ -17,6 +17,8 @@ export class LunMapping {
   readonly readOnly: boolean;
   /** What keeps commands of this nexus out: `conflicts`, and the bit that `accessState` asks for. 0: nothing. */
   blocked = 0;
+  /** The unit or the session's initiator has limits (throttle/). */
+  isLimited = false;
   /** The unit's count of losses of which the initiator knows: its flushes have failed since. */
   lossesHeard: number;
   /** Tasks that were admitted and have not ended. */

@@ -16,6 +16,7 @@ import type { HandoffRecord, SessionParametersRecord } from "../messages.js";
 import { UnitAttentions } from "../scsi/unit-attention.js";
 import type { Fence } from "../task/fences.js";
 import type { Task } from "../task/task.js";
+import type { Throttle } from "../throttle/throttle.js";
 import { serialAdd, serialLess } from "../wire/serial.js";
 import type { LunMapping } from "./lun-mapping.js";
 import { NexusBuffers } from "./nexus-buffers.js";
@@ -76,6 +77,10 @@ export class Session {
   /** What its connections have sent and keep until it is acknowledged: tasks and replies. */
   retainedCount = 0;
   immediateTasks = 0;
+  /** Where its commands wait for its initiator's limit; null: it has none. */
+  throttle: Throttle | null = null;
+  /** Tasks that wait for a limit. */
+  throttledCount = 0;
 
   /** Initiator Task Tag -> a command that is not executed (session/refusals.ts). */
   readonly refusals: Map<number, Refusal> = new Map();

@@ -1,6 +1,7 @@
 /** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
 import type { CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
 import { hasMappingResources } from "../scsi/mapping-resources.js";
+import type { Throttle } from "../throttle/throttle.js";
 import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
@@ -23,6 +24,8 @@ export class LogicalUnit {
   readonly gate: Gate;
   readonly statisticsBlock: number;
 
+  /** Where its commands wait for its limit; null: it has none. */
+  throttle: Throttle | null = null;
   /** How often this shard has heard that something acknowledged, and not durable yet, is lost. */
   losses = 0;
   #lossErrno = 0;

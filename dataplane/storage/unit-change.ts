@@ -12,6 +12,7 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
   const unit = shard.units.get(unitIndex);
   if (unit !== undefined) {
     if (change.state !== undefined) unit.apply(change.state);
+    if (change.limits !== undefined) shard.engine.throttles.limitUnit(unit, change.limits);
     for (const session of shard.sessions.values()) {
       changeSession(session, unit, change);
       if (change.refusesTasks === true) refuseUnitTasks(shard, session, unit);

@@ -16,6 +16,7 @@ import {
   TASK_ACTIVE,
   TASK_DORMANT,
   TASK_HELD,
+  TASK_THROTTLED,
   type Task,
 } from "./task.js";
 
@@ -166,7 +167,9 @@ export class DataOut {
 
   /** A task that waits for its turn, or for a buffer to begin with, has no slice yet when its unsolicited data comes. */
   #firstSlice(task: Task): Slice | null {
-    if (task.state !== TASK_HELD && task.state !== TASK_DORMANT && task.state !== TASK_ACTIVE) return null;
+    const { state } = task;
+    const waits = state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
+    if (!waits && state !== TASK_ACTIVE) return null;
     if (task.overrun) return null;
     const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.expectedDataTransferLength), task);
     if (slice === null) task.overrun = true;

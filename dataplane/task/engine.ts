@@ -1,6 +1,9 @@
 /**
  * Executes tasks: the services that SCSI commands call, and what lies between a task's start and its response.
  *
+ *                               (THROTTLED)
+ *                                   |  ^
+ *                                   v  | limits
  *     HELD --its turn--> (DORMANT) --> ACTIVE --good, reply, checkCondition, transfer done--> ENDING --nothing in flight--> RESPONDING --sent--> free
  *                          '------------------- abort -------------------> ABORTED --nothing in flight--> free
  *
@@ -31,6 +34,7 @@ import {
 } from "../scsi/sense.js";
 import type { LunMapping } from "../session/lun-mapping.js";
 import type { Shard } from "../shard.js";
+import { Throttles } from "../throttle/throttles.js";
 import { TASK_ATTRIBUTE_ACA } from "../wire/scsi-command.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { BackgroundFlushes } from "./background-flushes.js";
@@ -57,6 +61,7 @@ import {
   TASK_ENDING,
   TASK_HELD,
   TASK_RESPONDING,
+  TASK_THROTTLED,
   TASK_UNACKNOWLEDGED,
   type Task,
   TRANSFER_COMPARE,
@@ -89,6 +94,7 @@ export class TaskEngine implements Services {
   readonly operations: Operations;
   readonly comparison: Comparison;
   readonly backgroundFlushes: BackgroundFlushes;
+  readonly throttles: Throttles;
   readonly #shard: Shard;
   readonly #reads: ReadTransfer;
   readonly #writes: WriteTransfer;
@@ -101,12 +107,13 @@ export class TaskEngine implements Services {
   /** Likewise, where what the task asked for goes on without it. */
   readonly #begun = new Map<number, Task>();
 
-  constructor(shard: Shard) {
+  constructor(shard: Shard, budgets: SharedArrayBuffer) {
     this.#shard = shard;
     this.bytes = shard.arena.bytes;
     this.view = shard.arena.view;
     this.#reads = new ReadTransfer(shard, this);
     this.gates = new Gates(this);
+    this.throttles = new Throttles(shard, budgets);
     this.operations = new Operations(this, this.gates);
     this.comparison = new Comparison(shard, this);
     this.backgroundFlushes = new BackgroundFlushes(shard);
@@ -122,6 +129,11 @@ export class TaskEngine implements Services {
   #activate(task: Task): void {
     task.state = TASK_ACTIVE;
     if (task.admitted) this.#shard.statistics.began(task);
+    this.execute(task);
+  }
+
+  /** Judges the command and begins it; anew when limits that it has waited for let it go, as all may have changed meanwhile. */
+  execute(task: Task): void {
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
     if (task.attribute === TASK_ATTRIBUTE_ACA) return endWithSense(task, this, INVALID_MESSAGE_ERROR);
     if (task.dataFault !== DATA_INTACT) return this.failData(task);
@@ -272,6 +284,12 @@ export class TaskEngine implements Services {
 
   own(task: Task): void {
     this.gates.own(task);
+  }
+
+  // ---------------------------------------------------------------- services: limits
+
+  hold(task: Task, bytes: number): boolean {
+    return this.throttles.hold(task, bytes);
   }
 
   // ---------------------------------------------------------------- services: control
@@ -510,7 +528,8 @@ export class TaskEngine implements Services {
     let hasFound = false;
     for (const session of this.#shard.sessions.values()) {
       for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
-        if (task.state !== TASK_DORMANT || task.firstSlice === null || isBeingReceived(task)) continue;
+        const waits = task.state === TASK_DORMANT || task.state === TASK_THROTTLED;
+        if (!waits || task.firstSlice === null || isBeingReceived(task)) continue;
         task.overrun = true;
         task.nextToQueue = null;
         this.#releaseSlices(task);
@@ -684,6 +703,7 @@ export class TaskEngine implements Services {
     if (task.starved) this.#unstarve(connection, task);
     this.gates.remove(task);
     if (task.state === TASK_DORMANT) task.mapping!.remove(task);
+    if (task.state === TASK_THROTTLED) this.throttles.remove(task);
     // Its CmdSN counts as received: the commands behind it must not wait for it.
     if (task.state === TASK_HELD) task.session!.held.set(task.cmdSN, null);
     // The initiator may have sent what it was asked for, or still send it.
@@ -704,6 +724,7 @@ export class TaskEngine implements Services {
     }
     barrier.join();
     task.aborters.push(barrier);
+    if (task.state === TASK_THROTTLED) this.throttles.remove(task);
     task.isAbortedAfterData = true;
     task.dataUs = this.#shard.ring.nowUs;
   }

@@ -56,6 +56,7 @@ export class TaskTable {
   release(task: Task): void {
     assert(task.storeBusy === 0, "a task with store operations in flight is not released");
     assert(task.firstSlice === null && task.parameters === null, "a released task has no slices");
+    assert(task.throttle === null, "a released task waits for no limit");
     assert(task.parked === PARK_NOT && !task.starved && !task.queued, "a released task waits for nothing");
     assert(!task.retained && !task.isHeldBack, "a released task is not kept");
     assert(task.gated === GATED_NOT && !task.ownsGate && !task.admitted, "a released task holds nothing up");
@@ -92,6 +93,7 @@ export class TaskTable {
     task.dataFault = DATA_INTACT;
     task.failure = 0;
     task.operation = OPERATION_NONE;
+    task.isWithinLimits = false;
     task.mapping = null;
     task.nextFree = this.#free;
     this.#free = task;

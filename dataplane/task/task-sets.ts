@@ -16,7 +16,7 @@ import type { Shard } from "../shard.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import { serialAdd, serialInWindow, serialLess } from "../wire/serial.js";
 import { Barrier } from "./barrier.js";
-import { isAnswered, TASK_ACTIVE, type Task, TRANSFER_READ } from "./task.js";
+import { isAnswered, TASK_ACTIVE, TASK_THROTTLED, type Task, TRANSFER_READ } from "./task.js";
 
 /** A function that was received: in this session, on this connection, with this CmdSN. */
 export interface TaskSetFunction {
@@ -168,14 +168,20 @@ export function refuseUnitTasks(shard: Shard, session: Session, unit: LogicalUni
   const { engine } = shard;
   const { notReady } = unit;
   for (const task of tasksOf(session)) {
-    if (notReady === null || task.unit !== unit || task.state !== TASK_ACTIVE || task.isHeldBack) continue;
+    if (notReady === null || task.unit !== unit || !isBegun(task) || task.isHeldBack) continue;
     // Those that are being aborted do nothing any more, and control answers those that are with it.
     if (task.isAbortedAfterData || engine.isWithControl(task)) continue;
     if (!isRefused(notReady, task.command!, task, engine)) continue;
+    if (task.state === TASK_THROTTLED) engine.throttles.remove(task);
     // Nothing that was written counts; of what was read, it is what has been sent.
     if (task.transfer !== TRANSFER_READ) task.transferTotal = 0;
     endNotReady(task, engine, notReady);
   }
+}
+
+/** It is executed, or waits only for a limit. */
+function isBegun({ state }: Task): boolean {
+  return state === TASK_ACTIVE || state === TASK_THROTTLED;
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Command } from "../scsi/command.js";
 import type { LunMapping } from "../session/lun-mapping.js";
 import type { Session } from "../session/session.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
+import type { Throttle } from "../throttle/throttle.js";
 import type { Barrier } from "./barrier.js";
 
 /** CDBs up to this length are kept with the task (16 in the BHS, more in an extended-CDB AHS: RFC 7143 section 11.2.2.3). */
@@ -29,6 +30,9 @@ export const TASK_RESPONDING = 5;
 export const TASK_DORMANT = 6;
 /** Its response is on its way and kept with its data until it is acknowledged (ErrorRecoveryLevel 1 and 2). */
 export const TASK_UNACKNOWLEDGED = 7;
+
+/** Waits until a limit has room for it (throttle/): a command that has not begun. */
+export const TASK_THROTTLED = 8;
 
 /** What the transfer of a task does. */
 export const TRANSFER_NONE = 0;
@@ -211,6 +215,18 @@ export class Task extends Outgoing {
   /** Counted as running by its mapping. */
   admitted = false;
   nextDormant: Task | null = null;
+  /** Where it waits for a limit; null: it does not. */
+  throttle: Throttle | null = null;
+  previousThrottled: Task | null = null;
+  nextThrottled: Task | null = null;
+  /** Since when it waits, or has waited, microseconds of the ring's clock. */
+  throttledUs = 0;
+  /** What limits count of it beside the command, in bytes. */
+  costBytes = 0;
+  /** Bytes of the buffers that it holds while it waits for a limit. */
+  heldBytes = 0;
+  /** Its limits have let it go. */
+  isWithinLimits = false;
   /** Waits at the gate of its unit: what for. */
   gated = GATED_NOT;
   parked = PARK_NOT;

@@ -43,6 +43,7 @@ function model(): SimulatedUnit {
     unitIndex: 0,
     name: "disk",
     statisticsBlock: 0,
+    limits: null,
     kind: "file",
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,

@@ -1,6 +1,7 @@
 /** One shard, or several that serve the same units, with what control does between them. */
 import assert from "node:assert/strict";
 import { allocateGates } from "../../../dataplane/storage/gate.js";
+import { allocateBudgets } from "../../../dataplane/throttle/budget.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
@@ -20,6 +21,7 @@ export class Cluster {
     this.#world = world;
     this.respondToText = respondToText;
     const gates = allocateGates(shards);
+    const budgets = allocateBudgets(1);
     this.machines = Array.from(
       { length: shards },
       (_, shard) =>
@@ -27,6 +29,7 @@ export class Cluster {
           shard,
           shards,
           gates,
+          budgets,
           respondToText,
           wakeOthers: (by) => this.#wakeOthers(by),
           resetUnit: (by, unitIndex, done) => this.#resetUnit(by, unitIndex, done),

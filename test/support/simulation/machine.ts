@@ -34,6 +34,7 @@ export interface Neighbourhood {
   readonly shard: number;
   readonly shards: number;
   readonly gates: SharedArrayBuffer;
+  readonly budgets: SharedArrayBuffer;
   /** Answers Text Requests. */
   respondToText(text: string): string;
   wakeOthers(by: Machine): void;
@@ -61,7 +62,7 @@ export class Machine {
   #lastExchange = 0;
 
   constructor(world: World, options: MachineOptions, neighbourhood: Neighbourhood) {
-    const { shard, shards, gates } = neighbourhood;
+    const { shard, shards, gates, budgets } = neighbourhood;
     this.#world = world;
     this.#neighbourhood = neighbourhood;
     this.kernel = new Kernel(world);
@@ -72,6 +73,7 @@ export class Machine {
       shards,
       life: 0,
       gates,
+      budgets,
       counters: allocateCounters(),
       statistics: allocateStatistics(),
       captured: allocateRing(CAPTURE_RING_BYTES),

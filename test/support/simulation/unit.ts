@@ -63,6 +63,7 @@ export function randomUnit(
     state: { ...initialState(random.between(1, 4) * MEBIBYTE, cache), descriptorSense: random.chance(0.3) },
     uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
     statisticsBlock: 0,
+    limits: null,
     ...overrides,
   });
 }

@@ -1,30 +1,32 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judgeAccess, visibleTargets } from "../../../control/access.js";
+import { type AccessDecision, judgeAccess, visibleTargets } from "../../../control/access.js";
 import { Secret } from "../../../control/config/secret.js";
 import { configuration, INITIATOR, nullUnit, TARGET, target } from "./support/fixtures.js";
 
 const OTHER = "iqn.2026-11.io.ringlun:other";
 const AUTH = { chap: [{ user: "alice", secret: new Secret(Buffer.alloc(16)) }], mutual: null };
+const LIMITS = { iops: 100, bytesPerSecond: null, burstSeconds: 0.1 };
 
 test("without a list every initiator has what the target has", () => {
   const open = configuration("/nowhere");
   const access = judgeAccess(open, TARGET, 1, INITIATOR);
   assert.deepEqual(access, {
     kind: "granted",
-    grant: { target: open.targets[0], auth: null, luns: open.targets[0]!.luns, portalGroups: [1] },
+    grant: { target: open.targets[0], auth: null, luns: open.targets[0]!.luns, limits: null, portalGroups: [1] },
   });
 });
 
 test("with a list, those on it have what their entry says, and nobody else has access", () => {
   const luns = [{ lun: 3, unit: "iso", readOnly: true }];
   const listed = configuration("/nowhere", {
-    targets: [target({ initiators: [{ name: INITIATOR, portalGroups: [1], auth: AUTH, luns }] })],
+    targets: [target({ initiators: [{ name: INITIATOR, portalGroups: [1], auth: AUTH, luns, limits: LIMITS }] })],
     units: [nullUnit(), nullUnit("iso")],
   });
   const access = judgeAccess(listed, TARGET, 1, INITIATOR);
   assert.equal(access.kind, "granted");
-  assert.deepEqual(access.kind === "granted" && [access.grant.auth, access.grant.luns], [AUTH, luns]);
+  const { grant } = access as AccessDecision & { kind: "granted" };
+  assert.deepEqual([grant.auth, grant.luns, grant.limits], [AUTH, luns, LIMITS]);
   assert.deepEqual(judgeAccess(listed, TARGET, 1, OTHER), { kind: "forbidden" });
   assert.deepEqual(visibleTargets(listed, OTHER), []);
   assert.deepEqual(visibleTargets(listed, INITIATOR), [{ name: TARGET, portalGroups: [1] }]);
@@ -47,6 +49,7 @@ test("a name counts before a pattern, and of patterns the first that fits", () =
     portalGroups: [1],
     auth: null,
     luns: [{ lun, unit: "disk", readOnly: false }],
+    limits: null,
   });
   const initiators = [
     entry("iqn.2026-11.io.*", 1),
@@ -65,7 +68,7 @@ test("a name counts before a pattern, and of patterns the first that fits", () =
 });
 
 test("an initiator that is let in through some portal groups finds the target in those alone", () => {
-  const initiators = [{ name: INITIATOR, portalGroups: [2], auth: null, luns: [] }];
+  const initiators = [{ name: INITIATOR, portalGroups: [2], auth: null, luns: [], limits: null }];
   const listed = configuration("/nowhere", { targets: [target({ portalGroups: [1, 2], initiators })] });
   assert.equal(judgeAccess(listed, TARGET, 2, INITIATOR).kind, "granted");
   assert.equal(judgeAccess(listed, TARGET, 1, INITIATOR).kind, "forbidden");

@@ -443,5 +443,6 @@ function fileUnit(path: string): FileUnitConfiguration {
     removable: false,
     access: [],
     eraseBytesPerSecond: null,
+    limits: null,
   };
 }

@@ -6,6 +6,7 @@ import { Shards, type ShardsOptions } from "../../../control/shards.js";
 import { StatisticsMemory } from "../../../control/statistics.js";
 import { initialState } from "../../../control/units/unit-state.js";
 import type { HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
+import { allocateBudgets } from "../../../dataplane/throttle/budget.js";
 import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START } from "./support/fake-shard.js";
 import { recordingLogger } from "./support/fixtures.js";
 
@@ -31,6 +32,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     inMemory: true,
     uuid: "00000000-0000-4000-8000-000000000000",
     statisticsBlock: 0,
+    limits: null,
     state: initialState(1 << 20, "writeback"),
   };
 }
@@ -73,6 +75,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     loginResponse: "00".repeat(48),
     luns: [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }],
     statisticsBlock: 0,
+    limits: null,
     pingIntervalMs: 0,
     ...changes,
   };
@@ -90,6 +93,7 @@ async function start(context: TestContext, changes: Partial<ShardsOptions> = {})
     count: 2,
     units: () => [unit("disk")],
     statistics: new StatisticsMemory(2).shards,
+    budgets: allocateBudgets(1),
     arenaBytes: 4096,
     logger,
     onMessage: (shard, message) => messages.push({ shard, message }),
@@ -126,6 +130,7 @@ describe("start", () => {
         count: 1,
         units: () => [],
         statistics: [new SharedArrayBuffer(8)],
+        budgets: new SharedArrayBuffer(8),
         arenaBytes: 4096,
         logger: pino({ level: "silent" }),
         onMessage() {},

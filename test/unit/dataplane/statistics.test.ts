@@ -13,6 +13,8 @@ import {
   READS,
   Statistics,
   statisticsBlock,
+  THROTTLED,
+  THROTTLED_TIME,
   TIME_BUCKETS,
   timeBucket,
   VERIFIED_BYTES,
@@ -129,6 +131,22 @@ test("a MEDIUM ERROR counts by what failed, and what was verified by its bytes",
   assert.deepEqual(
     places.map((at) => counted[at]),
     [1, 2, 1, 5120],
+  );
+});
+
+test("what waits for a limit counts for its unit and its session, with the time", () => {
+  const memory = allocateStatistics();
+  const statistics = new Statistics(memory);
+  statistics.throttled(task({}), 1500);
+  statistics.throttled(task({ unit: { statisticsBlock: UNIT + 1 } as never }), 500);
+  const counted = [UNIT, UNIT + 1, SESSION].map((block) => statisticsBlock(memory, block));
+  assert.deepEqual(
+    counted.map((block) => [block[THROTTLED], block[THROTTLED_TIME]]),
+    [
+      [1, 1500],
+      [1, 500],
+      [2, 2000],
+    ],
   );
 });
 

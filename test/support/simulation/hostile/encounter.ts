@@ -135,6 +135,7 @@ function unit(unitIndex: number): SimulatedUnit {
     inMemory: false,
     uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
     statisticsBlock: 0,
+    limits: null,
     state: initialState(MEBIBYTE, "writeback"),
   });
 }

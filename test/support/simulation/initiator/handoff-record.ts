@@ -45,6 +45,7 @@ export function handoffRecord(
     statSN,
     loginResponse: Buffer.concat([header, text]).toString("hex"),
     statisticsBlock: 0,
+    limits: null,
     luns: [...luns].map(([lun, unit]) => ({
       lun,
       unitIndex: unit.record.unitIndex,

@@ -45,6 +45,7 @@ test("the demo is what the outside may depend on", (t) => {
         removable: false,
         access: [],
         eraseBytesPerSecond: null,
+        limits: null,
         kind: "file",
         path: join(folder, "demo", "demo.img"),
         sizeBytes: 2 ** 30,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { differences } from "../../../../control/config/difference.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 import { Secret } from "../../../../control/config/secret.js";
-import { configuration, nullUnit, portalGroup, TARGET, target } from "../support/fixtures.js";
+import { configuration, INITIATOR, nullUnit, portalGroup, TARGET, target } from "../support/fixtures.js";
 
 const base = configuration("/nowhere", { targets: [target()], units: [nullUnit()] });
 
@@ -66,6 +66,21 @@ test("how units are reached is told by portal group, and is live", () => {
   const unit = { ...nullUnit(), access: [{ portalGroup: 1, ...standby }] };
   assert.deepEqual(found({ units: [unit] }), ["added units.disk.access.1 (live)"]);
   assert.deepEqual(found({}, { ...base, units: [unit] }), ["removed units.disk.access.1 (live)"]);
+});
+
+test("limits that come, change and go are live, in the words of the file", () => {
+  const limits = { iops: 100, bytesPerSecond: null, burstSeconds: 0.1 };
+  const limited = { ...nullUnit(), limits };
+  const entry = { name: INITIATOR, portalGroups: [1], auth: null, luns: [] };
+  const before = { ...base, units: [limited], targets: [target({ initiators: [{ ...entry, limits }] })] };
+  assert.deepEqual(found({ units: [limited] }), ["added units.disk.limits (live)"]);
+  const changed = { iops: 200, bytesPerSecond: 1024, burstSeconds: 0.1 };
+  const targets = [target({ initiators: [{ ...entry, limits: null }] })];
+  assert.deepEqual(found({ units: [{ ...nullUnit(), limits: changed }], targets }, before), [
+    `removed targets["${TARGET}"].initiators["${INITIATOR}"].limits (live)`,
+    "changed units.disk.limits.iops: 100 -> 200 (live)",
+    "added units.disk.limits.bandwidth (live)",
+  ]);
 });
 
 test("a secret that has changed is seen, and not shown", () => {

@@ -166,6 +166,16 @@ const faults: readonly (readonly [
   ["an unknown block length", unit("{ null: true, size: 1GiB, blockLength: <!>2048 }"), "units.vm0.blockLength", /^is 2048: write 512 or 4096$/],
   ["an id that is no UUID", unit("{ null: true, size: 1GiB, id: <!>vm0 }"), "units.vm0.id", /^is not a UUID/],
   ["the UUID of nothing", unit("{ null: true, size: 1GiB, id: <!>00000000-0000-0000-0000-000000000000 }"), "units.vm0.id", /^is the UUID of nothing/],
+  ["limits of nothing", unit("{ null: true, size: 1GiB, limits: <!>{ burst: 1 } }"), "units.vm0.limits", /^limits nothing: write iops, bandwidth or both/],
+  ["limits of nothing, of an initiator", yaml({ target: "initiators: [{ name: iqn.2026-11.io.ringlun:i, limits: <!>{} }]" }), "targets[0].initiators[0].limits", /^limits nothing/],
+  ["no command a second", unit("{ null: true, size: 1GiB, limits: { iops: <!>0 } }"), "units.vm0.limits.iops", /^is 0: write a whole number, 1 to 100000000$/],
+  ["half a command a second", unit("{ null: true, size: 1GiB, limits: { iops: <!>0.5 } }"), "units.vm0.limits.iops", /^is 0\.5/],
+  ["no byte a second", unit("{ null: true, size: 1GiB, limits: { bandwidth: <!>0 } }"), "units.vm0.limits.bandwidth", /^is 0: write bytes/],
+  ["more bytes a second than can be limited", unit("{ null: true, size: 1GiB, limits: { bandwidth: <!>129GiB } }"), "units.vm0.limits.bandwidth", /^is more than the 128GiB a second that can be limited/],
+  ["a burst of less than nothing", unit("{ null: true, size: 1GiB, limits: { iops: 1, burst: <!>-0.1 } }"), "units.vm0.limits.burst", /^is -0\.1: write seconds, 0 to 3600, as 0\.5$/],
+  ["a burst that is no number", unit("{ null: true, size: 1GiB, limits: { iops: 1, burst: <!>.nan } }"), "units.vm0.limits.burst", /^is NaN: write seconds/],
+  ["a burst in text", unit("{ null: true, size: 1GiB, limits: { iops: 1, burst: <!>1s } }"), "units.vm0.limits.burst", /^is "1s": write seconds/],
+  ["an unknown limit", unit("{ null: true, size: 1GiB, limits: { iops: 1, <!>bps: 1 } }"), "units.vm0.limits.bps", /^is unknown/],
   ["an id twice", yaml({ units: "{ vm0: { null: true, size: 1GiB, id: 123E4567-e89b-42d3-a456-426614174000 }, vm1: { null: true, size: 1GiB, id: <!>123e4567-e89b-42d3-a456-426614174000 } }" }), "units.vm1.id", /^repeats the id 123e4567/],
 
   // The rest.

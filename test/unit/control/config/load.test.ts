@@ -49,11 +49,11 @@ targets:
       - name: eui.02004567A425678D
         auth: { chap: [{ user: carol, secret: "cccccccccccc" }] }
       - name: naa.62004567BA64678D0123456789ABCDEF
-      - { group: hosts, portalGroups: [1], luns: {} }
+      - { group: hosts, portalGroups: [1], luns: {}, limits: { iops: 500, bandwidth: 20 MiB, burst: 0.5 } }
     luns: { 0: vm0, 16383: "5" }
     redirect: { to: "[2001:DB8::7]", permanent: true }
 units:
-  vm0: { file: vm0.img, size: 10GiB, thinThreshold: 3GiB, cache: writethrough, eraseRate: 48MiB, id: 123E4567-E89B-42D3-A456-426614174000, access: { 65535: standby, 1: { preferred: false } } }
+  vm0: { file: vm0.img, size: 10GiB, thinThreshold: 3GiB, cache: writethrough, eraseRate: 48MiB, limits: { bandwidth: 100MiB }, id: 123E4567-E89B-42D3-A456-426614174000, access: { 65535: standby, 1: { preferred: false } } }
   iso: { file: ./iso/a.iso, readOnly: true, removable: true, blockLength: 512 }
   fast: { null: true, size: 8191TiB, blockLength: 4096 }
   "5": { null: true, size: 512 KiB }
@@ -120,6 +120,7 @@ test("every key arrives, normalised", (t) => {
           thinThresholdBytes: 3 * 2 ** 30,
           cache: "writethrough",
           eraseBytesPerSecond: 48 * 2 ** 20,
+          limits: { iops: null, bytesPerSecond: 100 * 2 ** 20, burstSeconds: 0.1 },
           id: "123e4567-e89b-42d3-a456-426614174000",
           access: [
             { portalGroup: 1, state: "non-optimized", preferred: false },
@@ -146,6 +147,7 @@ test("every key arrives, normalised", (t) => {
       log: { level: "debug" },
     },
   );
+  const limits = { iops: 500, bytesPerSecond: 20 * 2 ** 20, burstSeconds: 0.5 };
   assert.deepEqual(
     { ...target, auth: undefined, initiators: target?.initiators?.map((entry) => ({ ...entry, auth: undefined })) },
     {
@@ -182,16 +184,18 @@ test("every key arrives, normalised", (t) => {
             { lun: 2, unit: "vm0", readOnly: true },
             { lun: 10, unit: "iso", readOnly: true },
           ],
+          limits: null,
         },
-        { name: "eui.02004567a425678d", portalGroups: [65_535, 1], auth: undefined, luns: target?.luns },
+        { name: "eui.02004567a425678d", portalGroups: [65_535, 1], auth: undefined, luns: target?.luns, limits: null },
         {
           name: "naa.62004567ba64678d0123456789abcdef",
           portalGroups: [65_535, 1],
           auth: undefined,
           luns: target?.luns,
+          limits: null,
         },
-        { name: "eui.0000000000000001", portalGroups: [1], auth: undefined, luns: [] },
-        { name: "iqn.1998-01.com.vmware:*", portalGroups: [1], auth: undefined, luns: [] },
+        { name: "eui.0000000000000001", portalGroups: [1], auth: undefined, luns: [], limits },
+        { name: "iqn.1998-01.com.vmware:*", portalGroups: [1], auth: undefined, luns: [], limits },
       ],
       luns: [
         { lun: 0, unit: "vm0", readOnly: false },
@@ -211,6 +215,7 @@ const unitDefaults = {
   removable: false,
   access: [],
   eraseBytesPerSecond: null,
+  limits: null,
 };
 
 test("what a file leaves out has its default", (t) => {
@@ -493,6 +498,10 @@ const KEYS = [
     "cache",
     "readOnly",
     "thinThreshold",
+    "limits",
+    "iops",
+    "bandwidth",
+    "burst",
     "blockLength",
     "physicalBlockLength",
     "id",

@@ -10,6 +10,8 @@ import {
   READ_TIMES,
   READS,
   statisticsBlock,
+  THROTTLED,
+  THROTTLED_TIME,
   TIME_BUCKETS,
   WRITE_TIMES,
 } from "../../../../dataplane/statistics.js";
@@ -40,6 +42,8 @@ test("a unit's lines, to the byte", async () => {
       counted[READ_BYTES] = 12288;
       counted[IN_FLIGHT] = 2;
       counted[ERRORS + 5] = 1;
+      counted[THROTTLED] = 2;
+      counted[THROTTLED_TIME] = 2_500_000;
       counted[READ_TIMES] = 1500;
       counted[READ_TIMES + 1] = 1;
       counted[READ_TIMES + 1 + 4] = 1;
@@ -56,6 +60,8 @@ test("a unit's lines, to the byte", async () => {
     'ringlun_unit_bytes_total{unit="disk",operation="write"} 0',
     'ringlun_unit_commands_in_flight{unit="disk"} 2',
     'ringlun_unit_errors_total{unit="disk",reason="illegal request"} 1',
+    'ringlun_unit_throttled_commands_total{unit="disk"} 2',
+    'ringlun_unit_throttled_seconds_total{unit="disk"} 2.5',
     `${latency}"0.000064"} 1`,
     `${latency}"0.000128"} 1`,
     `${latency}"0.000256"} 1`,

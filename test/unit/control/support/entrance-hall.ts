@@ -36,6 +36,7 @@ export class EntranceHall {
       portals: () => [hall.portal],
       lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }],
       statisticsBlock: () => 0,
+      limits: () => null,
       isChallengeOutstanding: () => false,
       onLogin: (status: number) => hall.statuses.push(status),
     };

@@ -90,6 +90,7 @@ export function nullUnit(name = "disk"): UnitConfiguration {
     removable: false,
     access: [],
     eraseBytesPerSecond: null,
+    limits: null,
     sizeBytes: 1 << 20,
   };
 }

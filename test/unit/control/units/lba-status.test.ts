@@ -41,6 +41,7 @@ function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): Un
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000001",
     statisticsBlock: 0,
+    limits: null,
     state: initialState(4 * MIB, "writeback"),
     ...changes,
   };

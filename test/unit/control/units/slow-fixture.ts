@@ -80,6 +80,7 @@ export function fileUnitRecord(): UnitRecord {
     unitIndex: 0,
     name: "disk",
     statisticsBlock: 1,
+    limits: null,
     kind: "file",
     fd: -1,
     bufferedFd: -1,

@@ -55,6 +55,7 @@ function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): F
     removable: false,
     access: [],
     eraseBytesPerSecond: null,
+    limits: null,
     ...changes,
   };
 }

@@ -71,6 +71,8 @@ export interface RunOptions {
   readonly blocked?: number;
   /** Of the session's target port group. */
   readonly accessState?: number;
+  /** The unit has limits; they let everything through. */
+  readonly isLimited?: boolean;
   /** How many times a buffer is asked for in vain. */
   readonly buffersMissing?: number;
 }
@@ -147,6 +149,7 @@ export class Bench implements Services {
         inMemory: true,
         uuid: options.uuid ?? UUID,
         statisticsBlock: 0,
+        limits: null,
         state: {
           ...initialState(blocks * blockLengthBytes, options.cache ?? "writeback"),
           notReady: options.notReady ?? null,
@@ -178,6 +181,7 @@ export class Bench implements Services {
     task.readOnly = options.readOnly ?? false;
     if (task.unit !== null) {
       task.mapping = new LunMapping(task.lun, task.unit, task.readOnly, options.blocked ?? 0, options.accessState);
+      task.mapping.isLimited = options.isLimited ?? false;
     }
     this.#dataOut = (options.dataOut ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>;
     task.expectedDataTransferLength = options.expectedDataTransferLength ?? this.#dataOut.length;
@@ -281,6 +285,11 @@ export class Bench implements Services {
     this.#log("control");
     if (this.controlFlushes !== "no") flushAfterControl(task, this, this.controlFlushes === "in background");
     else this.good(task);
+  }
+
+  hold(_task: Task, bytes: number): boolean {
+    this.#log(`hold ${bytes}`);
+    return false;
   }
 
   own(task: Task): void {

@@ -40,6 +40,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000000",
     statisticsBlock: 0,
+    limits: null,
     state: initialState(2 ** 53 - 4096, "writeback"),
     ...changes,
   };

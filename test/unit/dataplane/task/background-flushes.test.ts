@@ -18,6 +18,7 @@ import { Task } from "../../../../dataplane/task/task.js";
 const RECORD: UnitRecord = {
   unitIndex: 7,
   statisticsBlock: 0,
+  limits: null,
   name: "disk",
   kind: "file",
   fd: 7,

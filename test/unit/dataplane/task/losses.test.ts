@@ -31,6 +31,7 @@ const RECORD: UnitRecord = {
   inMemory: false,
   uuid: "00000000-0000-4000-8000-000000000000",
   statisticsBlock: 0,
+  limits: null,
   state: initialState(2 ** 20, "writeback"),
 };
 

@@ -17,7 +17,13 @@ test("a unit is reached through the groups of all targets that have it, for whom
         portalGroups: [3, 7],
         luns: [lun("nobody")],
         initiators: [
-          { name: "iqn.2026-11.io.ringlun:i", portalGroups: [3], auth: null, luns: [lun("disk"), lun("other")] },
+          {
+            name: "iqn.2026-11.io.ringlun:i",
+            portalGroups: [3],
+            auth: null,
+            luns: [lun("disk"), lun("other")],
+            limits: null,
+          },
         ],
       }),
     ],

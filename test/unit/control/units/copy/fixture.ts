@@ -39,7 +39,7 @@ export class CopyFixture {
       units: this.units,
       blocked: () => 0,
       accessState: () => 0,
-      grant: () => ({ target: target(), auth: null, portalGroups: [1], luns }),
+      grant: () => ({ target: target(), auth: null, portalGroups: [1], luns, limits: null }),
     });
     const mover = {
       move: (extent: Extent, guard: Guard<unknown>, progress: (bytes: number) => void) =>
