@@ -83,6 +83,7 @@ function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRecord> =
     inMemory: false,
     uuid: "00000000-0000-4000-8000-000000000000",
     statisticsBlock: 0,
+    limits: null,
     state: initialState(1 << 20, "writeback"),
   });
   const machine = { units: [unit], arenaBytes: 24 << 20, sqEntries: 64, cqEntries: 128, fixedBuffers: true };
