@@ -129,7 +129,7 @@ const OPTIONS_ALL = 0;
 const OPTIONS_OPCODE = 1;
 /** One command that has service actions. */
 const OPTIONS_SERVICE_ACTION = 2;
-/** One command, either way: without service actions the one asked for does not matter. */
+/** One command, either way: one that has no service actions has no other than 0. */
 const OPTIONS_EITHER = 3;
 
 const SUPPORT_NOT = 0x01;
@@ -177,7 +177,9 @@ export function beginReportSupportedOperationCodes(table: Table, isSupported: Is
         return;
       }
     }
-    const command = sameOpcode.find((candidate) => !hasActions || candidate.serviceAction === serviceAction);
+    const action = hasActions ? serviceAction : NO_SERVICE_ACTION;
+    const isOther = options === OPTIONS_EITHER && !hasActions && serviceAction !== 0;
+    const command = isOther ? undefined : sameOpcode.find((candidate) => candidate.serviceAction === action);
     reportOne(task, services, command, withTimeouts);
   };
 }

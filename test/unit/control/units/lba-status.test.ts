@@ -47,15 +47,24 @@ function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): Un
   };
 }
 
-function ask(unit: UnitRecord, lba: number, allocationLength = 4096) {
+function answerOf(unit: UnitRecord, lba: number, allocationLength: number, reportType: number) {
   const cdb = Buffer.alloc(16);
   cdb.set([0x9e, 0x12]);
   cdb.writeBigUInt64BE(BigInt(lba), 2);
   cdb.writeUInt32BE(allocationLength, 10);
-  const answer = answerLbaStatus({ unit, cdb: Uint8Array.from(cdb) });
+  cdb[14] = reportType;
+  return answerLbaStatus({ unit, cdb: Uint8Array.from(cdb) });
+}
+
+function dataOf(unit: UnitRecord, lba: number, allocationLength = 4096, reportType = 0): Buffer {
+  const answer = answerOf(unit, lba, allocationLength, reportType);
   assert(answer.kind === "good" && answer.data !== undefined);
   assert.equal(answer.allocationLength, allocationLength);
-  const data = Buffer.from(answer.data, "hex");
+  return Buffer.from(answer.data, "hex");
+}
+
+function ask(unit: UnitRecord, lba: number, allocationLength = 4096, reportType = 0) {
+  const data = dataOf(unit, lba, allocationLength, reportType);
   assert.equal(data.readUInt32BE(0), data.length - 4);
   const descriptors: [lba: number, blocks: number, status: number][] = [];
   for (let at = 8; at < data.length; at += 16) {
@@ -112,4 +121,33 @@ test("where nothing can be deallocated, or nothing is kept", (t) => {
     [2 ** 32 - 1, 2 ** 32 - 1, 1],
     [2 ** 33 - 2, 2, 1],
   ]);
+});
+
+test("only what is asked for is told, and what is mapped is said to be", (t) => {
+  const unit = sparseUnit(t);
+  const all = ask(unit, 0);
+  const mapped = all.filter(([, , status]) => status === 0).map(([lba, blocks]) => [lba, blocks, 3]);
+  const deallocated = all.filter(([, , status]) => status === 1);
+  assert.deepEqual([mapped.length, deallocated.length], [2, 3]);
+  assert.deepEqual(ask(unit, 0, 4096, 0x01), [...mapped, ...deallocated].sort(([a], [b]) => a! - b!));
+  assert.deepEqual(ask(unit, 0, 4096, 0x02), mapped);
+  assert.deepEqual(ask(unit, 0, 24, 0x02), mapped.slice(0, 1));
+  assert.deepEqual(ask(unit, 0, 4096, 0x03), deallocated);
+  for (const reportType of [0x04, 0x10]) assert.deepEqual(ask(unit, 0, 4096, reportType), []);
+  for (const reportType of [0x05, 0x11, 0xff]) {
+    const answer = answerOf(unit, 0, 4096, reportType);
+    assert.ok(answer.kind === "sense" && answer.asc === 0x24 && answer.senseKeySpecific === 0xc0_000e);
+  }
+  const state = initialState(2 ** 52, "writeback");
+  assert.deepEqual(ask(sparseUnit(t, { kind: "null", fd: -1, state }), 0, 4096, 0x02), [], "at once");
+});
+
+test("why there is no more is told: the end of the unit, or no room", (t) => {
+  const unit = sparseUnit(t);
+  assert.deepEqual(
+    [dataOf(unit, 0, 4096), dataOf(unit, 0, 24), dataOf(unit, BLOCKS - 1, 24), dataOf(unit, 0, 4096, 0x04)].map(
+      (data) => data[7],
+    ),
+    [0x07, 0x03, 0x07, 0x07],
+  );
 });

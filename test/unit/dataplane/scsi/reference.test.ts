@@ -38,7 +38,7 @@ test("rows say what holds for their commands", () => {
     "| 15 | MODE SELECT(6) | `15 11 00 00 ff 00` | WE EA R |  | standby | control |",
     "| 2a | WRITE(10) | `2a 1a ff ff ff ff 3f ff ff 00` | WE EA R | writes |  | shard |",
     "| 5f/01 | PERSISTENT RESERVE OUT, RESERVE | `5f 01 ff 00 00 ff ff ff ff 00` | by its rules |  | standby | control |",
-    "| 9e/12 | GET LBA STATUS | `9e 12 ff ff ff ff ff ff ff ff ff ff ff ff 00 00` | EA R | needs |  | control |",
+    "| 9e/12 | GET LBA STATUS | `9e 12 ff ff ff ff ff ff ff ff ff ff ff ff 17 00` | EA R | needs |  | control |",
   ]) {
     assert.ok(rows.includes(row), row);
   }

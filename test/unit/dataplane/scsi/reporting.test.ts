@@ -153,7 +153,8 @@ test("one command without service actions", () => {
   const read10 = "281affffffff3fffff00";
   assert.equal(hex(supported(bench, 1, 0x28).data), `0003000a${read10}`);
   assert.equal(hex(supported(bench, RCTD | 1, 0x28).data), `0083000a${read10}${TIMEOUTS}`);
-  assert.equal(hex(supported(bench, 3, 0x28, 5).data), `0003000a${read10}`);
+  assert.equal(hex(supported(bench, 3, 0x28).data), `0003000a${read10}`);
+  assert.equal(hex(supported(bench, 3, 0x28, 5).data), "00010000", "it has no service actions");
   assertInvalidFieldInCdb(supported(bench, 2, 0x28), "2.2");
 });
 
