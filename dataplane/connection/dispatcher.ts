@@ -6,6 +6,7 @@ import { assert } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
 import { HELD_BYTES_MAX, HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
+import { isHeadOfQueue } from "../scsi/dispatch.js";
 import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, TASK_UNACKNOWLEDGED, Task } from "../task/task.js";
@@ -34,7 +35,7 @@ import {
   REJECT_REASON_TASK_IN_PROGRESS,
   REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS,
 } from "../wire/reject.js";
-import { CDB_LENGTH, ScsiCommandPdu } from "../wire/scsi-command.js";
+import { CDB_LENGTH, ScsiCommandPdu, TASK_ATTRIBUTE_ACA, TASK_ATTRIBUTE_HEAD_OF_QUEUE } from "../wire/scsi-command.js";
 import { serialLess, serialLessOrEqual } from "../wire/serial.js";
 import { SnackRequestPdu } from "../wire/snack-request.js";
 import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
@@ -261,7 +262,7 @@ export class Dispatcher {
     task.unit = mapping === undefined ? null : mapping.unit;
     task.readOnly = mapping?.readOnly === true;
     task.cmdSN = pdu.cmdSN;
-    task.attribute = pdu.taskAttributes;
+    task.attribute = attributeOf(pdu.taskAttributes, bytes[pdu.cdbOffset]!);
     task.immediate = pdu.immediate;
     task.expectsDataIn = pdu.read;
     task.expectsDataOut = pdu.write;
@@ -423,4 +424,9 @@ export class Dispatcher {
     if (slice !== null && opcode !== OPCODE_NOP_OUT) slices.release(slice);
     return isTaken;
   }
+}
+
+/** ACA is refused, whatever has it. */
+function attributeOf(told: number, opcode: number): number {
+  return isHeadOfQueue(opcode) && told !== TASK_ATTRIBUTE_ACA ? TASK_ATTRIBUTE_HEAD_OF_QUEUE : told;
 }

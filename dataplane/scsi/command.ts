@@ -27,6 +27,8 @@ export interface Command {
   readonly place: CommandPlace;
   /** What limits count of it, in bytes, beside the command itself (scsi/cost.ts). Absent: limits do not concern it. */
   costBytes?(task: Task, services: Services): number;
+  /** It is treated as if it had the task attribute HEAD OF QUEUE, whatever it has. */
+  readonly isHeadOfQueue?: true;
   /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */
   isLetThrough?(task: Task, services: Services): boolean;
   /**

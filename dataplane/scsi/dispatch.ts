@@ -93,7 +93,11 @@ const ROWS: (Row | null)[] = new Array<Row | null>(256).fill(null);
 /** Opcode -> service action -> row, for opcodes that have service actions; else null. */
 const ACTION_ROWS: ((Row | null)[] | null)[] = new Array<(Row | null)[] | null>(256).fill(null);
 
+/** Opcode -> 1: its commands are treated as HEAD OF QUEUE. */
+const HEAD_OF_QUEUE = new Uint8Array(256);
+
 for (const command of COMMANDS) {
+  if (command.isHeadOfQueue) HEAD_OF_QUEUE[command.opcode] = 1;
   assert(command.usage.length <= CDB_BYTES, "a CDB of the table fits into the BHS");
   const row = new Row(command);
   if (command.serviceAction === NO_SERVICE_ACTION) {
@@ -102,6 +106,11 @@ for (const command of COMMANDS) {
     const actions = (ACTION_ROWS[command.opcode] ??= new Array<Row | null>(SERVICE_ACTIONS).fill(null));
     actions[command.serviceAction] = row;
   }
+}
+
+/** Whether commands with this operation code go before all others, whatever task attribute they have. */
+export function isHeadOfQueue(opcode: number): boolean {
+  return HEAD_OF_QUEUE[opcode] !== 0;
 }
 
 /** Begins the task's command, or ends it. The CDB, the LUN with its unit, and the session are set; nothing else need be. */

@@ -306,7 +306,9 @@ const LID4 = [0xff, 0xff, 0xff, 0xff];
  */
 function sanitize(serviceAction: number, name: string, begin: Command["begin"], listLength = 0): Command {
   const usage = [OPCODE_SANITIZE, 0xa0 | serviceAction, 0, 0, 0, 0, 0, listLength, listLength, 0];
-  return duringSanitize(actionRow(`SANITIZE, ${name}`, usage, REWRITES, begin, resumeControlled));
+  const command = actionRow(`SANITIZE, ${name}`, usage, REWRITES, begin, resumeControlled);
+  // "shall process this command as if it has a HEAD OF QUEUE task attribute" (SBC-4).
+  return { ...duringSanitize(command), isHeadOfQueue: true };
 }
 
 /** Whether the task's unit has the command: UNMAP only where it can deallocate. */

@@ -260,3 +260,23 @@ test("a unit that discards all is sanitized at once", async (context) => {
   assert.equal(await host.sanitize(OVERWRITE, overwriteList(Buffer.alloc(4))), GOOD);
   assert.equal(await host.ready(), GOOD);
 });
+
+test("it goes before all other commands of its nexus, whatever task attribute it has", async (context) => {
+  const undo = new Undo(context);
+  const target = await startTarget(undo);
+  const host = await Host.logIn(undo, target);
+  const { initiator } = host;
+  const [SIMPLE, ORDERED] = [1, 2];
+  for (const attribute of [SIMPLE, ORDERED]) {
+    // One runs until its data comes, the other waits for it.
+    const running = await initiator.start({ cdb: write10(0, 16), write: DATA, leaveR2Ts: true });
+    const r2t = await initiator.expect(OPCODE_R2T);
+    const waiting = await initiator.start({ cdb: read10(0, 1), read: BLOCK_BYTES, attribute: ORDERED });
+    assert.equal(await host.run({ ...sanitizeCommand(BLOCK_ERASE | IMMED), attribute }), GOOD);
+    assert.equal(waiting.end, undefined);
+    await initiator.answerR2T(running, r2t);
+    assert.equal(describe(await initiator.finish(running)), SANITIZE_IN_PROGRESS);
+    await initiator.finish(waiting);
+    await host.untilReady(SANITIZE_IN_PROGRESS);
+  }
+});
