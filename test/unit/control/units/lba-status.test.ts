@@ -129,7 +129,10 @@ test("only what is asked for is told, and what is mapped is said to be", (t) => 
   const mapped = all.filter(([, , status]) => status === 0).map(([lba, blocks]) => [lba, blocks, 3]);
   const deallocated = all.filter(([, , status]) => status === 1);
   assert.deepEqual([mapped.length, deallocated.length], [2, 3]);
-  assert.deepEqual(ask(unit, 0, 4096, 0x01), [...mapped, ...deallocated].sort(([a], [b]) => a! - b!));
+  assert.deepEqual(
+    ask(unit, 0, 4096, 0x01),
+    [...mapped, ...deallocated].sort(([a], [b]) => a! - b!),
+  );
   assert.deepEqual(ask(unit, 0, 4096, 0x02), mapped);
   assert.deepEqual(ask(unit, 0, 24, 0x02), mapped.slice(0, 1));
   assert.deepEqual(ask(unit, 0, 4096, 0x03), deallocated);
