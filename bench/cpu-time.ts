@@ -20,9 +20,18 @@ function clockTickUs(): number {
  * 10 ms: measure for seconds. The kernel splits an exact sum into user and system by samples.
  */
 export function cpuTimeOf(pid: number): CpuTime | undefined {
+  return cpuTimeAt(`/proc/${pid}/stat`);
+}
+
+/** Of a process's first thread alone. */
+export function mainThreadCpuTimeOf(pid: number): CpuTime | undefined {
+  return cpuTimeAt(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuTimeAt(path: string): CpuTime | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    stat = readFileSync(path, "latin1");
   } catch {
     return undefined;
   }

@@ -1,36 +1,40 @@
 #!/usr/bin/env node
 /**
- * What HTTP at full speed costs I/O: 4k random reads with and without autocannon on /metrics and /api/v1/status, taking turns.
+ * What HTTP at full speed costs I/O: 4k random reads alone, beside autocannon on /metrics and /api/v1/sessions, and beside busy loops that
+ * take as much CPU as autocannon and the control thread took, taking turns.
  * node dist/bench/http.js [--rounds 5] [--seconds 3]
  *
- * With fewer cores than busy threads (load generator, shard, control, autocannon) they share them, whatever HTTP does: CPU
- * time per I/O tells more than the rate.
+ * With fewer cores than busy threads (load generator, shard, control, autocannon) they share them, whatever HTTP does: the busy loops
+ * show how much of the loss that is.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import autocannon from "autocannon";
 import { Command } from "commander";
+import { type CpuTime, mainThreadCpuTimeOf, ownCpuTime } from "./cpu-time.js";
 import { environment, formatEnvironment } from "./environment.js";
 import type { LoadResult } from "./load.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
-import { killAllTargets, ringlunStarter } from "./targets.js";
+import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
 
 const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
+const BUSY_LOOP = fileURLToPath(new URL("busy-loop.js", import.meta.url));
 const FILE_BYTES = 256 * 1024 * 1024;
 const HTTP_CONNECTIONS = 4;
 /** autocannon runs a little longer than the load's ramp and measurement. */
 const RAMP_SECONDS = 0.5;
 
-interface Round {
-  readonly load: LoadResult;
-  /** Undefined without HTTP. */
-  readonly http: autocannon.Result | undefined;
+/** One way of measuring, in all rounds. */
+interface Rounds {
+  readonly name: string;
+  readonly loads: LoadResult[];
+  readonly https: autocannon.Result[];
 }
 
-async function load(url: string, pid: number, seconds: number): Promise<LoadResult> {
+async function load({ url, pid }: StartedTarget, seconds: number): Promise<LoadResult> {
   const args = [LOAD, url, "--json", "--duration", `${seconds}`, "--ramp", `${RAMP_SECONDS}`, "--pid", `${pid}`];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
@@ -40,24 +44,60 @@ async function load(url: string, pid: number, seconds: number): Promise<LoadResu
   return JSON.parse(output) as LoadResult;
 }
 
-function hammer(url: string, seconds: number): Promise<autocannon.Result> {
-  const requests = [{ path: "/metrics" }, { path: "/api/v1/status" }];
-  return autocannon({ url, connections: HTTP_CONNECTIONS, duration: seconds, requests });
+function hammer(socketPath: string, seconds: number): Promise<autocannon.Result> {
+  const requests = [{ path: "/metrics" }, { path: "/api/v1/sessions" }];
+  const url = "http://localhost";
+  return autocannon({ url, socketPath, connections: HTTP_CONNECTIONS, duration: seconds, requests });
 }
 
-function describe(name: string, rounds: readonly Round[]): string[] {
-  const of = (read: (round: Round) => number): string => {
-    const samples = rounds.map(read);
-    return `${median(samples).toFixed(1)} +-${(spread(samples) * 50).toFixed(0)} %`;
+const totalUs = ({ userUs, systemUs }: CpuTime): number => userUs + systemUs;
+
+/** The load beside autocannon, which runs in this process; what share of the time that and the control thread computed. */
+async function besideHttp(target: StartedTarget, seconds: number, into: Rounds): Promise<[number, number]> {
+  const wholeSeconds = seconds + 2 * RAMP_SECONDS;
+  const before = [ownCpuTime(), mainThreadCpuTimeOf(target.pid)!] as const;
+  const beganMs = performance.now();
+  const http = hammer(target.apiSocket!, wholeSeconds);
+  into.loads.push(await load(target, seconds));
+  into.https.push(await http);
+  const elapsedUs = (performance.now() - beganMs) * 1000;
+  const share = (from: CpuTime, to: CpuTime): number => Math.min(1, (totalUs(to) - totalUs(from)) / elapsedUs);
+  return [share(before[0], ownCpuTime()), share(before[1], mainThreadCpuTimeOf(target.pid)!)];
+}
+
+async function besideBusyLoops(
+  target: StartedTarget,
+  seconds: number,
+  shares: readonly number[],
+  into: Rounds,
+): Promise<void> {
+  const loops: ChildProcess[] = shares.map((share) => spawn(process.execPath, [BUSY_LOOP, `${share}`]));
+  try {
+    into.loads.push(await load(target, seconds));
+  } finally {
+    for (const loop of loops) loop.kill();
+  }
+}
+
+function describe({ name, loads, https }: Rounds): string[] {
+  const of = <T>(samples: readonly T[], read: (sample: T) => number): string => {
+    if (samples.length === 0) return "-";
+    const values = samples.map(read);
+    return `${median(values).toFixed(1)} +-${(spread(values) * 50).toFixed(0)} %`;
   };
   return [
     name,
-    of(({ load }) => load.iops),
-    of(({ load }) => load.latencyUs.p99),
-    of(({ load }) => load.target!.userUs + load.target!.systemUs),
-    rounds[0]!.http === undefined ? "-" : of(({ http }) => http!.requests.average),
-    rounds[0]!.http === undefined ? "-" : of(({ http }) => http!.latency.p99),
+    of(loads, ({ iops }) => iops),
+    of(loads, ({ latencyUs }) => latencyUs.p99),
+    of(loads, ({ target }) => totalUs(target!)),
+    of(https, ({ requests }) => requests.average),
+    of(https, ({ latency }) => latency.p99),
   ];
+}
+
+/** In each round: HTTP to busy loops. */
+function ratio(http: Rounds, busy: Rounds, read: (load: LoadResult) => number): string {
+  return median(http.loads.map((load, round) => read(load) / read(busy.loads[round]!))).toFixed(2);
 }
 
 async function main(): Promise<void> {
@@ -67,28 +107,31 @@ async function main(): Promise<void> {
     .parse();
   const { rounds, seconds } = program.opts<{ rounds: number; seconds: number }>();
   const directory = mkdtempSync("/dev/shm/ringlun-bench-http-");
+  const named = (name: string): Rounds => ({ name, loads: [], https: [] });
+  const [alone, beside, busy] = [named("alone"), named("beside HTTP"), named("beside busy loops")];
   try {
     const path = join(directory, "disk.img");
     writeFileSync(path, "");
     truncateSync(path, FILE_BYTES);
     const start = ringlunStarter({ workers: 1, cache: "writeback" });
     const target = await start({ path, sizeBytes: FILE_BYTES, directory });
-    const alone: Round[] = [];
-    const beside: Round[] = [];
     for (let round = 0; round < rounds; round++) {
-      alone.push({ load: await load(target.url, target.pid, seconds), http: undefined });
-      const http = hammer(target.httpUrl!, seconds + 2 * RAMP_SECONDS);
-      beside.push({ load: await load(target.url, target.pid, seconds), http: await http });
+      alone.loads.push(await load(target, seconds));
+      const shares = await besideHttp(target, seconds, beside);
+      await besideBusyLoops(target, seconds, shares, busy);
     }
     await target.stop();
-    const failed = beside.reduce((sum, { http }) => sum + http!.errors + http!.non2xx + http!.timeouts, 0);
+    const failed = beside.https.reduce((sum, http) => sum + http.errors + http.non2xx + http.timeouts, 0);
     process.stdout.write(`${formatEnvironment(environment())}\n\n`);
     process.stdout.write(
       `${formatTable([
         ["4k random reads", "IOPS", "p99 us", "CPU us per I/O, HTTP included", "HTTP requests/s", "HTTP p99 ms"],
-        describe("alone", alone),
-        describe("beside HTTP", beside),
-      ])}\n${failed} HTTP requests failed\n`,
+        ...[alone, beside, busy].map(describe),
+      ])}\n\n`,
+    );
+    process.stdout.write(
+      `HTTP to busy loops: IOPS ${ratio(beside, busy, ({ iops }) => iops)} (asked for: 0.95 at least), ` +
+        `p99 ${ratio(beside, busy, ({ latencyUs }) => latencyUs.p99)} (1.10 at most); ${failed} HTTP requests failed\n`,
     );
     if (failed > 0) process.exitCode = 1;
   } finally {

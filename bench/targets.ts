@@ -25,8 +25,8 @@ export interface StartedTarget {
   readonly name: string;
   readonly version: string;
   readonly url: string;
-  /** Where it tells of itself, if it does. */
-  readonly httpUrl?: string;
+  /** Where it tells of itself, if it does: the UNIX socket of its HTTP API. */
+  readonly apiSocket?: string;
   /** The process whose CPU time counts. */
   readonly pid: number;
   stop(): Promise<void>;
@@ -134,14 +134,14 @@ export interface RinglunOptions {
 export function ringlunStarter({ workers, cache, session = "" }: RinglunOptions): TargetStarter {
   return async (file) => {
     const port = await freePort();
-    const httpPort = await freePort();
     const config = join(file.directory, `ringlun-${port}.yaml`);
+    const stateDirectory = join(file.directory, `state-${port}`);
     writeFileSync(
       config,
       `portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
 targets: [{ name: "${RINGLUN_TARGET}", portalGroups: [1], luns: { 0: disk }, session: { ${session} } }]
 units: { disk: { file: ${JSON.stringify(file.path)}, cache: ${cache} } }
-http: { listen: "127.0.0.1:${httpPort}" }
+stateDir: ${JSON.stringify(stateDirectory)}
 workers: ${workers}
 `,
     );
@@ -156,7 +156,7 @@ workers: ${workers}
       name: workers === 1 ? "ringlun" : `ringlun-${workers}`,
       version: `workers ${workers}, cache ${cache}`,
       url: `iscsi://127.0.0.1:${port}/${RINGLUN_TARGET}/0`,
-      httpUrl: `http://127.0.0.1:${httpPort}`,
+      apiSocket: join(stateDirectory, "api.sock"),
       pid: daemon.child.pid!,
       stop: () => daemon.stop(),
     };
