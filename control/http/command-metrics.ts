@@ -24,6 +24,7 @@ import {
   WRITTEN_BYTES,
 } from "../../dataplane/statistics.js";
 import type { Server } from "../server.js";
+import type { MetricFamily } from "./metric-family.js";
 
 /** Names after which control lets others go first: some milliseconds' worth. */
 const NAMES_AT_ONCE = 250;
@@ -80,14 +81,35 @@ interface Family {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
+  /** Beside that which names whom it is about. */
+  readonly labels: readonly string[];
   readonly lines: Lines;
 }
 
+/** Of whom there are metrics, each by a label of that name. */
+const SCOPES: readonly (readonly [kind: string, times: Times])[] = [
+  ["unit", FINE],
+  ["target", FINE],
+  ["initiator", COARSE],
+];
+
+/** What is told of each: its labels are all that its lines ever have. */
+export function commandMetricFamilies(): MetricFamily[] {
+  return SCOPES.flatMap(([kind, times]) =>
+    families(`ringlun_${kind}`, kind, times).map(({ name, type, help, labels }) => ({
+      ...{ name, type, help },
+      labels: [kind, ...labels],
+    })),
+  );
+}
+
 export async function* commandMetrics(server: Server): AsyncGenerator<string> {
-  const units = new Map(server.units.map((unit) => [unit.name, server.unitStatistics(unit)]));
-  yield* scope("unit", units, FINE);
-  yield* scope("target", server.sessionStatistics.byTarget(), FINE);
-  yield* scope("initiator", server.sessionStatistics.byInitiator(), COARSE);
+  const counted: Readonly<Record<string, () => ReadonlyMap<string, Float64Array>>> = {
+    unit: () => new Map(server.units.map((unit) => [unit.name, server.unitStatistics(unit)])),
+    target: () => server.sessionStatistics.byTarget(),
+    initiator: () => server.sessionStatistics.byInitiator(),
+  };
+  for (const [kind, times] of SCOPES) yield* scope(kind, counted[kind]!(), times);
 }
 
 async function* scope(kind: string, counted: ReadonlyMap<string, Float64Array>, times: Times): AsyncGenerator<string> {
@@ -112,6 +134,7 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: `${prefix}_commands_total`,
       type: "counter",
       help: `SCSI commands of the ${kind} that have ended, aborted ones included.`,
+      labels: ["operation"],
       lines: (label, counted) =>
         `${prefix}_commands_total{${label},operation="read"} ${counted[READS]}\n` +
         `${prefix}_commands_total{${label},operation="write"} ${counted[WRITES]}\n` +
@@ -121,6 +144,7 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: `${prefix}_bytes_total`,
       type: "counter",
       help: `Bytes that reads and writes of the ${kind} have moved that ended with GOOD.`,
+      labels: ["operation"],
       lines: (label, counted) =>
         `${prefix}_bytes_total{${label},operation="read"} ${counted[READ_BYTES]}\n` +
         `${prefix}_bytes_total{${label},operation="write"} ${counted[WRITTEN_BYTES]}\n`,
@@ -129,12 +153,14 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: `${prefix}_commands_in_flight`,
       type: "gauge",
       help: `SCSI commands of the ${kind} that have begun and not ended: its queue depth.`,
+      labels: [],
       lines: (label, counted) => `${prefix}_commands_in_flight{${label}} ${counted[IN_FLIGHT]}\n`,
     },
     {
       name: `${prefix}_errors_total`,
       type: "counter",
       help: `SCSI commands of the ${kind} that did not end with GOOD, by sense key, or other reason. What never happened is left out.`,
+      labels: ["reason"],
       lines: (label, counted) => errorLines(prefix, label, counted),
     },
     {
@@ -157,6 +183,7 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: latency,
       type: "histogram",
       help: `Time of reads and writes of the ${kind} from their arrival to their response, in seconds.`,
+      labels: times.byOperation ? ["operation"] : [],
       lines: (label, counted) => {
         const reads = counted.subarray(READ_TIMES, READ_TIMES + 1 + TIME_BUCKETS);
         const writes = counted.subarray(WRITE_TIMES, WRITE_TIMES + 1 + TIME_BUCKETS);

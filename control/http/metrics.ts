@@ -4,7 +4,19 @@ import { COUNTER_NAMES, type CounterName } from "../../dataplane/counters.js";
 import { describeLoginStatus } from "../../dataplane/wire/login-response.js";
 import type { Server } from "../server.js";
 import { VERSION } from "../version.js";
-import { commandMetrics } from "./command-metrics.js";
+import { commandMetricFamilies, commandMetrics } from "./command-metrics.js";
+import type { MetricFamily } from "./metric-family.js";
+
+/** What prom-client's metrics have, and its types do not. */
+interface RegisteredMetric {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+}
+
+/** Default metrics of prom-client that are called totals and are none: promtool objects to them. */
+const MISNAMED = ["nodejs_active_resources_total", "nodejs_active_handles_total", "nodejs_active_requests_total"];
 
 export class Metrics {
   readonly #server: Server;
@@ -16,6 +28,7 @@ export class Metrics {
     this.#server = server;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
+    for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     new Gauge({
       name: "ringlun_build_info",
       help: "1, labelled with what runs.",
@@ -33,6 +46,9 @@ export class Metrics {
       help: "Connections closed at once, because too many had not logged in.",
       registers,
     });
+    gauge(registers, "ringlun_ready", "1 while all portals listen and all shards serve, otherwise 0.", () =>
+      Number(server.isReady),
+    );
     gauge(registers, "ringlun_sessions", "Sessions, discovery included.", () => server.sessions.length);
     gauge(registers, "ringlun_connections", "Connections of these sessions.", () => server.connectionCount);
     gauge(
@@ -82,6 +98,15 @@ export class Metrics {
 
   countRefusedConnection(): void {
     this.#refusedConnections.inc();
+  }
+
+  /** All that a scrape may have in it. */
+  get families(): MetricFamily[] {
+    const own = this.#registry.getMetricsAsArray() as unknown as readonly RegisteredMetric[];
+    return [
+      ...own.map(({ name, type, help, labelNames }) => ({ name, type, help, labels: labelNames })),
+      ...commandMetricFamilies(),
+    ];
   }
 
   get contentType(): string {
