@@ -167,6 +167,7 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: `${prefix}_throttled_commands_total`,
       type: "counter",
       help: `SCSI commands of the ${kind} that had to wait for a limit. Where that never happened it is left out.`,
+      labels: [],
       lines: (label, counted) =>
         counted[THROTTLED]! > 0 ? `${prefix}_throttled_commands_total{${label}} ${counted[THROTTLED]}\n` : "",
     },
@@ -174,6 +175,7 @@ function families(prefix: string, kind: string, times: Times): Family[] {
       name: `${prefix}_throttled_seconds_total`,
       type: "counter",
       help: `Time that SCSI commands of the ${kind} have waited for limits, in seconds, likewise. It is part of their latency.`,
+      labels: [],
       lines: (label, counted) =>
         counted[THROTTLED]! > 0
           ? `${prefix}_throttled_seconds_total{${label}} ${counted[THROTTLED_TIME]! / 1e6}\n`
