@@ -216,7 +216,10 @@ export class Reconfiguration {
       await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
       return;
     }
-    await initiatorLimits.change(session, now.grant.limits, broadcasts);
+    // What would be granted to a session that is gone, nobody would give back.
+    if (registry.session(session.sessionId) === session) {
+      await initiatorLimits.change(session, now.grant.limits, broadcasts);
+    }
     const added = now.grant.luns.filter(({ lun }) => !had.some((other) => other.lun === lun));
     if (added.length === 0 && removed.length === 0) return;
     const records = lunRecords(added, session.identity);

@@ -17,6 +17,7 @@ export const COUNTER_NAMES = [
   "digest_errors",
   "task_set_full",
   "parked_tasks",
+  "throttled_tasks",
   "sessions",
   "connections",
   "cpu_microseconds",

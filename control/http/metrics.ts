@@ -135,6 +135,7 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
   digest_errors: "PDUs whose digest did not match.",
   task_set_full: "Commands that ended with TASK SET FULL.",
   parked_tasks: "Times that a task had to wait, for a buffer or for its turn.",
+  throttled_tasks: "Tasks that wait for limits.",
   sessions: "Sessions that the shard serves.",
   connections: "Connections that the shard serves.",
   cpu_microseconds: "CPU time of the shard's thread, in seconds.",
@@ -142,7 +143,7 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
 };
 
 /** Counts that also go down. */
-const SHARD_GAUGES: ReadonlySet<CounterName> = new Set(["sessions", "connections"]);
+const SHARD_GAUGES: ReadonlySet<CounterName> = new Set(["throttled_tasks", "sessions", "connections"]);
 
 function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
   new Gauge({

@@ -19,9 +19,10 @@ export function changeLuns(
       session.luns.delete(lun);
       session.attentions.clear(lun);
     }
-    for (const { lun, unitIndex, readOnly, blocked } of added) {
+    for (const { lun, unitIndex, readOnly, blocked, accessState } of added) {
       const unit = shard.units.get(unitIndex);
-      if (unit !== undefined) session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked));
+      if (unit === undefined) continue;
+      session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState));
     }
     noteLimits(session);
     const { asc, ascq } = REPORTED_LUNS_DATA_HAS_CHANGED;

@@ -9,6 +9,7 @@
  * that wait, and of a session's command window. One more is answered with TASK SET FULL.
  */
 
+import { COUNTER } from "../counters.js";
 import {
   COST_BYTES_MAX,
   SESSION_THROTTLED_TASKS_MAX,
@@ -33,13 +34,14 @@ export class Throttles {
   /** When to look at them next. */
   #lookUs = Number.POSITIVE_INFINITY;
   #lookedUs = 0;
-  /** Tasks that wait, and the data that came with them. */
-  #taskCount = 0;
+  /** What tasks that wait hold in data that came with them. */
   #bytes = 0;
 
   constructor(shard: Shard, budgets: SharedArrayBuffer) {
     this.#shard = shard;
     this.#budgets = budgets;
+    // A thread that died before this one has left its own number.
+    shard.counters[COUNTER.throttled_tasks] = 0;
   }
 
   /** For `enter`: how long the shard may sleep. */
@@ -59,7 +61,7 @@ export class Throttles {
       this.#shard.engine.status(task, SCSI_STATUS_TASK_SET_FULL);
       return true;
     }
-    this.#taskCount++;
+    this.#shard.counters[COUNTER.throttled_tasks]!++;
     this.#bytes += heldBytes;
     task.session!.throttledCount++;
     task.heldBytes = heldBytes;
@@ -179,7 +181,7 @@ export class Throttles {
   }
 
   #left(task: Task): void {
-    this.#taskCount--;
+    this.#shard.counters[COUNTER.throttled_tasks]!--;
     this.#bytes -= task.heldBytes;
     task.heldBytes = 0;
     task.session!.throttledCount--;
@@ -196,7 +198,7 @@ export class Throttles {
   #hasRoom(task: Task, { head }: Throttle, bytes: number): boolean {
     if (task.session!.throttledCount >= SESSION_THROTTLED_TASKS_MAX) return false;
     if (head === null) return true;
-    if (this.#taskCount >= THROTTLED_TASKS_MAX) return false;
+    if (this.#shard.counters[COUNTER.throttled_tasks]! >= THROTTLED_TASKS_MAX) return false;
     return bytes === 0 || this.#bytes + bytes <= this.#shard.slices.freeBytes(bytes);
   }
 }

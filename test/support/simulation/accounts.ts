@@ -1,14 +1,18 @@
 /** What a shard has lent out and what it has left: between two turns the books are balanced, at the end all is back. */
 import assert from "node:assert/strict";
 import { CONNECTION_OPEN, type Connection } from "../../../dataplane/connection/connection.js";
+import { COUNTER } from "../../../dataplane/counters.js";
 import { BATCHES, RECEIVE_BUFFERS, SLICE_CLASSES } from "../../../dataplane/limits.js";
+import type { Session } from "../../../dataplane/session/session.js";
 import { RECEIVE_GROUP, type Shard } from "../../../dataplane/shard.js";
-import { TASK_FREE } from "../../../dataplane/task/task.js";
+import { TASK_FREE, TASK_THROTTLED } from "../../../dataplane/task/task.js";
 import type { SimulatedRing } from "./simulated-ring.js";
 
 /** Between two turns. */
 export function assertAccounts(shard: Shard): void {
+  let throttled = 0;
   for (const session of shard.sessions.values()) {
+    throttled += assertThrottled(session);
     for (const connection of session.connections) {
       if (connection.state !== CONNECTION_OPEN) continue;
       assert(connection.creditBytes >= 0, "buffers that were given back twice");
@@ -20,6 +24,21 @@ export function assertAccounts(shard: Shard): void {
       assert.equal(connection.replies, 0, "an idle connection has no replies");
     }
   }
+  assert.equal(shard.counters[COUNTER.throttled_tasks], throttled, "tasks that wait for limits are counted");
+}
+
+/** How many tasks of the session wait for limits: those that say so are in the queue that they name, and are counted. */
+function assertThrottled(session: Session): number {
+  let count = 0;
+  for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+    assert.equal(task.state === TASK_THROTTLED, task.throttle !== null);
+    if (task.throttle === null) continue;
+    assert(task.throttle === session.throttle || task.throttle === task.unit!.throttle, "limits in force");
+    assert(task.throttle.isWatched && (task.previousThrottled === null) === (task.throttle.head === task));
+    count++;
+  }
+  assert.equal(session.throttledCount, count);
+  return count;
 }
 
 /** When no session is left. */

@@ -1,7 +1,8 @@
 /** One shard, or several that serve the same units, with what control does between them. */
 import assert from "node:assert/strict";
+import type { LimitsRecord } from "../../../dataplane/messages.js";
 import { allocateGates } from "../../../dataplane/storage/gate.js";
-import { allocateBudgets } from "../../../dataplane/throttle/budget.js";
+import { allocateBudgets, Budget } from "../../../dataplane/throttle/budget.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
@@ -11,17 +12,25 @@ const SIMULATED_US_MAX = 3600 * 1_000_000;
 /** As long as a shard without anything to do sleeps. */
 const SLEEP_US = 1_000_000;
 
+/** More than are in force and on their way to the shards at a time. */
+const BUDGETS = 64;
+
+export type Limits = Omit<LimitsRecord, "budget">;
+
 export class Cluster {
   readonly machines: readonly Machine[];
   readonly respondToText: (text: string) => string;
   readonly #world: World;
+  readonly #budgets: SharedArrayBuffer;
   #lastConnectionId = 0;
+  #lastBudget = 0;
 
   constructor(world: World, shards: number, options: MachineOptions, respondToText: (text: string) => string) {
     this.#world = world;
     this.respondToText = respondToText;
     const gates = allocateGates(shards);
-    const budgets = allocateBudgets(1);
+    const budgets = allocateBudgets(BUDGETS);
+    this.#budgets = budgets;
     this.machines = Array.from(
       { length: shards },
       (_, shard) =>
@@ -61,6 +70,30 @@ export class Cluster {
         sleepsUntilUs = timeline.nowUs + SLEEP_US;
       }
     }
+  }
+
+  /** Limits of a unit that every shard takes over, each in its time; null: none any more. */
+  limitUnit(unitIndex: number, limits: Limits | null): void {
+    const change = { limits: this.#grant(limits) };
+    for (const machine of this.machines) machine.changeUnit(unitIndex, change);
+  }
+
+  /** Limits of all sessions together. */
+  limitSessions(limits: Limits | null): void {
+    const record = this.#grant(limits);
+    for (const machine of this.machines) {
+      for (const sessionId of machine.shard.sessions.keys()) {
+        machine.limitSession(sessionId, record);
+      }
+    }
+  }
+
+  #grant(limits: Limits | null): LimitsRecord | null {
+    if (limits === null) return null;
+    this.#lastBudget = (this.#lastBudget + 1) % BUDGETS;
+    const record = { ...limits, budget: this.#lastBudget };
+    new Budget(this.#budgets, record).reset(this.#world.timeline.nowUs);
+    return record;
   }
 
   get hasSessions(): boolean {

@@ -6,7 +6,14 @@ import { CONNECTION_CLOSING } from "../../../dataplane/connection/connection.js"
 import { allocateCounters } from "../../../dataplane/counters.js";
 import { CAPTURE_RING_BYTES } from "../../../dataplane/limits.js";
 import { Loop } from "../../../dataplane/loop.js";
-import type { ControlMessage, HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
+import type {
+  ControlMessage,
+  HandoffRecord,
+  LimitsRecord,
+  ShardMessage,
+  UnitChange,
+  UnitRecord,
+} from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
 import { allocateStatistics } from "../../../dataplane/statistics.js";
 import { assertAccounts, assertNothingLeaked } from "./accounts.js";
@@ -145,16 +152,26 @@ export class Machine {
 
   /** Another shard was asked for it; `done` is called when this one has confirmed it. */
   resetUnit(unitIndex: number, done: () => void): void {
+    this.send({ type: "resetUnit", exchange: this.#exchange(done), unitIndex });
+  }
+
+  changeUnit(unitIndex: number, change: UnitChange): void {
+    this.send({ type: "unitChange", exchange: this.#exchange(() => {}), unitIndex, change });
+  }
+
+  limitSession(sessionId: number, limits: LimitsRecord | null): void {
+    this.send({ type: "sessionLimits", exchange: this.#exchange(() => {}), sessionId, limits });
+  }
+
+  #exchange(done: () => void): number {
     const exchange = ++this.#lastExchange;
     this.#confirmations.set(exchange, done);
-    this.send({ type: "resetUnit", exchange, unitIndex });
+    return exchange;
   }
 
   /** A login of the initiator to these units has come; `done` is called when what it had before is over. */
   awaitEnding(initiatorName: string, unitIndexes: readonly number[], done: () => void): void {
-    const exchange = ++this.#lastExchange;
-    this.#confirmations.set(exchange, done);
-    this.send({ type: "awaitEnding", exchange, initiatorName, unitIndexes });
+    this.send({ type: "awaitEnding", exchange: this.#exchange(done), initiatorName, unitIndexes });
   }
 
   wakeOthers(): void {
