@@ -144,7 +144,7 @@ export class Server {
   }
 
   async #start(options: ServerOptions): Promise<void> {
-    const { units, stateDir, workers, portalGroups, http } = this.#configuration;
+    const { units, stateDir, workers, affinity, portalGroups, http } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
@@ -180,6 +180,7 @@ export class Server {
     await this.#access.begin(await this.#openUnits(units));
     const shards = Shards.start({
       count: workers,
+      affinity,
       units: () => this.#units.records(),
       statistics: this.#statisticsMemory.shards,
       budgets: this.#budgets.memory,

@@ -39,6 +39,8 @@ export type Common = Pick<ShardTask, "shards" | "gates" | "budgets" | "wakeFds">
 
 export interface ShardThreadOptions {
   readonly shard: number;
+  /** See ShardTask. */
+  readonly cpu: number | null;
   readonly common: Common;
   /** How many threads the shard has had before. */
   readonly life: number;
@@ -87,6 +89,7 @@ export class ShardThread {
 
   constructor({
     shard,
+    cpu,
     common,
     life,
     counters,
@@ -111,6 +114,7 @@ export class ShardThread {
     const task: ShardTask = {
       ...common,
       shard,
+      cpu,
       life,
       toShard,
       toControl,

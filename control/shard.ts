@@ -17,6 +17,8 @@ import { type Common, ShardThread, settlesWithin } from "./shard-thread.js";
 
 export interface ShardOptions {
   readonly shard: number;
+  /** See ShardTask. */
+  readonly cpu: number | null;
   /** Of the moment: what is added later is there for the next thread. */
   readonly units: () => readonly UnitRecord[];
   readonly common: Common;
@@ -66,9 +68,10 @@ export class Shard {
   /** Resolves when it serves, or was stopped meanwhile. Rejects with the reason if it ends before. */
   async start(): Promise<void> {
     this.#phase = "starting";
-    const { shard, common, statistics, units, arenaBytes, worker } = this.#options;
+    const { shard, cpu, common, statistics, units, arenaBytes, worker } = this.#options;
     const thread = new ShardThread({
       shard,
+      cpu,
       counters: this.counters,
       statistics,
       captured: this.captured,

@@ -10,6 +10,8 @@ import type { Common } from "./shard-thread.js";
 
 export interface ShardsOptions {
   readonly count: number;
+  /** CPUs to which the shards' threads are bound, in turn; absent or empty: none is. */
+  readonly affinity?: readonly number[];
   /** Those of the moment: every thread of a shard starts with them; `addUnit` tells of later ones. */
   readonly units: () => readonly UnitRecord[];
   /** One of each shard: see ShardTask. */
@@ -63,12 +65,13 @@ export class Shards implements ShardControl {
 
   /** Resolves when all shards are ready. Rejects with what the first one to fail says; then none is left running. */
   static async start(options: ShardsOptions): Promise<Shards> {
-    const { count, arenaBytes, logger, onMessage, onDeath, onFatal, worker = WORKER } = options;
+    const { count, arenaBytes, logger, onMessage, onDeath, onFatal, affinity = [], worker = WORKER } = options;
     const shards = new Shards(options);
     for (let shard = 0; shard < count; shard++) {
       shards.#shards.push(
         new Shard({
           shard,
+          cpu: affinity[shard % affinity.length] ?? null,
           common: shards.#common,
           units: options.units,
           statistics: options.statistics[shard]!,

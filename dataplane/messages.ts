@@ -361,6 +361,8 @@ export type ShardMessage =
 /** What a shard's worker thread is started with (Piscina's task, structured clone: the SharedArrayBuffers are shared). */
 export interface ShardTask {
   readonly shard: number;
+  /** The CPU to which its thread is bound; null: none. */
+  readonly cpu: number | null;
   /** Rings of sharedarraybuffer-ring. */
   readonly toShard: SharedArrayBuffer;
   readonly toControl: SharedArrayBuffer;

@@ -9,6 +9,7 @@ import {
   pwriteSync,
   Ring,
   SHUT_RDWR,
+  setThreadAffinity,
   shutdownSync,
   threadCpuUs,
   writeBackError,
@@ -84,11 +85,13 @@ class ThreadHost implements ShardHost {
 
 /** Piscina's task. Returns only when control has asked the shard to stop and all of its connections are gone. */
 export default function run(task: ShardTask): void {
+  const host = new ThreadHost(task);
+  // First of all: memory comes from where the thread runs.
+  if (task.cpu !== null) bindTo(task.cpu, host);
   const ring = Ring.open({
     ...ringEntries(task.shards),
     drained: new Int32Array(task.drained),
   });
-  const host = new ThreadHost(task);
   const shard = new Shard(ring, host, task);
   host.arena = shard.arena.bytes;
   adviseHugePages(shard.arena.bytes);
@@ -120,6 +123,16 @@ export default function run(task: ShardTask): void {
   }
   ring.close();
   host.post({ type: "stopped" });
+}
+
+/** Elsewhere it works as well, so a CPU that has gone meanwhile is no reason not to. */
+function bindTo(cpu: number, host: ThreadHost): void {
+  try {
+    setThreadAffinity([cpu]);
+  } catch (error) {
+    const fields = { cpu, reason: (error as Error).message };
+    host.post({ type: "log", level: "warn", message: "the shard's thread is not bound to its CPU", fields });
+  }
 }
 
 /** Fixed buffers save the kernel the look-up of pages at each I/O; without them all works the same, a little slower. */

@@ -1,6 +1,8 @@
 /** The checks of a configuration that look at more than one value, or at the files that it names. */
 import { dirname, resolve } from "node:path";
+import { SHARDS_MAX } from "../../dataplane/limits.js";
 import { LIMITED_UNITS_MAX } from "../limits.js";
+import { isAmong, readAllowedCpus } from "./allowed-cpus.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, readSecretFile } from "./named-files.js";
 import { nearest } from "./nearest.js";
@@ -118,6 +120,21 @@ class Checker implements Results {
       this.#warn(["api", "tokens"], "travel unencrypted over HTTP: add http.tls, or listen on 127.0.0.1");
     }
     this.#checkStateDir(sound(document.stateDir));
+    this.#checkAffinity(document.affinity);
+  }
+
+  #checkAffinity(flawed: Flawed<readonly number[]> | undefined): void {
+    const allowed = readAllowedCpus();
+    const cpus = items<number>(flawed);
+    const seen = new Map<number, Path>();
+    for (const [index, cpu] of cpus) {
+      const path = ["affinity", index];
+      this.#unique(seen, cpu, path, `the CPU ${cpu}`);
+      if (allowed === undefined || isAmong(cpu, allowed)) continue;
+      this.#fault(path, `is ${cpu}: that CPU is not there, or not for this process, which may use ${allowed}`);
+    }
+    if (cpus.length > SHARDS_MAX)
+      this.#fault(["affinity"], `lists more CPUs than the ${SHARDS_MAX} shards there can be`);
   }
 
   #checkPortalGroups(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefined): void {

@@ -99,7 +99,7 @@ function shown(value: unknown): string {
 // -- a configuration as the file has it: lists by what names their members
 
 function treeOf(configuration: Configuration): Tree {
-  const { portalGroups, targets, units, discoveryAuth, http, api, workers, stateDir, log } = configuration;
+  const { portalGroups, targets, units, discoveryAuth, http, api, workers, affinity, stateDir, log } = configuration;
   return {
     portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred } }) => [
       String(tag),
@@ -118,6 +118,7 @@ function treeOf(configuration: Configuration): Tree {
     http: http && { ...http, tls: http.tls && tlsTree(http.tls) },
     api,
     workers,
+    affinity,
     stateDir,
     log,
   };

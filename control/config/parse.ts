@@ -146,10 +146,16 @@ function complete(
       fileRoots: document.api.fileRoots.map((path) => resolveFrom(origin, path)),
       tokens: document.api.tokens.map((token) => ({ name: token.name, secret: secretOf(token) })),
     },
-    workers: document.workers === "auto" ? Math.max(1, availableParallelism() - 1) : document.workers,
+    workers: workersOf(document),
+    affinity: document.affinity ?? [],
     stateDir,
     log: document.log,
   };
+}
+
+function workersOf({ workers, affinity }: ConfigurationDocument): number {
+  if (workers !== "auto") return workers;
+  return affinity === undefined ? Math.max(1, availableParallelism() - 1) : affinity.length;
 }
 
 function completeLimits(limits: UnitDocument["limits"]): LimitsConfiguration | null {

@@ -24,6 +24,8 @@ export interface Configuration {
   readonly api: ApiConfiguration;
   /** Shards to start, at least 1 ("auto" is resolved). */
   readonly workers: number;
+  /** CPUs to which the shards are bound, in turn; none: the kernel places them. */
+  readonly affinity: readonly number[];
   /** Absolute path of the folder for what must survive a restart. */
   readonly stateDir: string;
   readonly log: LogConfiguration;
@@ -241,6 +243,8 @@ function key<Schema extends z.ZodType>(schema: Schema, type: string, meaning: st
 const HTTP_PORT = 9260;
 const PING_INTERVAL_S = 10;
 const PORTAL_TYPE = "address";
+/** What sched_setaffinity takes without more ado. */
+const CPU_MAX = 1023;
 const BURST_S = 0.1;
 const BURST_S_MAX = 3600;
 const SEGMENT_LENGTH_MIN = 512;
@@ -709,7 +713,13 @@ export const documentSchema = value.mapping({
   workers: key(
     value.workers.default("auto"),
     "`auto` or 1 to 256",
-    "Shards of the data plane; `auto`: the cores less one, at least one.",
+    "Shards of the data plane; `auto`: as many as CPUs in `affinity`, else the cores less one, at least one.",
+  ),
+  affinity: key(
+    value.listOfSome(value.integer(0, CPU_MAX), "list at least one CPU, or leave it out").exactOptional(),
+    "list of CPUs",
+    "CPUs to bind shards to, one each; where there are more shards, they take turns. Numbers as in `/proc/cpuinfo`.",
+    "the kernel places them",
   ),
   stateDir: key(
     value.path.exactOptional(),

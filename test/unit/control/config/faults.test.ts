@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { readAllowedCpus } from "../../../../control/config/allowed-cpus.js";
 import { loadFaults, temporaryFolder, unmark, writeFiles, yaml } from "./fixture.js";
 
 const CHAP = 'auth: { chap: [{ user: alice, secret: "initiator secret" }] }';
 const unit = (text: string) => yaml({ units: `{ vm0: ${text} }` });
+/** One that there is. */
+const CPU = Number.parseInt(readAllowedCpus() ?? "", 10);
 const session = (text: string) => yaml({ target: `session: { ${text} }` });
 
 /** Each document has one fault, at the mark. */
@@ -182,6 +185,11 @@ const faults: readonly (readonly [
   ["no worker", yaml({ more: "workers: <!>0" }), "workers", /^is 0: write auto, or a whole number, 1 to 256$/],
   ["too many workers", yaml({ more: "workers: <!>257" }), "workers", /^is 257/],
   ["half a worker", yaml({ more: "workers: <!>1.5" }), "workers", /^is 1\.5/],
+  ["a CPU that is not there", yaml({ more: "affinity: [<!>1023]" }), "affinity[0]", /^is 1023: that CPU is not there, or not for this process, which may use [0-9,-]+$/],
+  ["a CPU beyond all", yaml({ more: "affinity: [<!>1024]" }), "affinity[0]", /^is 1024: write a whole number, 0 to 1023$/],
+  ["a CPU twice", yaml({ more: `affinity: [${CPU}, <!>${CPU}]` }), "affinity[1]", /^repeats the CPU/],
+  ["no CPU", yaml({ more: "affinity: <!>[]" }), "affinity", /^is empty: list at least one CPU/],
+  ["a CPU by itself", yaml({ more: "affinity: <!>0" }), "affinity", /^is a number, not a list/],
   ["workers in quotes", yaml({ more: 'workers: <!>"1"' }), "workers", /^is "1": write auto/],
   ["a state folder that is a file", yaml({ more: "stateDir: <!>f" }), "stateDir", /is not a folder$/, { f: "" }],
   ["a state folder in a file", yaml({ more: "stateDir: <!>f/state" }), "stateDir", /cannot be reached: ENOTDIR: not a directory$/, { f: "" }],

@@ -6,10 +6,14 @@ import test from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { stringify } from "yaml";
+import { readAllowedCpus } from "../../../../control/config/allowed-cpus.js";
 import { formatFaults } from "../../../../control/config/fault.js";
 import { loadConfiguration } from "../../../../control/config/load.js";
 import { parseConfiguration } from "../../../../control/config/parse.js";
 import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixture.js";
+
+/** One that there is. */
+const CPU = Number.parseInt(readAllowedCpus() ?? "", 10);
 
 const EVERY_KEY = `
 portalGroups:
@@ -61,6 +65,7 @@ initiatorGroups: { hosts: [eui.0000000000000001, "IQN.1998-01.com.vmware:*"] }
 discovery: { auth: { chap: [{ user: dora, secret: "dddddddddddd" }] } }
 http: { listen: "[::]", hosts: [SAN.example, san] }
 workers: 3
+affinity: [${CPU}]
 stateDir: state
 log: { level: debug }
 `;
@@ -142,6 +147,7 @@ test("every key arrives, normalised", (t) => {
       discoveryAuth: undefined,
       http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"], tls: null },
       workers: 3,
+      affinity: [CPU],
       api: { socket: join(folder, "state", "api.sock"), fileRoots: [folder], tokens: [] },
       stateDir: join(folder, "state"),
       log: { level: "debug" },
@@ -250,6 +256,7 @@ test("what a file leaves out has its default", (t) => {
     discoveryAuth: null,
     http: null,
     workers: Math.max(1, availableParallelism() - 1),
+    affinity: [],
     api: { socket: join(folder, "ringlun.yaml.state", "api.sock"), fileRoots: [folder], tokens: [] },
     stateDir: join(folder, "ringlun.yaml.state"),
     log: { level: "info" },
@@ -266,6 +273,13 @@ test("YAML may be written in any of its ways", (t) => {
   ]);
   const json = '{"portalGroups":[{"tag":1,"portals":["127.0.0.1"]}],"targets":[],"workers":2}';
   assert.equal(loadSound(folder, json).configuration.workers, 2);
+});
+
+test("there are as many workers as CPUs to bind them to, unless it says how many", (t) => {
+  const workers = (more: string) => loadSound(temporaryFolder(t), yaml({ more })).configuration.workers;
+  assert.equal(workers(`affinity: [${CPU}]`), 1);
+  assert.equal(workers(`workers: auto\naffinity: [${CPU}]`), 1);
+  assert.equal(workers(`workers: 3\naffinity: [${CPU}]`), 3);
 });
 
 test("ten mistakes are ten lines", (t) => {
@@ -469,6 +483,7 @@ const KEYS = [
     "http",
     "api",
     "workers",
+    "affinity",
     "stateDir",
     "log",
     "tag",

@@ -106,6 +106,7 @@ export function configuration(folder: string, changes: Partial<Configuration> = 
     http: null,
     api: { socket: `${folder}/api.sock`, fileRoots: [folder], tokens: [] },
     workers: 1,
+    affinity: [],
     stateDir: `${folder}/state`,
     log: { level: "debug" },
     ...changes,
