@@ -155,6 +155,7 @@ export class Reconfiguration {
   async #commit(current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
     const { reception, units, logger } = this.#host;
     logger.level = next.log.level;
+    this.#host.shards.tellSlowCommands(next.log.slowCommandsMs);
     if (next.http?.tls && !isDeepStrictEqual(next.http.tls, current.http?.tls)) this.#host.useTls(next.http.tls);
     for (const { name } of change.added) this.#serve(units.find(name)!);
     const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");

@@ -197,6 +197,7 @@ export class Server {
     this.#shards = await shards;
     const { HttpServer, Metrics } = await loadingHttp;
     this.#metrics = new Metrics(this);
+    this.#shards.tellSlowCommands(this.#configuration.log.slowCommandsMs);
     this.#captures = new Captures(this.#shards);
     const broadcasts = new Broadcasts(this.#shards);
     this.#broadcasts = broadcasts;

@@ -35,7 +35,7 @@ const EXEC_ARGV = [
 ];
 
 /** What all shards have in common: see ShardTask. */
-export type Common = Pick<ShardTask, "shards" | "gates" | "budgets" | "wakeFds">;
+export type Common = Pick<ShardTask, "shards" | "gates" | "budgets" | "wakeFds" | "slowCommandsUs">;
 
 export interface ShardThreadOptions {
   readonly shard: number;

@@ -58,7 +58,8 @@ export class Shards implements ShardControl {
 
   private constructor({ count, budgets, settled = async () => {} }: ShardsOptions) {
     const wakeFds = new SharedArrayBuffer(4 * count);
-    this.#common = { shards: count, gates: allocateGates(count), budgets, wakeFds };
+    const slowCommandsUs = new SharedArrayBuffer(8);
+    this.#common = { shards: count, gates: allocateGates(count), budgets, wakeFds, slowCommandsUs };
     this.#settled = settled;
     new Int32Array(wakeFds).fill(-1);
   }
@@ -151,6 +152,11 @@ export class Shards implements ShardControl {
   /** One shard's counters, as ShardTask.counters. */
   counters(shard: number): SharedArrayBuffer | undefined {
     return this.#shards[shard]?.counters;
+  }
+
+  /** From now on commands that take so long are told of in the log; 0: none. */
+  tellSlowCommands(milliseconds: number): void {
+    new Float64Array(this.#common.slowCommandsUs)[0] = milliseconds * 1000;
   }
 
   /** The ring of one shard's captured PDUs: see dataplane/capture/record.ts. */

@@ -109,6 +109,9 @@ export const HELD_MAX = COMMAND_WINDOW;
 /** Data segments of those that are no SCSI commands. More closes the session. */
 export const HELD_BYTES_MAX = 1024 * 1024;
 
+/** Lines of a shard's log about slow commands in a second: of more only the number is told. */
+export const SLOW_COMMANDS_PER_SECOND_MAX = 10;
+
 /** What a capture's reader may be behind its shard. Of more, PDUs are left out, and counted. */
 export const CAPTURE_RING_BYTES = 16 * 1024 * 1024;
 

@@ -374,6 +374,8 @@ export interface ShardTask {
   readonly counters: SharedArrayBuffer;
   /** What it counts for each unit and session: see statistics.ts. */
   readonly statistics: SharedArrayBuffer;
+  /** Float64 [0]: from so many microseconds on a command is slow, and told of; 0: none is. Shared by all shards. */
+  readonly slowCommandsUs: SharedArrayBuffer;
   /** The ring of captured PDUs: see capture/record.ts. */
   readonly captured: SharedArrayBuffer;
   /** One byte per descriptor number that the shard owns now (1: owned), for control to shut down if the shard dies. */

@@ -22,6 +22,7 @@ import type { ShardMessage, ShardTask, UnitRecord } from "./messages.js";
 
 import { Refusals } from "./session/refusals.js";
 import type { Session } from "./session/session.js";
+import { SlowCommands } from "./slow-commands.js";
 import { Statistics } from "./statistics.js";
 import { FileStore } from "./storage/file-store.js";
 import { Gate } from "./storage/gate.js";
@@ -65,7 +66,16 @@ export interface ShardHost {
 /** Which of the shards this one is, and what it shares with others. */
 export type ShardSetup = Pick<
   ShardTask,
-  "shard" | "life" | "shards" | "gates" | "budgets" | "counters" | "statistics" | "captured" | "arenaBytes"
+  | "shard"
+  | "life"
+  | "shards"
+  | "gates"
+  | "budgets"
+  | "counters"
+  | "statistics"
+  | "captured"
+  | "slowCommandsUs"
+  | "arenaBytes"
 >;
 
 /** Exchanges with control that one thread of a shard may begin. */
@@ -77,6 +87,7 @@ export class Shard {
   readonly counters: Float64Array;
   readonly statistics: Statistics;
   readonly capture: Capture;
+  readonly slowCommands: SlowCommands;
   readonly arena: Arena;
   readonly receiveArea: number;
   readonly wakeCell: number;
@@ -116,6 +127,7 @@ export class Shard {
     this.counters = new Float64Array(setup.counters);
     this.statistics = new Statistics(setup.statistics);
     this.capture = new Capture(this, setup.captured);
+    this.slowCommands = new SlowCommands(this, setup.slowCommandsUs);
     this.arena = new Arena(setup.arenaBytes);
     this.receiveArea = this.arena.take(RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES, 4096);
     this.wakeCell = this.arena.take(64, 64);

@@ -120,7 +120,7 @@ function treeOf(configuration: Configuration): Tree {
     workers,
     affinity,
     stateDir,
-    log,
+    log: renamed(log),
   };
 }
 
@@ -156,6 +156,7 @@ const FILE_KEYS: Readonly<Record<string, string>> = {
   blockLengthBytes: "blockLength",
   physicalBlockBytes: "physicalBlockLength",
   pingIntervalMs: "pingInterval",
+  slowCommandsMs: "slowCommands",
   path: "file",
 };
 

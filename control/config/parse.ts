@@ -149,7 +149,7 @@ function complete(
     workers: workersOf(document),
     affinity: document.affinity ?? [],
     stateDir,
-    log: document.log,
+    log: { level: document.log.level, slowCommandsMs: document.log.slowCommands },
   };
 }
 

@@ -218,6 +218,8 @@ export interface ApiToken {
 
 export interface LogConfiguration {
   readonly level: LogLevel;
+  /** From so long on a command is told of; 0: none is. */
+  readonly slowCommandsMs: number;
 }
 
 export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
@@ -735,8 +737,13 @@ export const documentSchema = value.mapping({
           "`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`",
           "What is logged: this level and the graver ones.",
         ),
+        slowCommands: key(
+          value.integer(0, 3_600_000).default(1000),
+          "milliseconds, 0 to 3600000",
+          "A SCSI command that takes so long is logged (level `warn`), with where its time went ([OBSERVING.md](OBSERVING.md)); 0: none is.",
+        ),
       })
-      .default({ level: "info" }),
+      .default({ level: "info", slowCommands: 1000 }),
     "",
     "The log.",
   ),

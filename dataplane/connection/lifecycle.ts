@@ -332,6 +332,7 @@ export class Lifecycle {
     this.#noteShortage(nowUs);
     this.#shard.engine.relieve();
     this.#shard.engine.throttles.settle();
+    this.#shard.slowCommands.sweep(nowUs);
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {

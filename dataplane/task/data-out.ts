@@ -8,6 +8,7 @@ import type { DataOutPdu } from "../wire/data-out.js";
 import { REJECT_REASON_INVALID_PDU_FIELD } from "../wire/reject.js";
 import { serialAdd } from "../wire/serial.js";
 import type { TaskEngine } from "./engine.js";
+import { dataCame } from "./stages.js";
 import {
   DATA_AMOUNT,
   DATA_INTACT,
@@ -117,6 +118,7 @@ export class DataOut {
     // "the total unsolicited data MUST be either FirstBurstLength or all of the data" (section 4.2.5.2).
     if (unsolicitedLength(task) < task.unsolicitedEnd && slice?.gap !== true) fault(task, DATA_AMOUNT);
     task.unsolicitedEnd = -1;
+    task.dataWaitUs += this.#shard.ring.nowUs - task.startedUs;
     if (slice !== null) slice.gap = false;
   }
 
@@ -126,7 +128,7 @@ export class DataOut {
     task.connection!.solicitedBytes -= slice.requestedEnd - slice.filled;
     slice.tag = NO_TAG;
     slice.gap = false;
-    task.outstandingR2T--;
+    dataCame(task, this.#shard.ring.nowUs);
   }
 
   /** A data PDU is not as it should be. Where the session recovers, one that is missing will be asked for again. */

@@ -16,6 +16,7 @@ import { CONNECTION_FAILING, type Connection } from "../connection/connection.js
 import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
 import { ResendData } from "../connection/resend.js";
 import { COUNTER } from "../counters.js";
+import { hexadecimal } from "../hexadecimal.js";
 import { CONNECTION_CREDIT_BYTES_MAX, SHORTAGE_PATIENCE_US } from "../limits.js";
 import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
@@ -44,6 +45,7 @@ import { DataOut } from "./data-out.js";
 import { Gates } from "./gates.js";
 import { Operations } from "./operations.js";
 import { ReadTransfer } from "./read-transfer.js";
+import { dataForgotten, storeBegins, storeEnds } from "./stages.js";
 import {
   DATA_INTACT,
   OPERATION_DISCARD,
@@ -139,6 +141,7 @@ export class TaskEngine implements Services {
     if (task.dataFault !== DATA_INTACT) return this.failData(task);
     // No command of ours moves data both ways, and none that takes no data gets any.
     if (task.unwantedData) return endWithSense(task, this, INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT);
+    if (task.begunUs === 0) task.begunUs = this.#shard.ring.nowUs;
     dispatch(task, this);
   }
 
@@ -177,6 +180,7 @@ export class TaskEngine implements Services {
     if (task.expectsDataOut) return this.endWithoutDataIn(task);
     if (count === 0) return this.good(task);
     task.transfer = TRANSFER_REPLY;
+    task.decidedUs = this.#shard.ring.nowUs;
     const slice = task.parameters!;
     task.parameters = null;
     this.charge(task.connection!, slice);
@@ -299,7 +303,7 @@ export class TaskEngine implements Services {
     this.#asked.set(exchange, task);
     task.exchange = exchange;
     // As an operation in flight: what control has begun must be over before an abort of the task is answered.
-    task.storeBusy++;
+    storeBegins(task, this.#shard.ring.nowUs);
     this.#shard.host.post({
       type: "scsiCommand",
       exchange,
@@ -360,7 +364,7 @@ export class TaskEngine implements Services {
     const asking = this.#asked.get(exchange);
     if (asking !== undefined) {
       this.#asked.delete(exchange);
-      asking.storeBusy--;
+      storeEnds(asking, this.#shard.ring.nowUs);
       asking.exchange = 0;
       return asking;
     }
@@ -400,7 +404,7 @@ export class TaskEngine implements Services {
   sliceCompleted(slice: Slice, result: number): void {
     const task = slice.task!;
     slice.storeBusy = false;
-    task.storeBusy--;
+    storeEnds(task, this.#shard.ring.nowUs);
     if (task.state !== TASK_ACTIVE) {
       this.gates.leaveSlice(task, slice);
       return this.settle(task);
@@ -411,7 +415,7 @@ export class TaskEngine implements Services {
 
   /** A store operation of the task itself has ended. */
   taskCompleted(task: Task, result: number): void {
-    task.storeBusy--;
+    storeEnds(task, this.#shard.ring.nowUs);
     if (task.state === TASK_ACTIVE) return this.operations.completed(task, result);
     this.operations.abandon(task);
     this.settle(task);
@@ -785,6 +789,7 @@ export class TaskEngine implements Services {
     if (task.starved) this.#unstarve(task.connection!, task);
     if (task.parked !== PARK_NOT) this.#unpark(task);
     this.gates.remove(task);
+    task.decidedUs = this.#shard.ring.nowUs;
     task.state = TASK_ENDING;
     this.settle(task);
   }
@@ -1014,7 +1019,9 @@ export class TaskEngine implements Services {
 
   /** It is over as a SCSI command. */
   #leave(task: Task): void {
-    this.#shard.statistics.ended(task, this.#shard.ring.nowUs);
+    const { nowUs } = this.#shard.ring;
+    this.#shard.statistics.ended(task, nowUs);
+    this.#shard.slowCommands.ended(task, nowUs);
     task.mapping!.leave(task);
   }
 
@@ -1043,7 +1050,7 @@ export class TaskEngine implements Services {
       slice.tag = NO_TAG;
       slice.gap = false;
     }
-    task.outstandingR2T = 0;
+    dataForgotten(task, this.#shard.ring.nowUs);
     task.unsolicitedEnd = -1;
   }
 
@@ -1097,8 +1104,4 @@ function waitsToCompare({ transfer, parameters }: Task): boolean {
 function isBeingReceived(task: Task): boolean {
   const { sink, sinkOwned } = task.connection!;
   return sink !== null && !sinkOwned && sink.task === task;
-}
-
-function hexadecimal(bytes: Uint8Array, offset: number, length: number): string {
-  return length === 0 ? "" : Buffer.from(bytes.slice(offset, offset + length)).toString("hex");
 }

@@ -5,6 +5,7 @@ import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
 import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import type { TaskEngine } from "./engine.js";
+import { storeBegins } from "./stages.js";
 import { PARK_TRANSFER, TASK_ACTIVE, type Task } from "./task.js";
 
 const EIO = -5;
@@ -97,7 +98,7 @@ export class ReadTransfer {
     );
     if (result === PENDING) {
       slice.storeBusy = true;
-      task.storeBusy++;
+      storeBegins(task, this.#shard.ring.nowUs);
     } else {
       this.completed(task, slice, result);
     }

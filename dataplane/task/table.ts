@@ -94,6 +94,11 @@ export class TaskTable {
     task.failure = 0;
     task.operation = OPERATION_NONE;
     task.isWithinLimits = false;
+    task.begunUs = 0;
+    task.decidedUs = 0;
+    task.limitUs = 0;
+    task.storeUs = 0;
+    task.dataWaitUs = 0;
     task.mapping = null;
     task.nextFree = this.#free;
     this.#free = task;

@@ -245,8 +245,22 @@ export class Task extends Outgoing {
   readonly aborters: Barrier[] = [];
   /** Free list. */
   nextFree: Task | null = null;
-  /** When the command arrived, microseconds of the ring's clock. */
+
+  // -- where its time goes (task/stages.ts), microseconds of the ring's clock
+  /** When the command arrived. */
   startedUs = 0;
+  /** When it began, after its turn had come; 0: it has not. */
+  begunUs = 0;
+  /** When its status was known; 0: it is not. */
+  decidedUs = 0;
+  /** How long it has waited for limits (throttle/). */
+  limitUs = 0;
+  /** How long it has waited for the store, and since when it does, while it does. */
+  storeUs = 0;
+  storeSinceUs = 0;
+  /** How long it has waited for data that the initiator was asked for, or had announced. */
+  dataWaitUs = 0;
+  dataSinceUs = 0;
 
   constructor(index: number, cdb: number) {
     super(OUTGOING_RESPONSE);

@@ -17,6 +17,7 @@ import { KIND_SLICE, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import { SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import type { TaskEngine } from "./engine.js";
+import { dataAwaited, storeBegins } from "./stages.js";
 import {
   DATA_INTACT,
   GATED_NOT,
@@ -212,7 +213,7 @@ export class WriteTransfer {
     slice.gap = false;
     slice.r2tSN = -1;
     task.dataUs = this.#shard.ring.nowUs;
-    task.outstandingR2T++;
+    dataAwaited(task, task.dataUs);
     task.connection!.solicitedBytes += slice.requestedEnd - slice.filled;
     slice.outgoingKind = OUTGOING_R2T;
     this.#shard.transmitter.queue(task.connection!, slice);
@@ -265,7 +266,7 @@ export class WriteTransfer {
     );
     if (result === PENDING) {
       slice.storeBusy = true;
-      task.storeBusy++;
+      storeBegins(task, this.#shard.ring.nowUs);
       return true;
     }
     this.completed(task, slice, result);

@@ -186,7 +186,8 @@ export class Throttles {
     task.heldBytes = 0;
     task.session!.throttledCount--;
     task.state = TASK_ACTIVE;
-    this.#shard.statistics.throttled(task, this.#shard.ring.nowUs - task.throttledUs);
+    task.limitUs = this.#shard.ring.nowUs - task.throttledUs;
+    this.#shard.statistics.throttled(task, task.limitUs);
   }
 
   /** Not sooner than a tick after the last look: many that are due one after the other begin together. */

@@ -83,6 +83,7 @@ export class Machine {
       budgets,
       counters: allocateCounters(),
       statistics: allocateStatistics(),
+      slowCommandsUs: new SharedArrayBuffer(8),
       captured: allocateRing(CAPTURE_RING_BYTES),
       arenaBytes: options.arenaBytes,
     });

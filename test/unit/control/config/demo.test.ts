@@ -57,7 +57,7 @@ test("the demo is what the outside may depend on", (t) => {
     api: { socket: join(folder, "demo", "state", "api.sock"), fileRoots: [join(folder, "demo")], tokens: [] },
     affinity: [],
     stateDir: join(folder, "demo", "state"),
-    log: { level: "info" },
+    log: { level: "info", slowCommandsMs: 1000 },
   });
 });
 

@@ -54,6 +54,7 @@ test("what is changed is shown as it was and as it will be, in the words of the 
     `changed targets["${TARGET}"].luns.0.readOnly: false -> true (session)`,
     `added targets["${TARGET}"].luns.1 (live)`,
   ]);
+  assert.deepEqual(found({ log: { ...base.log, slowCommandsMs: 0 } }), ["changed log.slowCommands: 1000 -> 0 (live)"]);
   assert.deepEqual(found({ workers: 7 }), ["changed workers: 1 -> 7 (restart)"]);
 });
 

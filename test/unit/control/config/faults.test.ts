@@ -195,6 +195,9 @@ const faults: readonly (readonly [
   ["a state folder in a file", yaml({ more: "stateDir: <!>f/state" }), "stateDir", /cannot be reached: ENOTDIR: not a directory$/, { f: "" }],
   ["an unknown log level", yaml({ more: "log: { level: <!>warning }" }), "log.level", /^is "warning": write fatal, error, warn, info, debug, trace or silent$/],
 
+  ["commands that are slow before they begin", yaml({ more: "log: { slowCommands: <!>-1 }" }), "log.slowCommands", /^is -1: write a whole number, 0 to 3600000$/],
+  ["commands that are never slow", yaml({ more: "log: { slowCommands: <!>3600001 }" }), "log.slowCommands", /^is 3600001/],
+
   // YAML.
   ["a key twice", yaml({ more: "workers: 1\n<!>workers: 2" }), "workers", /^is there twice, first in line 7: remove one$/],
   ["__proto__ as a key", yaml({ more: "<!>__proto__: {}" }), "__proto__", /^is not allowed/],

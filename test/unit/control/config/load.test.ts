@@ -67,7 +67,7 @@ http: { listen: "[::]", hosts: [SAN.example, san] }
 workers: 3
 affinity: [${CPU}]
 stateDir: state
-log: { level: debug }
+log: { level: debug, slowCommands: 250 }
 `;
 
 test("every key arrives, normalised", (t) => {
@@ -150,7 +150,7 @@ test("every key arrives, normalised", (t) => {
       affinity: [CPU],
       api: { socket: join(folder, "state", "api.sock"), fileRoots: [folder], tokens: [] },
       stateDir: join(folder, "state"),
-      log: { level: "debug" },
+      log: { level: "debug", slowCommandsMs: 250 },
     },
   );
   const limits = { iops: 500, bytesPerSecond: 20 * 2 ** 20, burstSeconds: 0.5 };
@@ -259,7 +259,7 @@ test("what a file leaves out has its default", (t) => {
     affinity: [],
     api: { socket: join(folder, "ringlun.yaml.state", "api.sock"), fileRoots: [folder], tokens: [] },
     stateDir: join(folder, "ringlun.yaml.state"),
-    log: { level: "info" },
+    log: { level: "info", slowCommandsMs: 1000 },
   });
 });
 

@@ -108,7 +108,7 @@ export function configuration(folder: string, changes: Partial<Configuration> = 
     workers: 1,
     affinity: [],
     stateDir: `${folder}/state`,
-    log: { level: "debug" },
+    log: { level: "debug", slowCommandsMs: 1000 },
     ...changes,
   };
 }
