@@ -138,6 +138,14 @@ export interface UnitChange {
   readonly spared?: { readonly sessionId: number; readonly exchange: number };
 }
 
+/** What a unit that takes part in a copy has answered to the copy manager (SPC-5). */
+export interface ForwardedSense {
+  readonly side: "source" | "destination";
+  readonly status: number;
+  /** Sense data as it came, in hexadecimal; empty: none. */
+  readonly sense: string;
+}
+
 /** How control answers a SCSI command that it carries out. */
 export type ScsiAnswer =
   /** GOOD, with data (hexadecimal) that is cut to the allocation length. `isFenced`: RFC 7143 section 4.2.2.3.4. */
@@ -158,6 +166,8 @@ export type ScsiAnswer =
       /** As Task.senseKeySpecific. */
       readonly senseKeySpecific?: number;
       readonly commandSpecificInformation?: number;
+      /** Of COPY ABORTED alone. */
+      readonly forwarded?: ForwardedSense;
     }
   | { readonly kind: "status"; readonly status: number };
 

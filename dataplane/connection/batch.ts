@@ -6,8 +6,11 @@
  *                 cell: | BHS 48 | header digest 4 | padding and data digest 12 | sense data with its length 64 |
  */
 import type { Arena } from "../arena.js";
+import { assert } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { BATCH_PDUS_MAX, BATCHES } from "../limits.js";
+import { SENSE_BYTES_MAX } from "../scsi/sense.js";
+import { SENSE_LENGTH_LENGTH } from "../wire/sense-data-segment.js";
 import type { Connection } from "./connection.js";
 
 const MSGHDR_BYTES = 64;
@@ -18,6 +21,8 @@ export const CELL_BYTES = 128;
 export const CELL_TRAILER = 52;
 export const CELL_SENSE = 64;
 const BATCH_BYTES = MSGHDR_BYTES + IOVECS_MAX * IOVEC_BYTES + BATCH_PDUS_MAX * CELL_BYTES;
+
+assert(CELL_SENSE + SENSE_LENGTH_LENGTH + SENSE_BYTES_MAX <= CELL_BYTES, "a cell has room for sense data");
 
 // struct msghdr on 64-bit Linux: name 8, namelen 4 (+4), iov 8, iovlen 8, control 8, controllen 8, flags 4.
 const MSGHDR_IOV = 16;

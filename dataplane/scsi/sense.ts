@@ -3,6 +3,8 @@
  * ends it through `services.checkCondition`; the engine calls `encodeSense` when it builds the SCSI Response.
  * Key, ASC and ASCQ values: SPC-5, tables of sense keys and of additional sense codes.
  */
+import { assert } from "../assert.js";
+import type { ForwardedSense } from "../messages.js";
 import type { Task } from "../task/task.js";
 import { COMMAND_WRITES_MEDIUM, type Services } from "./command.js";
 import { setUint64 } from "./uint64.js";
@@ -264,7 +266,18 @@ export function storeErrorSense(errno: number, writes: boolean): Sense {
 export function encodeSense(bytes: Uint8Array, view: DataView, offset: number, task: Task): number {
   const encode = task.unit?.descriptorSense === true ? encodeDescriptorSense : encodeFixedSense;
   const { senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific } = task;
-  return encode(bytes, view, offset, senseKey, asc, ascq, senseInformation, senseKeySpecific, senseCommandSpecific);
+  return encode(
+    bytes,
+    view,
+    offset,
+    senseKey,
+    asc,
+    ascq,
+    senseInformation,
+    senseKeySpecific,
+    senseCommandSpecific,
+    senseKey === SENSE_KEY_COPY_ABORTED ? task.senseForwarded : null,
+  );
 }
 
 function responseCode(current: number, senseKey: number): number {
@@ -282,13 +295,13 @@ export function encodeFixedSense(
   information: number,
   senseKeySpecific: number,
   commandSpecific = -1,
+  forwarded: ForwardedSense | null = null,
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES);
   const informationValid = information >= 0 && information <= 0xffff_ffff;
   bytes[offset] = responseCode(RESPONSE_CODE_FIXED_CURRENT, senseKey) | (informationValid ? SENSE_VALID : 0);
   bytes[offset + 2] = senseKey & SENSE_KEY_MASK;
   if (informationValid) view.setUint32(offset + 3, information);
-  bytes[offset + 7] = SENSE_BYTES - 8;
   if (commandSpecific >= 0) view.setUint32(offset + 8, commandSpecific);
   bytes[offset + 12] = asc;
   bytes[offset + 13] = ascq;
@@ -296,7 +309,18 @@ export function encodeFixedSense(
     bytes[offset + 15] = senseKeySpecific >>> 16;
     view.setUint16(offset + 16, senseKeySpecific & 0xffff);
   }
-  return SENSE_BYTES;
+  let length = SENSE_BYTES;
+  if (forwarded !== null) {
+    const sense = Buffer.from(forwarded.sense, "hex");
+    // "the starting byte number, relative to the first byte of sense data, of an area that contains the status byte and sense
+    // data": the first byte of COMMAND-SPECIFIC INFORMATION is for the copy source, the second for the copy destination.
+    bytes[offset + 8 + (forwarded.side === "source" ? 0 : 1)] = length;
+    bytes[offset + length] = forwarded.status;
+    bytes.set(sense, offset + length + 1);
+    length += 1 + sense.length;
+  }
+  bytes[offset + 7] = length - 8;
+  return length;
 }
 
 const DESCRIPTOR_SENSE_HEADER_BYTES = 8;
@@ -306,12 +330,21 @@ const COMMAND_SPECIFIC_DESCRIPTOR = 0x01;
 const COMMAND_SPECIFIC_DESCRIPTOR_BYTES = 12;
 const SENSE_KEY_SPECIFIC_DESCRIPTOR = 0x02;
 const SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES = 8;
-/** Of both formats. */
-export const SENSE_BYTES_MAX =
+const FORWARDED_DESCRIPTOR = 0x0c;
+const FORWARDED_DESCRIPTOR_HEADER_BYTES = 4;
+/** FSDT: not all of the sense data is there. */
+const FORWARDED_TRUNCATED = 0x80;
+const FORWARDED_FROM_SOURCE = 0x01;
+const FORWARDED_FROM_DESTINATION = 0x02;
+/** Of both formats, where nothing is forwarded. */
+export const OWN_SENSE_BYTES_MAX =
   DESCRIPTOR_SENSE_HEADER_BYTES +
   INFORMATION_DESCRIPTOR_BYTES +
   COMMAND_SPECIFIC_DESCRIPTOR_BYTES +
   SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
+/** Of both formats: there is room for all that is forwarded in fixed format, and for most of it in descriptor format. */
+export const SENSE_BYTES_MAX = 62;
+assert(SENSE_BYTES + 1 + OWN_SENSE_BYTES_MAX <= SENSE_BYTES_MAX, "fixed sense data has room for what is forwarded");
 
 /** Descriptor format, with a descriptor for each part that there is. Arguments as of `encodeFixedSense`. */
 export function encodeDescriptorSense(
@@ -324,6 +357,7 @@ export function encodeDescriptorSense(
   information: number,
   senseKeySpecific: number,
   commandSpecific = -1,
+  forwarded: ForwardedSense | null = null,
 ): number {
   bytes.fill(0, offset, offset + SENSE_BYTES_MAX);
   bytes[offset] = responseCode(RESPONSE_CODE_DESCRIPTOR_CURRENT, senseKey);
@@ -350,6 +384,20 @@ export function encodeDescriptorSense(
     view.setUint16(at + 5, senseKeySpecific & 0xffff);
     at += SENSE_KEY_SPECIFIC_DESCRIPTOR_BYTES;
   }
+  if (forwarded !== null) at = putForwardedDescriptor(bytes, at, offset + SENSE_BYTES_MAX, forwarded);
   bytes[offset + 7] = at - offset - DESCRIPTOR_SENSE_HEADER_BYTES;
   return at - offset;
+}
+
+/** Returns where the next descriptor would start: at `end` at the latest. */
+function putForwardedDescriptor(bytes: Uint8Array, at: number, end: number, forwarded: ForwardedSense): number {
+  const sense = Buffer.from(forwarded.sense, "hex");
+  const told = sense.subarray(0, end - at - FORWARDED_DESCRIPTOR_HEADER_BYTES);
+  const source = forwarded.side === "source" ? FORWARDED_FROM_SOURCE : FORWARDED_FROM_DESTINATION;
+  bytes[at] = FORWARDED_DESCRIPTOR;
+  bytes[at + 1] = FORWARDED_DESCRIPTOR_HEADER_BYTES - 2 + told.length;
+  bytes[at + 2] = source | (told.length < sense.length ? FORWARDED_TRUNCATED : 0);
+  bytes[at + 3] = forwarded.status;
+  bytes.set(told, at + FORWARDED_DESCRIPTOR_HEADER_BYTES);
+  return at + FORWARDED_DESCRIPTOR_HEADER_BYTES + told.length;
 }

@@ -350,6 +350,7 @@ export class TaskEngine implements Services {
         task.senseInformation = answer.information ?? -1;
         task.senseKeySpecific = answer.senseKeySpecific ?? -1;
         task.senseCommandSpecific = answer.commandSpecificInformation ?? -1;
+        task.senseForwarded = answer.forwarded ?? null;
         return this.checkCondition(task);
       case "status":
         return this.status(task, answer.status);

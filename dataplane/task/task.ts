@@ -5,6 +5,7 @@
 import type { Slice } from "../buffer/slice.js";
 import type { Connection } from "../connection/connection.js";
 import { OUTGOING_RESPONSE, Outgoing } from "../connection/outgoing.js";
+import type { ForwardedSense } from "../messages.js";
 import type { Command } from "../scsi/command.js";
 import type { LunMapping } from "../session/lun-mapping.js";
 import type { Session } from "../session/session.js";
@@ -142,6 +143,8 @@ export class Task extends Outgoing {
   senseKeySpecific = -1;
   /** COMMAND-SPECIFIC INFORMATION field, or -1: none. */
   senseCommandSpecific = -1;
+  /** Of COPY ABORTED, which control alone says: what one of the units that take part has answered. */
+  senseForwarded: ForwardedSense | null = null;
 
   // -- the transfer (task/read-transfer.ts, task/write-transfer.ts)
   transfer = TRANSFER_NONE;

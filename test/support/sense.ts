@@ -35,7 +35,9 @@ export const SPACE_ALLOCATION_FAILED = 0x2707;
 const DESCRIPTOR_HEADER_BYTES = 8;
 /** Where ADDITIONAL SENSE LENGTH stands, in both formats. */
 const ADDITIONAL_SENSE_LENGTH = 7;
-/** Sense data descriptors: type -> its length with its header. */
+/** Forwarded sense data, as long as that is. */
+const FORWARDED = 0x0c;
+/** Other sense data descriptors: type -> its length with its header. */
 const DESCRIPTORS: ReadonlyMap<number, number> = new Map([
   [0x00, 12],
   [0x01, 12],
@@ -59,6 +61,7 @@ export function assertWellFormedSense(sense: Buffer): void {
   }
   let at = DESCRIPTOR_HEADER_BYTES;
   for (; at < sense.length; at += 2 + sense[at + 1]!) {
+    if (sense[at] === FORWARDED) continue;
     assert.equal(2 + sense[at + 1]!, DESCRIPTORS.get(sense[at]!), `sense data descriptor ${sense[at]}`);
   }
   assert.equal(at, sense.length, "descriptors fill what was announced");

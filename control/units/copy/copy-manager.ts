@@ -36,7 +36,7 @@ import { SCSI_STATUS_BUSY } from "../../../dataplane/wire/scsi-response.js";
 import { COPY_OUTCOMES_PER_SESSION_MAX } from "../../limits.js";
 import type { Logger } from "../../logger.js";
 import type { Session } from "../../session-registry.js";
-import { dataAnswer, GOOD, senseAnswer } from "../answers.js";
+import { dataAnswer, GOOD } from "../answers.js";
 import type { SlowCommand, SlowCommands } from "../slow-commands.js";
 import { type CopyFailure, CopyOperation, type CopyRequest } from "./copy-operation.js";
 import {
@@ -53,6 +53,7 @@ import { type ExtendedCopyList, parseExtendedCopyLid1, parseExtendedCopyLid4 } f
 import { parameterListLength, Refusal, refuse, viewOf, wholeList } from "./parameter-list.js";
 import type { Reach, Reaches } from "./reach.js";
 import { RodTokens } from "./rod-tokens.js";
+import { forwardedSense, isUnreachable } from "./sense-data.js";
 import { parsePopulateToken, parseWriteUsingToken, planTokenUse, planZeroes } from "./token-lists.js";
 
 const LIST_IDENTIFIER_LID1_BYTE = 2;
@@ -167,7 +168,7 @@ export class CopyManager {
       parts,
       segments: list.segments.length,
       isInBackground: list.isImmediate,
-      explain: explainExtendedCopy,
+      explain: explainExtendedCopy(list),
     };
     const operation = this.#begin(request);
     return operation === undefined ? BUSY : this.#answerOf(operation, command);
@@ -364,6 +365,9 @@ async function unlessRefused(run: () => ScsiAnswer | Promise<ScsiAnswer>): Promi
 }
 
 /** What the unit itself has to say of its blocks is said as if they had been written by the initiator. */
-function explainTokenUse({ side, answer }: CopyFailure): ScsiAnswer {
-  return side === "destination" ? answer : senseAnswer(THIRD_PARTY_DEVICE_FAILURE);
+function explainTokenUse(failure: CopyFailure): ScsiAnswer {
+  const { side, answer } = failure;
+  if (side === "destination") return answer;
+  const forwarded = isUnreachable(failure) ? {} : { forwarded: forwardedSense(failure) };
+  return { kind: "sense", ...THIRD_PARTY_DEVICE_FAILURE, ...forwarded };
 }

@@ -6,7 +6,7 @@
  *        '------end(): between two parts-----------^
  */
 
-import type { ScsiAnswer } from "../../../dataplane/messages.js";
+import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import {
   COPY_ABORTED_WITHOUT_REASON,
   INTERNAL_TARGET_FAILURE,
@@ -15,7 +15,7 @@ import {
 } from "../../../dataplane/scsi/sense.js";
 import type { Session } from "../../session-registry.js";
 import { GOOD, senseAnswer } from "../answers.js";
-import type { DataMover, StoreFault } from "./data-mover.js";
+import { type DataMover, endGoesFirst, type StoreFault } from "./data-mover.js";
 import type { Reach, Reaches } from "./reach.js";
 
 /** Bytes from one unit to another. Without a source: zeroes. */
@@ -34,8 +34,10 @@ export interface CopyFailure {
   readonly side: "source" | "destination";
   readonly answer: ScsiAnswer;
   readonly segment: number;
-  /** Bytes of the part that are through. */
-  readonly done: number;
+  /** Blocks of the destination that are not through; -1: not a byte of the part is, or it is not known any more. */
+  readonly residualBlocks: number;
+  /** D_SENSE of that unit: the format in which it would say it. */
+  readonly descriptorSense: boolean;
 }
 
 export interface CopyRequest {
@@ -119,7 +121,13 @@ export class CopyOperation {
       const { source, destination } = part;
       this.segmentsDone = part.segment;
       let done = 0;
-      const fail = (side: CopyFailure["side"], answer: ScsiAnswer) => ({ side, answer, segment: part.segment, done });
+      const fail = (side: CopyFailure["side"], answer: ScsiAnswer): CopyFailure => ({
+        side,
+        answer,
+        segment: part.segment,
+        residualBlocks: residualOf(part, done, reaches.unit(destination)),
+        descriptorSense: reaches.unit(side === "source" ? source! : destination)?.state.descriptorSense === true,
+      });
       const check = () => {
         if (this.#controller.signal.aborted) return "terminated" as const;
         const ofSource = source === null ? undefined : reaches.refusal(source, false);
@@ -161,7 +169,8 @@ export class CopyOperation {
       const result = await mover.makeDurable(unit, before);
       if (result < 0) {
         const answer = senseAnswer(storeErrorSense(result, true));
-        return { side: "destination", answer, segment, done: 0 };
+        const { descriptorSense } = unit.state;
+        return { side: "destination", answer, segment, residualBlocks: -1, descriptorSense };
       }
     }
     return undefined;
@@ -189,4 +198,16 @@ function faultAnswer({ side, errno, offset }: StoreFault, blockLengthBytes: numb
   const answer = senseAnswer(sense);
   if (sense.senseKey !== SENSE_KEY_MEDIUM_ERROR || answer.kind !== "sense") return answer;
   return { ...answer, information: Math.floor(offset / blockLengthBytes) };
+}
+
+/** What is through counts from the start of the part: nothing of it does where the end goes first. */
+function residualOf(part: CopyPart, done: number, destination: UnitRecord | undefined): number {
+  if (destination === undefined || done === 0) return -1;
+  return (part.length - (copiesEndFirst(part) ? 0 : done)) / destination.blockLengthBytes;
+}
+
+function copiesEndFirst({ source, sourceOffset, destination, destinationOffset, length }: CopyPart): boolean {
+  return (
+    source !== null && endGoesFirst(source.unitIndex === destination.unitIndex, sourceOffset, destinationOffset, length)
+  );
 }

@@ -1,10 +1,9 @@
 /** What RECEIVE COPY STATUS and its relatives tell of a copy (SPC-5), whole; the initiator gets as much as it has room for. */
-import type { ScsiAnswer } from "../../../dataplane/messages.js";
-import { encodeDescriptorSense, encodeFixedSense, SENSE_BYTES_MAX } from "../../../dataplane/scsi/sense.js";
 import { setUint64 } from "../../../dataplane/scsi/uint64.js";
-import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "../../../dataplane/wire/scsi-response.js";
+import { SCSI_STATUS_GOOD } from "../../../dataplane/wire/scsi-response.js";
 import type { CopyOperation } from "./copy-operation.js";
 import { ROD_MANAGEMENT_TOKEN_BYTES, ROD_TOKEN_BYTES, type RodToken } from "./rod-tokens.js";
+import { senseData, statusOf } from "./sense-data.js";
 
 // COPY COMMAND STATUS of LID1.
 const IN_PROGRESS = 0x00;
@@ -135,18 +134,7 @@ function operationStatus({ state, request }: CopyOperation): number {
   }
 }
 
-function statusOf(answer: ScsiAnswer): number {
-  if (answer.kind === "status") return answer.status;
-  return answer.kind === "sense" ? SCSI_STATUS_CHECK_CONDITION : SCSI_STATUS_GOOD;
-}
-
 /** Empty where there is none. */
 function senseOf({ state, answer }: CopyOperation, descriptorSense: boolean): Uint8Array {
-  if (state === "running" || answer.kind !== "sense") return new Uint8Array();
-  const bytes = new Uint8Array(SENSE_BYTES_MAX);
-  const { senseKey, asc, ascq, information = -1, senseKeySpecific = -1, commandSpecificInformation = -1 } = answer;
-  const encode = descriptorSense ? encodeDescriptorSense : encodeFixedSense;
-  const view = new DataView(bytes.buffer);
-  const length = encode(bytes, view, 0, senseKey, asc, ascq, information, senseKeySpecific, commandSpecificInformation);
-  return bytes.subarray(0, length);
+  return state === "running" ? new Uint8Array() : senseData(answer, descriptorSense);
 }

@@ -165,7 +165,7 @@ export class DataMover {
     return losses;
   }
 
-  /** Where source and destination overlap and the destination is the higher one, the end must go first. */
+  /** Where the end must go first. */
   #lastPart(extent: Extent, left: number, buffer: Buffer): Promise<number | StoreFault> {
     const length = Math.min(left, COPY_PART_BYTES);
     return this.#carry(extent, left - length, length, buffer);
@@ -278,8 +278,12 @@ function pairOf(source: UnitRecord, destination: UnitRecord): string {
 }
 
 function overlapsUpwards({ source, sourceOffset, destination, destinationOffset, length }: Extent): boolean {
-  if (source?.unitIndex !== destination.unitIndex) return false;
-  return destinationOffset > sourceOffset && destinationOffset < sourceOffset + length;
+  return endGoesFirst(source?.unitIndex === destination.unitIndex, sourceOffset, destinationOffset, length);
+}
+
+/** Within one unit the end must be copied first where source and destination overlap and the destination is the higher one. */
+export function endGoesFirst(isOneUnit: boolean, from: number, to: number, length: number): boolean {
+  return isOneUnit && to > from && to < from + length;
 }
 
 /** Bytes of a hole of the source from here on that are whole blocks of the destination; 0: none. */

@@ -18,7 +18,6 @@ import {
 } from "../../../dataplane/scsi/sense.js";
 import { CSCD_ID_OWN_UNIT } from "../../../dataplane/scsi/third-party-copy.js";
 import type { Session } from "../../session-registry.js";
-import { senseAnswer } from "../answers.js";
 import type { CopyFailure, CopyPart } from "./copy-operation.js";
 import {
   type Cscd,
@@ -31,25 +30,31 @@ import {
 } from "./extended-copy-list.js";
 import { Refusal, refuse } from "./parameter-list.js";
 import type { Reach, Reaches } from "./reach.js";
+import { forwardedSense, isUnreachable } from "./sense-data.js";
 
 const PERIPHERAL_BLOCK_DEVICE = 0x00;
 const CODE_SET_BINARY = 0x1;
 const ASSOCIATION_UNIT = 0x0;
 const DESIGNATOR_NAA = 0x3;
 
+type SenseAnswer = ScsiAnswer & { readonly kind: "sense" };
+
 interface Endpoint {
   readonly reach: Reach;
   readonly unit: UnitRecord;
 }
 
-/** COPY ABORTED in a segment: COMMAND-SPECIFIC INFORMATION names it, the segment pointer a field of its descriptor. */
-function inSegment(sense: Sense, segment: number, field?: number): ScsiAnswer {
-  const answer = senseAnswer(sense, field === undefined ? undefined : fieldInSegmentDescriptor(field));
-  return { ...answer, commandSpecificInformation: segment } as ScsiAnswer;
+/**
+ * COPY ABORTED in a segment, which COMMAND-SPECIFIC INFORMATION names. `pointer`, as Task.senseKeySpecific: to a field of its
+ * descriptor, or to the CSCD descriptor of the unit that has failed, or is not there.
+ */
+function inSegment({ senseKey, asc, ascq }: Sense, segment: number, pointer?: number): SenseAnswer {
+  const specific = pointer === undefined ? {} : { senseKeySpecific: pointer };
+  return { kind: "sense", senseKey, asc, ascq, commandSpecificInformation: segment, ...specific };
 }
 
 function refuseSegment(sense: Sense, segment: number, field?: number): never {
-  throw new Refusal(inSegment(sense, segment, field));
+  throw new Refusal(inSegment(sense, segment, field === undefined ? undefined : fieldInSegmentDescriptor(field)));
 }
 
 /** `own`: the unit that the command was sent to. @throws Refusal */
@@ -58,7 +63,7 @@ export function planExtendedCopy(list: ExtendedCopyList, session: Session, own: 
   const find = (id: number, segment: number, field: number): Endpoint => {
     const found = id === CSCD_ID_OWN_UNIT ? endpointOf(reaches.find(session, own), reaches) : endpoints[id];
     if (found === undefined) return refuseSegment(UNREACHABLE_COPY_TARGET, segment, field);
-    if (!("reach" in found)) return refuseSegment(found, segment, field);
+    if (!("reach" in found)) throw new Refusal(inSegment(found, segment, fieldInParameterList(list.cscds[id]!.at)));
     return found;
   };
   return list.segments.map((segment, number) => {
@@ -115,8 +120,17 @@ function isWithin({ state, blockLengthBytes }: UnitRecord, lba: number, length: 
   return lba + length / blockLengthBytes <= state.sizeBytes / blockLengthBytes;
 }
 
-/** A unit has failed, or refused. */
-export function explainExtendedCopy({ answer, segment }: CopyFailure): ScsiAnswer {
-  const isGone = answer.kind === "sense" && answer.asc === COPY_TARGET_DEVICE_NOT_REACHABLE.asc;
-  return inSegment(isGone ? COPY_TARGET_DEVICE_NOT_REACHABLE : THIRD_PARTY_DEVICE_FAILURE, segment);
+/** How a failure is told: with what the unit has said, and a pointer to its CSCD descriptor (SPC-5, errors in segments). */
+export function explainExtendedCopy({ cscds, segments }: ExtendedCopyList): (failure: CopyFailure) => ScsiAnswer {
+  return (failure) => {
+    const { side, segment, residualBlocks } = failure;
+    const { sourceId, destinationId } = segments[segment]!;
+    const cscd = cscds[side === "source" ? sourceId : destinationId];
+    const pointer = cscd && fieldInParameterList(cscd.at);
+    const residual = residualBlocks < 0 ? {} : { information: residualBlocks };
+    if (isUnreachable(failure))
+      return { ...inSegment(COPY_TARGET_DEVICE_NOT_REACHABLE, segment, pointer), ...residual };
+    const forwarded = forwardedSense(failure);
+    return { ...inSegment(THIRD_PARTY_DEVICE_FAILURE, segment, pointer), ...residual, forwarded };
+  };
 }

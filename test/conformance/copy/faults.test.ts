@@ -10,7 +10,14 @@ import { test } from "node:test";
 import { read16 } from "../../support/cdb.js";
 import { LoopDevice, MemoryFileSystem, MountedFileSystem, skipWithoutLoop } from "../../support/file-system.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { DATA_PROTECT, MEDIUM_ERROR, SPACE_ALLOCATION_FAILED, senseOf, WRITE_ERROR } from "../../support/sense.js";
+import {
+  DATA_PROTECT,
+  MEDIUM_ERROR,
+  SPACE_ALLOCATION_FAILED,
+  senseOf,
+  UNRECOVERED_READ_ERROR,
+  WRITE_ERROR,
+} from "../../support/sense.js";
 import { type CacheMode, logIn, serveUnits } from "../../support/served-units.js";
 import {
   copyIn,
@@ -61,10 +68,17 @@ for (const cache of ["direct", "writeback"] as const satisfies readonly CacheMod
     const initiator = await logIn(undo, target, 2);
     truncateSync(path, 6 * MIB);
     const result = await extendedCopy(initiator, await listOf(initiator, 3));
-    assert.deepEqual(senseOf(result), { key: COPY_ABORTED, code: THIRD_PARTY_DEVICE_FAILURE, information: undefined });
-    assert.equal(result.sense.readUInt32BE(8), 1, "the second segment");
+    const { key, code, information: residual = (4 * MIB) / BLOCK } = senseOf(result);
+    assert.deepEqual([key, code], [COPY_ABORTED, THIRD_PARTY_DEVICE_FAILURE]);
+    assert.equal(result.sense.readUInt32BE(8), 0x1200_0001, "the second segment, and where the source's answer begins");
+    assert.equal(result.sense.subarray(15, 18).toString("hex"), "800010", "the source's CSCD descriptor");
+    assert.equal(result.sense[18], 2);
+    const ofSource = result.sense.subarray(19);
+    assert.deepEqual([ofSource[2], ofSource.readUInt16BE(12)], [MEDIUM_ERROR, UNRECOVERED_READ_ERROR]);
+    assert.equal(ofSource.readUInt32BE(3), (8 * MIB) / BLOCK - residual, "the first block that is not there");
     const status = await initiator.good({ cdb: copyIn(0x00, 3), read: 64 });
     assert.deepEqual([status[4], status.readUInt16BE(5)], [0x02, 1]);
+    assert.equal(status.readUInt32BE(8), 8 * MIB - residual * BLOCK);
     assert.ok(status.readUInt32BE(8) >= 4 * MIB && status.readUInt32BE(8) <= 6 * MIB);
     const copied = await initiator.good({ cdb: read16(0, 2048), read: MIB, lun: 1 });
     assert.ok(copied.every((byte) => byte === 0x5a));

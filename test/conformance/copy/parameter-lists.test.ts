@@ -133,15 +133,15 @@ describe("parameter lists of EXTENDED COPY", () => {
     await refused(listLid1(both(), to(2)), "a/0804 a00006 segment 1");
     await refused(listLid1(both(), to(0x07ff)), "a/0804 a00006 segment 1");
     await refused(listLid1(both(), to(0xf800)), "a/0804 a00006 segment 1");
-    await refused(listLid1(unknown, from(2)), "a/0d02 a00004 segment 1");
-    await refused(listLid1(unknown, to(2)), "a/0d02 a00006 segment 1");
+    await refused(listLid1(unknown, from(2)), "a/0d02 800050 segment 1");
+    await refused(listLid1(unknown, to(2)), "a/0d02 800050 segment 1");
     assert.equal(outcome(await extendedCopy(initiator, listLid1(unknown, [good()]))), "good", "none refers to it");
     const named = (fields: object) => listLid1([...both(), cscd(names[1]!, fields)], to(2));
-    await refused(named({ peripheral: 0x01 }), "a/0d03 a00006 segment 1");
-    await refused(named({ codeSet: 2 }), "a/0d02 a00006 segment 1");
-    await refused(named({ designatorType: 0x13 }), "a/0d02 a00006 segment 1");
-    await refused(named({ designatorType: 2 }), "a/0d02 a00006 segment 1");
-    await refused(named({ designatorLength: 7 }), "a/0d02 a00006 segment 1");
+    await refused(named({ peripheral: 0x01 }), "a/0d03 800050 segment 1");
+    await refused(named({ codeSet: 2 }), "a/0d02 800050 segment 1");
+    await refused(named({ designatorType: 0x13 }), "a/0d02 800050 segment 1");
+    await refused(named({ designatorType: 2 }), "a/0d02 800050 segment 1");
+    await refused(named({ designatorLength: 7 }), "a/0d02 800050 segment 1");
   });
 
   it("whose segments reach beyond the end, up to 2^64", async () => {

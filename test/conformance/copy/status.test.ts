@@ -97,13 +97,16 @@ test("a copy that has failed: its status, and the sense that it ended with", asy
   await initiator.good({ cdb: Buffer.from([0x15, 0x10, 0, 0, 16, 0]), write: control });
   const { status, sense } = await extendedCopy(initiator, two(name, 4, HOLD));
   assert.equal(status, 2);
-  assert.equal(sense.toString("hex"), "70000a000000000a000000000d0100000000", "THIRD PARTY DEVICE FAILURE, segment 0");
+  // THIRD PARTY DEVICE FAILURE in segment 0, of the destination, whose CSCD descriptor is at 16; from byte 18 on, what it said:
+  // CHECK CONDITION, WRITE PROTECTED.
+  const forwarded = "02" + "700007000000000a00000000270000000000";
+  assert.equal(sense.toString("hex"), `70000a000000001d001200000d0100800010${forwarded}`);
   const told = await initiator.good({ cdb: copyIn(STATUS_LID1, 4), read: 64 });
   assert.equal(told.toString("hex"), "00000008" + "02" + "0000" + "00" + "00000000");
   const details = await initiator.good({ cdb: copyIn(FAILURE_DETAILS, 4), read: 128 });
-  assert.equal(details.readUInt32BE(0), 56 + 18);
+  assert.equal(details.readUInt32BE(0), 56 + 37);
   assert.equal(details[56], 0x02);
-  assert.equal(details.readUInt16BE(58), 18);
+  assert.equal(details.readUInt16BE(58), 37);
   assert.equal(details.subarray(60).toString("hex"), sense.toString("hex"));
   await refused(initiator, copyIn(FAILURE_DETAILS, 4));
 });

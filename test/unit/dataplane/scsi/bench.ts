@@ -391,7 +391,7 @@ export class Bench implements Services {
 
 /** Through the wire form, so that it is tested with every refusal. */
 export function decodeSense(task: Task): Sense {
-  const bytes = new Uint8Array(64).fill(GUARD);
+  const bytes = new Uint8Array(8 + SENSE_BYTES_MAX + 1).fill(GUARD);
   const view = new DataView(bytes.buffer);
   const length = encodeSense(bytes, view, 8, task);
   assert.equal(bytes[8 + SENSE_BYTES_MAX], GUARD);

@@ -82,7 +82,7 @@ test("fixed format: INFORMATION is valid only if it fits into 32 bits", () => {
 
 test("descriptor format: a descriptor for each part that there is", () => {
   const encodedAs = (information: number, specific: number) => {
-    const bytes = new Uint8Array(40);
+    const bytes = new Uint8Array(SENSE_BYTES_MAX);
     const view = new DataView(bytes.buffer);
     const length = encodeDescriptorSense(bytes, view, 0, 5, 0x24, 0x01, information, specific);
     return hex(bytes.subarray(0, length));
@@ -106,7 +106,7 @@ test("a deferred error has response codes of its own, and the sense key beside t
   const task = new Task(0, 0);
   Object.assign(task, { senseKey: SENSE_DEFERRED | 3, asc: 0x0c, ascq: 0 });
   assert.equal(encoded(task), "710003000000000a000000000c0000000000");
-  const bytes = new Uint8Array(40);
+  const bytes = new Uint8Array(SENSE_BYTES_MAX);
   const length = encodeDescriptorSense(bytes, new DataView(bytes.buffer), 0, SENSE_DEFERRED | 3, 0x0c, 0, -1, -1);
   assert.equal(hex(bytes.subarray(0, length)), "73030c0000000000");
 });
@@ -136,4 +136,33 @@ test("a store's errno becomes the condition that the initiator can act upon", ()
     assert.deepEqual(storeFailed(READ_10, denied), [4, 0x44, 0, null]);
   }
   assert.deepEqual(storeFailed(WRITE_10, -9), [4, 0x44, 0, null]);
+});
+
+test("what a unit has answered to the copy manager is forwarded as it came, in both formats", () => {
+  const bytes = new Uint8Array(SENSE_BYTES_MAX);
+  const view = new DataView(bytes.buffer);
+  const sense = "700003000000000a00000000110000000000";
+  const forwarded = { side: "source", status: 2, sense } as const;
+  const fixed = encodeFixedSense(bytes, view, 0, 0xa, 0x0d, 0x01, 0x20, 0x80_0010, 3, forwarded);
+  assert.equal(hex(bytes.subarray(0, fixed)), `f0000a000000201d120000030d0100800010${"02"}${sense}`);
+  const destination = encodeFixedSense(bytes, view, 0, 0xa, 0x0d, 0x01, -1, -1, 3, {
+    side: "destination",
+    status: 0x18,
+    sense: "",
+  });
+  assert.equal(hex(bytes.subarray(0, destination)), `70000a000000000b001200030d010000000018`);
+  const described = encodeDescriptorSense(bytes, view, 0, 0xa, 0x0d, 0x01, -1, -1, 3, forwarded);
+  assert.equal(hex(bytes.subarray(0, described)), `720a0d0100000022${"010a00000000000000000003"}${`0c140102${sense}`}`);
+});
+
+test("in descriptor format what does not fit is cut, and that is said", () => {
+  const bytes = new Uint8Array(SENSE_BYTES_MAX + 1).fill(0xee);
+  const view = new DataView(bytes.buffer);
+  const forwarded = { side: "destination", status: 2, sense: "72".padEnd(80, "5") } as const;
+  const length = encodeDescriptorSense(bytes, view, 0, 0xa, 0x0d, 0x01, 1, 0x80_0010, 3, forwarded);
+  assert.equal(length, SENSE_BYTES_MAX);
+  assert.equal(hex(bytes.subarray(40)), `0c148202${"72".padEnd(36, "5")}ee`);
+  assert.equal(bytes[7], length - 8);
+  const fixed = encodeFixedSense(bytes, view, 0, 0xa, 0x0d, 0x01, 1, 0x80_0010, 3, forwarded);
+  assert.deepEqual([fixed, bytes[SENSE_BYTES_MAX]], [18 + 1 + 40, 0xee], "in fixed format all of it fits");
 });

@@ -148,7 +148,9 @@ test("a store that fails: of EXTENDED COPY a third-party device, of WRITE USING 
     senseKey: 0xa,
     asc: 0x0d,
     ascq: 0x01,
+    senseKeySpecific: 0x80_0030,
     commandSpecificInformation: 0,
+    forwarded: { side: "destination", status: 2, sense: "f00003000000010a000000000c0000000000" },
   });
   const parameters = Buffer.alloc(536 + 16);
   parameters.writeUInt16BE(parameters.length - 2, 0);
