@@ -7,7 +7,7 @@ import {
   LOGIN_STATUS_AUTHENTICATION_FAILURE,
   LOGIN_STATUS_SERVICE_UNAVAILABLE,
 } from "../dataplane/wire/login-response.js";
-import { REINSTATEMENT_TIMEOUT_MS } from "./limits.js";
+import { DRAIN_OVERTIME_MS, REINSTATEMENT_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { authenticatesAlike } from "./login/context.js";
 import type { LoginFailureStatus } from "./login/status.js";
@@ -179,6 +179,17 @@ export class Admission {
     this.#closers.set(connectionId, close);
   }
 
+  /** Asks the initiator to log out, and ends the session when the time for that is over. @returns whether it is gone. */
+  async dismissSession(session: Session, reason: string, graceMs: number): Promise<boolean> {
+    const { sessionId, shard, connections } = session;
+    if (shard === SHARD_NONE || connections.size === 0) return this.endSession(session, reason);
+    this.#logger.info({ sessionId, initiator: session.identity.initiatorName, reason }, "asking for logout");
+    const ended = awaitCall(this.#ending, sessionId, graceMs + DRAIN_OVERTIME_MS);
+    const connectionIds = [...connections.values()].map(({ connectionId }) => connectionId);
+    this.#shards.send(shard, { type: "requestLogout", connectionIds, timeoutMs: graceMs, endsSession: true });
+    return (await ended) || this.endSession(session, reason);
+  }
+
   /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */
   async endSession(session: Session, reason: string): Promise<boolean> {
     const { sessionId, shard } = session;
@@ -243,9 +254,9 @@ export class Admission {
 }
 
 /** Resolves to whether `call` comes in time. */
-function awaitCall(waiting: Waiting, id: number): Promise<boolean> {
+function awaitCall(waiting: Waiting, id: number, timeoutMs = REINSTATEMENT_TIMEOUT_MS): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), REINSTATEMENT_TIMEOUT_MS);
+    const timer = setTimeout(() => resolve(false), timeoutMs);
     const calls = waiting.get(id) ?? [];
     waiting.set(id, calls);
     calls.push(() => {

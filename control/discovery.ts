@@ -1,12 +1,18 @@
 /** The answers to SendTargets (RFC 7143 Appendix C): pure functions from portals and targets to key=value pairs. */
-import { isIPv4, isIPv6 } from "node:net";
 import { decodeText, encodeText, TEXT_VALID } from "../dataplane/wire/text-keys.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
+import { addressFor } from "./reachability.js";
 
 /** A portal as it listens: the port is the real one. */
 export interface ListeningPortal {
   readonly tag: number;
   readonly address: PortalAddress;
+}
+
+/** What an initiator may be told of. */
+export interface Offer {
+  readonly targets: readonly DiscoverableTarget[];
+  readonly portals: readonly ListeningPortal[];
 }
 
 /** What SendTargets needs to know of a target. */
@@ -38,30 +44,15 @@ function targetRecord(
   const addresses = new Set<string>();
   for (const { tag, address } of portals) {
     if (!portalGroups.includes(tag)) continue;
-    const host = reachableHost(address.host, reachedBy);
+    const told = addressFor(address, reachedBy);
     // Section 13.8: within a SendTargets response, the portal group tag MUST be included.
-    if (host !== undefined) addresses.add(`${formatPortalAddress({ host, port: address.port })},${tag}`);
+    if (told !== undefined) addresses.add(`${formatPortalAddress(told)},${tag}`);
   }
   const pairs = [
     { key: "TargetName", value: name },
     ...[...addresses].map((value) => ({ key: "TargetAddress", value })),
   ];
   return Buffer.from(encodeText(pairs)).toString("latin1");
-}
-
-/**
- * A wildcard says nothing to an initiator: in its place goes the address that it has used itself. One of the other
- * address family is left out: which of our addresses would do, we can't know.
- */
-function reachableHost(host: string, reachedBy: string): string | undefined {
-  if (host === "0.0.0.0") return isIPv4(reachedBy) ? reachedBy : undefined;
-  if (host === "::") return isIPv6(reachedBy) ? withoutZone(reachedBy) : undefined;
-  return withoutZone(host);
-}
-
-/** The zone of a link-local IPv6 address is our name for a link, not the initiator's. */
-function withoutZone(host: string): string {
-  return host.replace(/%.*$/, "");
 }
 
 /**

@@ -57,8 +57,20 @@ export const COPY_OUTCOMES_PER_SESSION_MAX = 256;
 export const ROD_TOKENS_MAX = 2048;
 export const ROD_TOKENS_PER_INITIATOR_MAX = 256;
 
+/** How long an initiator that was sent to another portal is expected there, and how many are: of one more the oldest is forgotten. */
+export const REDIRECTION_MEMORY_MS = LOGIN_TIMEOUT_MS;
+export const REDIRECTIONS_REMEMBERED_MAX = 4096;
+
 /** How long a login waits for the session that it replaces to be ended: then it is answered with 0301h (service unavailable). */
 export const REINSTATEMENT_TIMEOUT_MS = 8_000;
+
+/** Of a drain: what initiators are given to log out in unless something else is said, and at most. Seconds. */
+export const DRAIN_TIMEOUT_DEFAULT_S = 60;
+export const DRAIN_TIMEOUT_MAX_S = 3_600;
+/** What shards may take beyond that to tell initiators that they are dropped, and to drop them. */
+export const DRAIN_OVERTIME_MS = 3_000;
+/** What sessions are given to log out in whose target, or portal group, is taken out of the configuration. */
+export const REMOVAL_GRACE_MS = 2_000;
 
 /** On stop: how long sessions may take to log out, and how long a shard may take beyond that to say that it has stopped. */
 export const STOP_GRACE_MS = 2_000;

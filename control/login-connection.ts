@@ -11,22 +11,24 @@ import {
   LOGIN_STATUS_SUCCESS,
   LOGIN_STATUS_TARGET_REMOVED,
 } from "../dataplane/wire/login-response.js";
-import { judgeAccess, visibleTargets } from "./access.js";
+import { judgeAccess } from "./access.js";
 import type { Admission, Admitted, Refusal } from "./admission.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration, LunMapping } from "./config/schema.js";
-import { type ListeningPortal, sendTargetsValue, targetRecords } from "./discovery.js";
+import { type Offer, sendTargetsValue, targetRecords } from "./discovery.js";
 import { DiscoverySession } from "./discovery-session.js";
+import type { Entrance } from "./entrance.js";
 import { detach } from "./handoff.js";
 import { DISCOVERY_IDLE_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { challengeOf, LOGIN_START, type LoginState, refuseCompleted, step } from "./login/machine.js";
 import type { LoginAction, LoginEvent, LoginResponse, LoginResult } from "./login/messages.js";
 import { normalizeName } from "./login/names.js";
-import { createLoginContext, type Entrance, identityOf } from "./login-context.js";
+import { createLoginContext, identityOf } from "./login-context.js";
 import { decodeLoginRequest, encodeLoginResponse } from "./login-pdus.js";
 import { PduStream, type Received, viewOf } from "./pdu-stream.js";
 import { printable } from "./printable.js";
+import type { Redirections } from "./redirection.js";
 import { logFields, type Session, type SessionIdentity, type SessionRegistry } from "./session-registry.js";
 import type { ShardControl } from "./shards.js";
 
@@ -39,9 +41,13 @@ export interface ConnectionHost {
   readonly admission: Admission;
   readonly shards: ShardControl;
   readonly logger: Logger;
+  readonly redirections: Redirections;
   /** As it is now: it may be reloaded at any time. */
   configuration(): Configuration;
-  portals(): readonly ListeningPortal[];
+  /** Why no session of this target may begin here at this moment, if so. */
+  unavailable(entrance: Entrance, targetName: string): Refusal | undefined;
+  /** What this initiator may be told of at this moment. */
+  offer(initiatorName: string): Offer;
   /** As a session of this identity sees them at this moment. */
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
   /** Where the session's commands are counted. */
@@ -72,7 +78,6 @@ export class LoginConnection {
   readonly #socket: Socket;
   readonly #stream: PduStream;
   readonly #entrance: Entrance;
-  readonly #localHost: string;
   readonly #peer: string;
   readonly #host: ConnectionHost;
   readonly #onAuthenticated: () => void;
@@ -92,7 +97,6 @@ export class LoginConnection {
     this.#socket = socket;
     this.#stream = new PduStream(socket);
     this.#entrance = entrance;
-    this.#localHost = socket.localAddress ?? "";
     this.#peer = formatPortalAddress({ host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 });
     this.#host = host;
     this.#onAuthenticated = onAuthenticated;
@@ -163,6 +167,7 @@ export class LoginConnection {
       configuration: this.#host.configuration(),
       registry: this.#host.registry,
       entrance: this.#entrance,
+      redirections: this.#host.redirections,
       isChallengeOutstanding: (challenge) => this.#host.isChallengeOutstanding(challenge),
     });
   }
@@ -224,7 +229,12 @@ export class LoginConnection {
         tsih: result.tsih,
         cid: result.cid,
         agreement: { parameters: result.session, authentication: result.authentication },
-        details: { peer: this.#peer, localHost: this.#localHost, parameters: result.connection },
+        details: {
+          peer: this.#peer,
+          portal: formatPortalAddress(this.#entrance.portal.address),
+          localHost: this.#entrance.host,
+          parameters: result.connection,
+        },
         unitIndexes,
         isAlive: () => !this.#socket.destroyed,
       },
@@ -235,10 +245,10 @@ export class LoginConnection {
   // ---- Normal session
 
   async #handOff(result: LoginResult, targetName: string | undefined): Promise<Refusal | undefined> {
-    const { portalGroupTag } = this.#entrance;
     // The configuration may have changed since the machine asked.
     const configuration = this.#host.configuration();
-    const access = judgeAccess(configuration, targetName ?? "", portalGroupTag, result.initiatorName);
+    const { tag } = this.#entrance.portal;
+    const access = judgeAccess(configuration, targetName ?? "", tag, result.initiatorName);
     if (access.kind !== "granted") return { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" };
     const lunRecords = () => this.#host.lunRecords(access.grant.luns, identityOf(result, this.#entrance));
     return this.#admit(
@@ -247,6 +257,8 @@ export class LoginConnection {
       ({ session, connection }) => {
         // Or while the login waited for its turn: its units may be closed by now. It may try again at once.
         if (this.#host.configuration() !== configuration) return CONFIGURATION_CHANGED;
+        const unavailable = this.#host.unavailable(this.#entrance, access.grant.target.name);
+        if (unavailable !== undefined) return unavailable;
         // Not what held before: reservations may have changed while the login waited for its turn, and units been closed.
         const luns = lunRecords();
         if (luns.length < access.grant.luns.length) return CONFIGURATION_CHANGED;
@@ -284,9 +296,9 @@ export class LoginConnection {
       fd,
       initiatorName: result.initiatorName,
       initiatorAddress: this.#peer,
-      portalAddress: this.#entrance.localAddress,
+      portalAddress: formatPortalAddress(this.#entrance),
       targetName: session.identity.targetName,
-      targetPortalGroupTag: this.#entrance.portalGroupTag,
+      targetPortalGroupTag: this.#entrance.portal.tag,
       isid: result.isid,
       tsih: session.tsih,
       cid: result.cid,
@@ -362,8 +374,8 @@ export class LoginConnection {
     const value = sendTargetsValue(text);
     if (value === undefined) return undefined;
     const name = value === "" ? targetName : normalizeName(value);
-    const visible = visibleTargets(this.#host.configuration(), initiatorName);
-    const targets = value === "All" ? visible : visible.filter((target) => target.name === name);
-    return targetRecords(targets, this.#host.portals(), this.#localHost);
+    const offer = this.#host.offer(initiatorName);
+    const targets = value === "All" ? offer.targets : offer.targets.filter((target) => target.name === name);
+    return targetRecords(targets, offer.portals, this.#entrance.host);
   }
 }

@@ -6,16 +6,26 @@ import {
   LOGIN_STATUS_CANNOT_INCLUDE_IN_SESSION,
   LOGIN_STATUS_NOT_FOUND,
   LOGIN_STATUS_OUT_OF_RESOURCES,
+  LOGIN_STATUS_SERVICE_UNAVAILABLE,
   LOGIN_STATUS_SESSION_DOES_NOT_EXIST,
   LOGIN_STATUS_TOO_MANY_CONNECTIONS,
 } from "../dataplane/wire/login-response.js";
 import { judgeAccess } from "./access.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { AuthConfiguration, Configuration, SessionSettings } from "./config/schema.js";
+import type { Entrance } from "./entrance.js";
 import { LOGIN_DATA_SEGMENT_LENGTH_MAX } from "./limits.js";
-import type { AuthRequirement, DiscoveryQuery, LoginContext, LoginDecision, TargetQuery } from "./login/context.js";
+import type {
+  AuthRequirement,
+  DiscoveryQuery,
+  LoginContext,
+  LoginDecision,
+  Redirect,
+  TargetQuery,
+} from "./login/context.js";
 import { SESSION_LIMITS_DEFAULT, type SessionLimits } from "./login/parameters.js";
 import type { LoginFailureStatus } from "./login/status.js";
+import type { Redirections } from "./redirection.js";
 import type { SessionIdentity, SessionRegistry, Verdict } from "./session-registry.js";
 
 type Refusal = (Verdict & { kind: "refuse" })["reason"];
@@ -39,24 +49,18 @@ const DISCOVERY_LIMITS: SessionLimits = {
   maxRecvDataSegmentLength: LOGIN_DATA_SEGMENT_LENGTH_MAX,
 };
 
-/** One connection's way in. */
-export interface Entrance {
-  /** Of the portal that it came through. */
-  readonly portalGroupTag: number;
-  /** Our address and port as the peer knows them: `192.0.2.1:3260`. */
-  readonly localAddress: string;
-}
-
 export interface LoginContextOptions {
   readonly configuration: Configuration;
   readonly registry: SessionRegistry;
   readonly entrance: Entrance;
+  readonly redirections: Redirections;
   readonly isChallengeOutstanding: (challenge: Uint8Array) => boolean;
 }
 
 export function createLoginContext(options: LoginContextOptions): LoginContext {
   return {
     resolveTarget: (query) => resolveTarget(options, query),
+    resolveRedirect: (query) => resolveRedirect(options, query),
     resolveDiscovery: (query) => resolveDiscovery(options, query),
     randomBytes,
     isChallengeOutstanding: options.isChallengeOutstanding,
@@ -66,23 +70,23 @@ export function createLoginContext(options: LoginContextOptions): LoginContext {
 /** The nexus of a session that came through this entrance (see SessionIdentity for an unnamed discovery session). */
 export function identityOf(
   { initiatorName, isid, targetName }: Pick<DiscoveryQuery, "initiatorName" | "isid" | "targetName">,
-  { portalGroupTag, localAddress }: Entrance,
+  { portal, host, port }: Entrance,
 ): SessionIdentity {
   return targetName === undefined
-    ? { initiatorName, isid, targetName: "", portalGroup: localAddress }
-    : { initiatorName, isid, targetName, portalGroup: portalGroupTag };
+    ? { initiatorName, isid, targetName: "", portalGroup: formatPortalAddress({ host, port }) }
+    : { initiatorName, isid, targetName, portalGroup: portal.tag };
 }
 
-function resolveTarget({ configuration, registry, entrance }: LoginContextOptions, query: TargetQuery): LoginDecision {
-  const { portalGroupTag } = entrance;
+function resolveTarget(options: LoginContextOptions, query: TargetQuery): LoginDecision {
+  const { configuration, registry, entrance, redirections } = options;
+  const portalGroupTag = entrance.portal.tag;
   const access = judgeAccess(configuration, query.targetName, portalGroupTag, query.initiatorName);
   if (access.kind === "notFound") return refuse(LOGIN_STATUS_NOT_FOUND, "there is no such target here");
   if (access.kind === "forbidden") return refuse(LOGIN_STATUS_AUTHORIZATION_FAILURE, "not one of its initiators");
   const { target, auth } = access.grant;
-  if (target.redirect !== null) {
-    const { to, permanent } = target.redirect;
-    return { kind: "redirect", address: formatPortalAddress(to), permanent };
-  }
+  const rerouting = redirections.judge(query, entrance, access.grant);
+  if (rerouting?.kind === "unavailable") return refuse(LOGIN_STATUS_SERVICE_UNAVAILABLE, rerouting.reason);
+  if (rerouting !== undefined && (auth === null || rerouting.beforeAuthentication)) return redirect(rerouting);
   const verdict = registry.judge(identityOf(query, entrance), "Normal", query.tsih, query.cid);
   if (verdict.kind === "refuse") return { kind: "refuse", ...REFUSALS[verdict.reason] };
   return {
@@ -91,15 +95,29 @@ function resolveTarget({ configuration, registry, entrance }: LoginContextOption
     limits: sessionLimits(target.session),
     portalGroupTag,
     ...(target.alias === null ? {} : { alias: target.alias }),
+    ...(rerouting === undefined ? {} : { isRedirected: true }),
     ...(query.tsih !== 0 && "session" in verdict ? { joins: verdict.session.agreement } : {}),
   };
+}
+
+function resolveRedirect(options: LoginContextOptions, query: TargetQuery): Redirect | undefined {
+  const { configuration, entrance, redirections } = options;
+  const access = judgeAccess(configuration, query.targetName, entrance.portal.tag, query.initiatorName);
+  // What else has changed meanwhile is found out at the end of the login.
+  if (access.kind !== "granted") return undefined;
+  const rerouting = redirections.judge(query, entrance, access.grant);
+  return rerouting?.kind === "redirect" ? redirect(rerouting) : undefined;
+}
+
+function redirect({ kind, address, permanent }: Redirect): Redirect {
+  return { kind, address, permanent };
 }
 
 function resolveDiscovery(options: LoginContextOptions, query: DiscoveryQuery): LoginDecision {
   const { configuration, registry, entrance } = options;
   const { targetName, initiatorName } = query;
   if (targetName !== undefined) {
-    const access = judgeAccess(configuration, targetName, entrance.portalGroupTag, initiatorName);
+    const access = judgeAccess(configuration, targetName, entrance.portal.tag, initiatorName);
     if (access.kind === "notFound") return refuse(LOGIN_STATUS_NOT_FOUND, "there is no such target here");
     if (access.kind === "forbidden") return refuse(LOGIN_STATUS_AUTHORIZATION_FAILURE, "not one of its initiators");
   }
@@ -109,7 +127,7 @@ function resolveDiscovery(options: LoginContextOptions, query: DiscoveryQuery): 
     kind: "accept",
     auth: authRequirement(configuration.discoveryAuth),
     limits: DISCOVERY_LIMITS,
-    portalGroupTag: entrance.portalGroupTag,
+    portalGroupTag: entrance.portal.tag,
     ...(query.tsih !== 0 && "session" in verdict ? { joins: verdict.session.agreement } : {}),
   };
 }

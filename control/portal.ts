@@ -22,9 +22,13 @@ export class Portal {
   }
 
   /** @throws what listen(2) says, as Node's errors do (`code`). */
-  static async listen(tag: number, address: PortalAddress, onConnection: (socket: Socket) => void): Promise<Portal> {
+  static async listen(
+    tag: number,
+    address: PortalAddress,
+    onConnection: (socket: Socket, portal: Portal) => void,
+  ): Promise<Portal> {
     // Half open: a peer that has said its last word still gets the answer.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => onConnection(socket, portal));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       // IPv6 alone, so that 0.0.0.0 and [::] can stand side by side.
@@ -33,7 +37,9 @@ export class Portal {
         resolve();
       });
     });
-    return new Portal(tag, address, server);
+    // No connection is handed on before: its event is one of a later turn.
+    const portal = new Portal(tag, address, server);
+    return portal;
   }
 
   /** An error of accept(2), such as too many open files. The portal goes on listening. */

@@ -8,7 +8,7 @@ import type { Logger } from "./logger.js";
 import { type ConnectionHost, LoginConnection } from "./login-connection.js";
 import { Portal } from "./portal.js";
 
-export interface ReceptionOptions extends Omit<ConnectionHost, "portals" | "isChallengeOutstanding"> {
+export interface ReceptionOptions extends Omit<ConnectionHost, "isChallengeOutstanding"> {
   /** A connection was closed as soon as it came: there are too many that have not logged in. */
   onRefused(): void;
 }
@@ -32,7 +32,6 @@ export class Reception {
     this.#logger = options.logger;
     this.#host = {
       ...options,
-      portals: () => this.#portals,
       isChallengeOutstanding: (challenge) => this.#isChallengeOutstanding(challenge),
     };
   }
@@ -49,7 +48,7 @@ export class Reception {
   /** @throws PortalError */
   async listen(tag: number, address: PortalAddress): Promise<void> {
     const name = formatPortalAddress(address);
-    const portal = await Portal.listen(tag, address, (socket) => this.#accept(socket, tag)).catch((error) => {
+    const portal = await Portal.listen(tag, address, (socket, from) => this.#accept(socket, from)).catch((error) => {
       throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${error.message}`, { cause: error });
     });
     portal.onError((error) => this.#logger.error({ portal: name, err: error }, "portal"));
@@ -74,7 +73,7 @@ export class Reception {
     for (const connection of this.#connections) connection.close("the target stops");
   }
 
-  #accept(socket: Socket, portalGroupTag: number): void {
+  #accept(socket: Socket, portal: ListeningPortal): void {
     const { remoteAddress, localAddress, localPort } = socket;
     // Gone already.
     if (remoteAddress === undefined || localAddress === undefined || localPort === undefined) {
@@ -88,7 +87,7 @@ export class Reception {
       socket.destroy();
       return;
     }
-    const entrance = { portalGroupTag, localAddress: formatPortalAddress({ host: localAddress, port: localPort }) };
+    const entrance = { portal, host: localAddress, port: localPort };
     const connection = new LoginConnection(socket, entrance, this.#host, release);
     this.#connections.add(connection);
     void connection.serve().finally(() => {

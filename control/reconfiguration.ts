@@ -23,7 +23,9 @@ import type {
   UnitConfiguration,
 } from "./config/schema.js";
 import type { TlsMaterial } from "./config/tls-files.js";
+import type { Drains } from "./drains.js";
 import type { InitiatorLimits } from "./initiator-limits.js";
+import { REMOVAL_GRACE_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
@@ -44,6 +46,7 @@ export interface ReconfigurationHost {
   readonly admission: Admission;
   readonly broadcasts: Broadcasts;
   readonly reception: Reception;
+  readonly drains: Drains;
   readonly reservations: Reservations;
   readonly copies: CopyManager;
   readonly access: AsymmetricAccess;
@@ -163,6 +166,11 @@ export class Reconfiguration {
     this.#host.setConfiguration(next);
     const has = portalsOf(next);
     for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
+    this.#host.drains.keep(
+      reception.portals,
+      next.portalGroups.map(({ tag }) => tag),
+      next.targets.map(({ name }) => name),
+    );
     for (const { to } of change.grown) await this.#announceSize(to);
     for (const unit of change.rethresholded) await this.#setThreshold(unit);
     await Promise.all(change.limited.map((unit) => this.#limit(unit)));
@@ -204,7 +212,11 @@ export class Reconfiguration {
       this.#host;
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
-    if (now.kind !== "granted") {
+    if (now.kind === "notFound") {
+      await admission.dismissSession(session, "configuration changed: its target is gone", REMOVAL_GRACE_MS);
+      return;
+    }
+    if (now.kind === "forbidden") {
       await admission.endSession(session, "configuration changed: no access any more");
       return;
     }

@@ -3,9 +3,10 @@
  * Several can live in one process.
  */
 import type { LimitsRecord, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { LOGIN_STATUS_SERVICE_UNAVAILABLE } from "../dataplane/wire/login-response.js";
 import { judgeAccess, visibleTargets } from "./access.js";
 import { Administration } from "./administration.js";
-import { Admission } from "./admission.js";
+import { Admission, type Refusal } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
 import { Budgets } from "./budgets.js";
 import { Captures } from "./capture/captures.js";
@@ -14,7 +15,8 @@ import type { Difference } from "./config/difference.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
-import type { ListeningPortal } from "./discovery.js";
+import type { ListeningPortal, Offer } from "./discovery.js";
+import { Drains } from "./drains.js";
 import { FullFeatureTexts } from "./full-feature-text.js";
 import type { HttpServer } from "./http/http-server.js";
 import type { Metrics } from "./http/metrics.js";
@@ -24,6 +26,7 @@ import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
 import { Reconfiguration } from "./reconfiguration.js";
+import { Redirections } from "./redirection.js";
 import { logFields, type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
@@ -63,6 +66,8 @@ export interface ServerOptions {
 /** Exit code of a process whose dead shard could not be drained. */
 export const EXIT_UNSAFE = 70;
 
+const DRAINED: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "drained meanwhile" };
+
 /** HTTP cannot listen. The message says where and why. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
@@ -101,6 +106,7 @@ export class Server {
   #copies: CopyManager | undefined;
   #slowCommands: SlowCommands | undefined;
   #startStop: StartStop | undefined;
+  #drains: Drains | undefined;
   #reception: Reception | undefined;
   #reconfiguration: Reconfiguration | undefined;
   #metrics!: Metrics;
@@ -238,7 +244,8 @@ export class Server {
     this.#admission = new Admission(this.#registry, this.#shards, this.#logger, (initiatorName, unitIndexes) =>
       broadcasts.send((exchange) => ({ type: "awaitEnding", exchange, initiatorName, unitIndexes })),
     );
-    this.#reception = this.#createReception(this.#admission);
+    this.#drains = this.#createDrains(this.#admission);
+    this.#reception = this.#createReception(this.#admission, this.#drains);
     for (const { tag, portals } of portalGroups)
       for (const address of portals) await this.#reception.listen(tag, address);
     this.#reconfiguration = new Reconfiguration({
@@ -263,6 +270,7 @@ export class Server {
         this.#configuration = configuration;
       },
       openUnits: (units) => this.#openUnits(units),
+      drains: this.#drains,
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
     });
     if (http !== null) this.#http = await this.#startHttp(HttpServer, http);
@@ -296,6 +304,11 @@ export class Server {
 
   get units(): readonly UnitRecord[] {
     return this.#units.records();
+  }
+
+  /** What is taken out of service for the moment. */
+  get drains(): Drains {
+    return this.#drains!;
   }
 
   get configuration(): Configuration {
@@ -376,13 +389,31 @@ export class Server {
     return new CopyManager({ reaches, mover, logger: this.#logger });
   }
 
-  #createReception(admission: Admission): Reception {
+  #createDrains(admission: Admission): Drains {
+    return new Drains({
+      registry: this.#registry,
+      shards: this.#shards,
+      logger: this.#logger,
+      endSession: (session, reason) => admission.endSession(session, reason),
+    });
+  }
+
+  #createReception(admission: Admission, drains: Drains): Reception {
     return new Reception({
       registry: this.#registry,
       admission,
       shards: this.#shards,
       logger: this.#logger,
+      redirections: new Redirections({
+        registry: this.#registry,
+        outOfService: drains,
+        configuration: () => this.#configuration,
+        portals: () => this.portals,
+      }),
       configuration: () => this.#configuration,
+      unavailable: ({ portal }, targetName) =>
+        drains.hasPortal(portal) || drains.hasTarget(targetName) ? DRAINED : undefined,
+      offer: (initiatorName) => this.#offer(initiatorName),
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
       statisticsBlock: (session) => this.#sessionStatistics.blockOf(session),
       limits: (session) => this.#limitsRecord(session),
@@ -456,10 +487,19 @@ export class Server {
         this.#logEnd(connectionId, reason, isRecoverable ? "connection lost, its tasks wait" : "logged out");
         this.#texts.forget(connectionId);
         this.#admission?.connectionClosed(connectionId, isRecoverable);
+        this.#drains?.connectionEnded(connectionId, reason);
+        break;
+      }
+      case "connectionFailed": {
+        const { connectionId, reason } = message;
+        this.#logEnd(connectionId, reason, "connection lost, its tasks wait");
+        this.#registry.connectionFailed(connectionId);
+        this.#drains?.connectionEnded(connectionId, reason);
         break;
       }
       case "sessionEnded":
         this.#onSessionEnded(message.sessionId);
+        this.#drains?.look();
         break;
       case "text":
         this.#answerText(shard, message);
@@ -536,17 +576,25 @@ export class Server {
     }
   }
 
+  /** What initiators of this name are told of. */
+  #offer(initiatorName: string): Offer {
+    const { targets } = this.#configuration;
+    const offer = { targets: visibleTargets(this.#configuration, initiatorName), portals: this.portals };
+    return this.drains.without(offer, (targetName) =>
+      targets.some(({ name, redirect }) => name === targetName && redirect !== null && redirect.to !== null),
+    );
+  }
+
   #answerText(shard: number, message: ShardMessage & { type: "text" }): void {
     const { connectionId, exchange } = message;
     const found = this.#registry.connection(connectionId);
     if (found === undefined) return;
     const { session, connection } = found;
     const { localHost, parameters } = connection.details;
+    const { targets, portals } = this.#offer(session.identity.initiatorName);
     const answer = this.#texts.answer(connectionId, message, {
-      target: visibleTargets(this.#configuration, session.identity.initiatorName).find(
-        ({ name }) => name === session.identity.targetName,
-      ),
-      portals: this.portals,
+      target: targets.find(({ name }) => name === session.identity.targetName),
+      portals,
       localHost,
       parameters,
     });
@@ -574,6 +622,7 @@ export class Server {
       }
     }
     this.#admission?.shardDied(shard);
+    this.#drains?.look();
     this.#broadcasts?.shardDied(shard);
   }
 
@@ -616,6 +665,7 @@ export class Server {
     this.#phase = "stopping";
     this.#thinThresholds?.stop();
     this.#reception?.close();
+    this.#drains?.stop();
     await this.#copies?.stop();
     // Unset where the start failed before.
     await (this.#shards as Shards | undefined)?.stop(graceMs);

@@ -51,11 +51,15 @@ export interface Connection {
   readonly cid: number;
   readonly sessionId: number;
   readonly details: ConnectionDetails;
+  /** Its transport is gone; its tasks wait for reassignment (ErrorRecoveryLevel 2). */
+  readonly hasFailed: boolean;
 }
 
 export interface ConnectionDetails {
   /** Who is at the other end, for logs and status: `address:port`. */
   readonly peer: string;
+  /** The portal that it came through, as it listens: `0.0.0.0:3260`. */
+  readonly portal: string;
   /** The address by which it reached us, without port. */
   readonly localHost: string;
   readonly parameters: ConnectionParameters;
@@ -86,7 +90,11 @@ export function logFields({ sessionId, identity: { initiatorName, targetName } }
 
 interface OpenSession extends Session {
   unitIndexes: readonly number[];
-  readonly connections: Map<number, Connection>;
+  readonly connections: Map<number, OpenConnection>;
+}
+
+interface OpenConnection extends Connection {
+  hasFailed: boolean;
 }
 
 export class SessionRegistry {
@@ -151,10 +159,16 @@ export class SessionRegistry {
     const session = this.#byId.get(sessionId);
     assert(session !== undefined, "the session exists");
     assert(!session.connections.has(cid), "the old connection of this CID has ended");
-    const connection: Connection = { connectionId: this.#nextId++, cid, sessionId, details };
+    const connection: OpenConnection = { connectionId: this.#nextId++, cid, sessionId, details, hasFailed: false };
     session.connections.set(cid, connection);
     this.#byConnection.set(connection.connectionId, session);
     return connection;
+  }
+
+  connectionFailed(connectionId: number): void {
+    for (const connection of this.#byConnection.get(connectionId)?.connections.values() ?? []) {
+      if (connection.connectionId === connectionId) connection.hasFailed = true;
+    }
   }
 
   /**

@@ -181,6 +181,9 @@ export const THROTTLED_TASKS_MAX = TASKS_MAX / 2;
 /** Likewise of one session: the rest of its command window is for its units that have no limit. */
 export const SESSION_THROTTLED_TASKS_MAX = (COMMAND_WINDOW / 4) * 3;
 
+/** How long an initiator that has not logged out in time may take to receive that its connection is dropped. Microseconds. */
+export const DROP_PATIENCE_US = 1_000_000;
+
 /** How often connections are looked over for silence. Microseconds. */
 export const SWEEP_INTERVAL_US = 1_000_000;
 

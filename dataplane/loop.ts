@@ -5,6 +5,7 @@
  *     enter -> completions -> messages of control -> tasks that waited -> sends -> closing connections -> enter
  */
 import { unreachable } from "./assert.js";
+import { CONNECTION_OPEN } from "./connection/connection.js";
 import { COUNTER } from "./counters.js";
 import { ENTER_WAIT_MS_MAX } from "./limits.js";
 import type { ControlMessage } from "./messages.js";
@@ -135,6 +136,19 @@ export class Loop {
         return shard.engine.answered(message.exchange, message.answer);
       case "capture":
         return shard.capture.select(message.selection);
+      case "requestLogout":
+        for (const connectionId of message.connectionIds) {
+          const connection = shard.lifecycle.connection(connectionId);
+          if (connection?.state !== CONNECTION_OPEN) continue;
+          shard.departures.request(connection, message.timeoutMs * 1000, message.endsSession);
+        }
+        return;
+      case "cancelLogout":
+        for (const connectionId of message.connectionIds) {
+          const connection = shard.lifecycle.connection(connectionId);
+          if (connection !== undefined) shard.departures.cancel(connection);
+        }
+        return;
       case "stop":
         return shard.lifecycle.stop(message.graceMs);
       default:

@@ -260,6 +260,10 @@ export interface HandoffRecord {
   readonly pingIntervalMs: number;
 }
 
+/** Reasons for the end of a connection that control counts. */
+export const LOGGED_OUT = "logout";
+export const LOGOUT_OVERDUE = "not logged out in time";
+
 /** From control to a shard. */
 export type ControlMessage =
   | { readonly type: "unit"; readonly unit: UnitRecord }
@@ -313,6 +317,18 @@ export type ControlMessage =
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
   /** What is captured from now on; null: nothing. */
   | { readonly type: "capture"; readonly selection: CaptureSelection | null }
+  /**
+   * Ask the initiators to log out of these connections (Async Message: logout requested). Those that are there when the time is over
+   * are dropped; with `endsSession` so that nothing of their sessions is kept.
+   */
+  | {
+      readonly type: "requestLogout";
+      readonly connectionIds: readonly number[];
+      readonly timeoutMs: number;
+      readonly endsSession: boolean;
+    }
+  /** Those of them that are there still may stay. */
+  | { readonly type: "cancelLogout"; readonly connectionIds: readonly number[] }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */
   | { readonly type: "stop"; readonly graceMs: number };
 
@@ -327,6 +343,8 @@ export type ShardMessage =
       /** Its tasks may be reassigned, so its session goes on, even without a connection. */
       readonly isRecoverable: boolean;
     }
+  /** Its transport is gone, and its tasks wait for reassignment: `connectionClosed` follows when that is over. */
+  | { readonly type: "connectionFailed"; readonly connectionId: number; readonly reason: string }
   /** Nothing is left of the session on the shard. */
   | { readonly type: "sessionEnded"; readonly sessionId: number }
   /** A Text Request in full feature phase, whole (all C-bit parts); control answers with `textReply` or `textReject`. */

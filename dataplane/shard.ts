@@ -11,6 +11,7 @@ import { Capture } from "./capture/capture.js";
 import { BatchPool } from "./connection/batch.js";
 import type { Connection } from "./connection/connection.js";
 import { ConnectionTable } from "./connection/connection-table.js";
+import { Departures } from "./connection/departures.js";
 import { Dispatcher } from "./connection/dispatcher.js";
 import { Lifecycle } from "./connection/lifecycle.js";
 import { Receiver } from "./connection/receiver.js";
@@ -101,6 +102,7 @@ export class Shard {
   readonly units: Map<number, LogicalUnit> = new Map();
   readonly engine: TaskEngine;
   readonly lifecycle: Lifecycle;
+  readonly departures: Departures;
   readonly receiver: Receiver;
   readonly requests: Requests;
   readonly dispatcher: Dispatcher;
@@ -148,6 +150,7 @@ export class Shard {
     this.transmitter = new Transmitter(this);
     this.engine = new TaskEngine(this, setup.budgets);
     this.lifecycle = new Lifecycle(this);
+    this.departures = new Departures(this);
     this.requests = new Requests(this);
     this.dispatcher = new Dispatcher(this);
     this.receiver = new Receiver(this);

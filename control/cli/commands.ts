@@ -10,6 +10,7 @@ import { client, type GlobalOptions, print, run, show, wholeNumber } from "./ask
 import { addCaptureCommand } from "./capture.js";
 import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
+import { addDrainCommand } from "./drain.js";
 import { bytes, type Column, duration, table } from "./table.js";
 
 type Status = z.output<typeof documents.status>;
@@ -34,6 +35,7 @@ export function addClientCommands(program: Command): void {
   client(program, "apply", "put a configuration file in force; it takes the place of the one that is")
     .requiredOption("-f, --file <file>", "the configuration")
     .action(run((asker, options: GlobalOptions & { file: string }) => apply(asker, options, false)));
+  addDrainCommand(program);
   client(program, "reload", "read the configuration file again").action(run(reload));
   client(program, "log-level", "what is logged; with a level, log that from now on")
     .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
@@ -51,7 +53,7 @@ async function showStatus(asker: Client, options: GlobalOptions): Promise<void> 
     const connections = it.sessions.reduce((sum, session) => sum + session.connections.length, 0);
     return [
       `ringlun ${it.version}, ${it.ready ? "ready" : "NOT READY"}, since ${it.startedAt}`,
-      `portals   ${it.portals.map(({ portalGroupTag, address }) => `${address} (group ${portalGroupTag})`).join(", ")}`,
+      `portals   ${it.portals.map(portalText).join(", ")}`,
       `shards    ${serving} of ${it.shards.length} serve, ${restarts} restarts`,
       `targets   ${it.targets.length}`,
       `units     ${it.units.length}`,
@@ -59,6 +61,10 @@ async function showStatus(asker: Client, options: GlobalOptions): Promise<void> 
       "",
     ].join("\n");
   });
+}
+
+function portalText({ portalGroupTag, address, state }: Status["portals"][number]): string {
+  return `${address} (group ${portalGroupTag}${state === "serving" ? "" : `, ${state}`})`;
 }
 
 const SESSION_COLUMNS: readonly Column<Session>[] = [

@@ -47,7 +47,9 @@ export type Flawed<T> =
 
 type Credential = Part<Auth["chap"]>[number];
 type Part<T> = NonNullable<T>;
+type Group = ConfigurationDocument["portalGroups"][number];
 type Target = ConfigurationDocument["targets"][number];
+type Redirect = Part<Target["redirect"]>;
 type Auth = Part<Target["auth"]>;
 type Luns = Target["luns"];
 type Initiator = Part<Target["initiators"]>[number];
@@ -95,6 +97,7 @@ class Checker implements Results {
 
   check(document: Exclude<Flawed<ConfigurationDocument>, typeof FLAWED>): void {
     this.#checkPortalGroups(document.portalGroups);
+    this.#checkGroupRedirects(document.portalGroups);
     const http = sound(document.http);
     const listen = sound(http?.listen);
     if (listen !== undefined) this.#listen(listen, ["http", "listen"]);
@@ -139,7 +142,7 @@ class Checker implements Results {
 
   #checkPortalGroups(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefined): void {
     const tags = new Map<number, Path>();
-    for (const [index, group] of items<ConfigurationDocument["portalGroups"][number]>(groups)) {
+    for (const [index, group] of items<Group>(groups)) {
       const path = ["portalGroups", index];
       const tag = sound(group.tag);
       if (tag !== undefined) this.#unique(tags, tag, [...path, "tag"], `the tag ${tag}`);
@@ -302,7 +305,8 @@ class Checker implements Results {
       if (Array.isArray(target.initiators) && target.initiators.length === 0) {
         this.#warn([...path, "initiators"], "is empty: nobody can log in; leave it out to admit every initiator");
       }
-      this.#checkRedirect(target, [...path, "redirect", "to"]);
+      this.#checkRedirect(target.redirect, [...path, "redirect"]);
+      this.#checkTargetRedirect(target, [...path, "redirect", "to"]);
     }
   }
 
@@ -416,13 +420,52 @@ class Checker implements Results {
     }
   }
 
-  #checkRedirect(target: Exclude<Flawed<Target>, typeof FLAWED>, path: Path): void {
-    const to = sound(sound(target.redirect)?.to);
-    if (to === undefined) return;
-    const own = items<number>(target.portalGroups).flatMap(([, tag]) => this.#portals.get(tag) ?? []);
-    if (own.some(({ host, port }) => host === to.host && port === to.port)) {
+  #checkRedirect(flawed: Flawed<Redirect> | undefined, path: Path): void {
+    const redirect = sound(flawed);
+    if (redirect === undefined) return;
+    if (redirect.to === undefined && redirect.balance === undefined) {
+      this.#fault(path, "has neither to nor balance: write to: ADDRESS, or balance: sessions");
+    } else if (redirect.to !== undefined && redirect.balance !== undefined) {
+      this.#fault([...path, "balance"], "excludes to: remove one of them", "key");
+    } else if (redirect.balance !== undefined && redirect.permanent === true) {
+      this.#fault([...path, "permanent"], "excludes balance: which portal has the fewest sessions changes", "key");
+    }
+  }
+
+  #checkTargetRedirect(target: Exclude<Flawed<Target>, typeof FLAWED>, path: Path): void {
+    const tags = new Set(items<number>(target.portalGroups).map(([, tag]) => tag));
+    if (this.#tagsAt(sound(target.redirect)?.to).some((tag) => tags.has(tag))) {
       this.#fault(path, "leads back to this target: initiators would go round in circles");
     }
+  }
+
+  /** From one portal group to another is a way, as long as it does not come back. */
+  #checkGroupRedirects(flawed: Flawed<readonly Group[]> | undefined): void {
+    const groups = items<Group>(flawed);
+    const waysFrom = new Map(groups.map(([, { tag, redirect }]) => [sound(tag), this.#tagsAt(sound(redirect)?.to)]));
+    for (const [index, { tag, redirect }] of groups) {
+      const path: Path = ["portalGroups", index, "redirect"];
+      this.#checkRedirect(redirect, path);
+      const start = sound(tag);
+      const reached = new Set<number>();
+      const ways = [...(waysFrom.get(start) ?? [])];
+      for (let next = ways.pop(); next !== undefined; next = ways.pop()) {
+        if (reached.has(next)) continue;
+        reached.add(next);
+        ways.push(...(waysFrom.get(next) ?? []));
+      }
+      if (start !== undefined && reached.has(start)) {
+        this.#fault([...path, "to"], "leads back to this portal group: initiators would go round in circles");
+      }
+    }
+  }
+
+  /** The portal groups that have portals at these addresses. */
+  #tagsAt(flawed: Flawed<Redirect["to"]> | undefined): number[] {
+    const addresses = new Set(items<PortalAddress>(flawed).map(([, address]) => formatPortalAddress(address)));
+    return [...this.#portals].flatMap(([tag, portals]) =>
+      portals.some((portal) => addresses.has(formatPortalAddress(portal))) ? [tag] : [],
+    );
   }
 
   #checkAuth(flawed: Flawed<Auth> | undefined, path: Path): void {

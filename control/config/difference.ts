@@ -63,7 +63,7 @@ function effectOf(
 ): Effect {
   switch (section) {
     case "portalGroups":
-      return kind === "removed" ? "session" : "live";
+      return key === undefined && kind === "removed" ? "session" : "live";
     case "targets":
       if (below[0] === "limits") return "live";
       if (key === "luns" || key === "initiators") return kind === "added" ? "live" : "session";
@@ -101,9 +101,9 @@ function shown(value: unknown): string {
 function treeOf(configuration: Configuration): Tree {
   const { portalGroups, targets, units, discoveryAuth, http, api, workers, affinity, stateDir, log } = configuration;
   return {
-    portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred } }) => [
+    portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred }, redirect }) => [
       String(tag),
-      { portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]), access: state, preferred },
+      { portals: keyed(portals, (portal) => [formatPortalAddress(portal), true]), access: state, preferred, redirect },
     ]),
     targets: keyed(targets, (target) => [target.name, targetTree(target)]),
     units: keyed(units, ({ name, access, limits, ...unit }) => [

@@ -15,6 +15,7 @@ import {
   type LimitsConfiguration,
   type LunMapping,
   type PortalGroupConfiguration,
+  type RedirectConfiguration,
   type TargetConfiguration,
   type UnitConfiguration,
 } from "./schema.js";
@@ -72,10 +73,11 @@ function complete(
   tls: TlsMaterial | null,
 ): Configuration {
   const portalGroups = document.portalGroups.map(
-    ({ tag, portals, access: state, preferred }): PortalGroupConfiguration => ({
+    ({ tag, portals, access: state, preferred, redirect }): PortalGroupConfiguration => ({
       tag,
       portals,
       access: { state, preferred },
+      redirect: completeRedirect(redirect),
     }),
   );
   const units = Object.entries(document.units).map(([name, unit]) => completeUnit(name, unit, portalGroups, origin));
@@ -129,7 +131,7 @@ function complete(
             return { name, ...access };
           });
         }) ?? null,
-      redirect: target.redirect ?? null,
+      redirect: completeRedirect(target.redirect),
     };
   };
 
@@ -162,6 +164,12 @@ function completeLimits(limits: UnitDocument["limits"]): LimitsConfiguration | n
   if (limits === undefined) return null;
   const { iops = null, bandwidth = null, burst } = limits;
   return { iops, bytesPerSecond: bandwidth, burstSeconds: burst };
+}
+
+function completeRedirect(redirect: TargetDocument["redirect"]): RedirectConfiguration | null {
+  if (redirect === undefined) return null;
+  const { to = null, permanent, beforeAuthentication } = redirect;
+  return { to, permanent, beforeAuthentication };
 }
 
 function completeUnit(

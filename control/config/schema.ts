@@ -38,6 +38,8 @@ export interface PortalGroupConfiguration {
   readonly portals: readonly PortalAddress[];
   /** Of units that say nothing else. */
   readonly access: PathAccess;
+  /** Of targets that have no redirection of their own. */
+  readonly redirect: RedirectConfiguration | null;
 }
 
 /** How a unit is reached through a portal group (asymmetric logical unit access, SPC-5). */
@@ -117,9 +119,12 @@ export interface ChapCredential {
 }
 
 export interface RedirectConfiguration {
-  readonly to: PortalAddress;
+  /** At least one; null: to the one of the target's own portals that has the fewest sessions. */
+  readonly to: readonly PortalAddress[] | null;
   /** Login status 0102h where true, 0101h where false. */
   readonly permanent: boolean;
+  /** Where initiators have to authenticate: they are told before they have. */
+  readonly beforeAuthentication: boolean;
 }
 
 /**
@@ -438,6 +443,27 @@ const limits = value.mapping({
   ),
 });
 
+const redirect = value.mapping({
+  to: key(
+    value.oneOrMore(value.remotePortal(ISCSI_PORT), "list at least one address").exactOptional(),
+    "address, or list of addresses",
+    "Where initiators are sent at login; port 3260 unless given. Of several the first that is of the initiator's address family, or " +
+      "a host name. Either this or `balance`.",
+  ),
+  balance: key(
+    value.choice("sessions").exactOptional(),
+    "`sessions`",
+    "Initiators are sent to the one of the target's portals that has the fewest sessions, among those that they may reach, of their " +
+      "address family, and in the best access state.",
+  ),
+  permanent: key(value.boolean.default(false), "boolean", "Moved for good (status 0102h), not for now (0101h)."),
+  beforeAuthentication: key(
+    value.boolean.default(false),
+    "boolean",
+    "Where authentication is required: say where to go before the initiator has proved who it is, not after.",
+  ),
+});
+
 const initiator = value.mapping({
   name: key(
     value.namePattern.exactOptional(),
@@ -502,21 +528,7 @@ const target = value.mapping({
     "The only initiators that may log in.",
     "every initiator may log in and sees all of `luns`",
   ),
-  redirect: key(
-    value
-      .mapping({
-        to: key(
-          value.remotePortal(ISCSI_PORT),
-          PORTAL_TYPE,
-          "Where initiators are sent at login; port 3260 unless given.",
-        ),
-        permanent: key(value.boolean.default(false), "boolean", "Moved for good (status 0102h), not for now (0101h)."),
-      })
-      .exactOptional(),
-    "",
-    "Send initiators elsewhere.",
-    "served here",
-  ),
+  redirect: key(redirect.exactOptional(), "", "Send initiators elsewhere.", "as the portal group says"),
 });
 
 const unit = value.mapping({
@@ -599,6 +611,12 @@ export const documentSchema = value.mapping({
           value.boolean.default(false),
           "boolean",
           "Hosts should come back to these paths whenever they can (the preferred bit of ALUA).",
+        ),
+        redirect: key(
+          redirect.exactOptional(),
+          "",
+          "Send initiators elsewhere that come here, whichever target they want.",
+          "served here",
         ),
       }),
       "list at least one portal group",

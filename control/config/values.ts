@@ -61,6 +61,19 @@ export function listOfSome<Item extends z.ZodType>(item: Item, remedy: string) {
   return z.preprocess(expectList, z.array(item).min(1, { error: `is empty: ${remedy}` }));
 }
 
+/** A list, or its only item alone: `a` for `[a]`. */
+export function oneOrMore<Item extends z.ZodType>(item: Item, remedy: string) {
+  return z.preprocess(
+    (short, context) => {
+      if (Array.isArray(short)) return short;
+      const parse = item.safeParse(short);
+      if (parse.success) return [short];
+      return refuse(short, context, new Flaw(parse.error.issues.map(({ message }) => message).join("; ")));
+    },
+    z.array(item).min(1, { error: `is empty: ${remedy}` }),
+  );
+}
+
 /** A mapping, or the value of one of its keys alone: `vm0` for `{ unit: vm0 }`. */
 export function shorthand<Schema extends z.ZodType>(key: string, value: z.ZodType, whole: Schema) {
   return z.preprocess((short, context) => {

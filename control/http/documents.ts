@@ -27,12 +27,20 @@ export const fault = z.strictObject({
   message: z.string(),
 });
 
-export const portal = z.strictObject({ portalGroupTag: z.int(), address: z.string() });
+const serviceState = z.enum(["serving", "draining", "drained"]);
+
+export const portal = z.strictObject({
+  portalGroupTag: z.int(),
+  address: z.string(),
+  state: serviceState,
+  connections: z.int().describe("Of Normal sessions, that came through it."),
+});
 
 export const target = z.strictObject({
   name: z.string(),
   alias: z.string().nullable(),
   portalGroups: z.array(z.int()),
+  state: serviceState,
 });
 
 export const unit = z.strictObject({

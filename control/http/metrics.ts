@@ -6,6 +6,7 @@ import type { Server } from "../server.js";
 import { VERSION } from "../version.js";
 import { commandMetricFamilies, commandMetrics } from "./command-metrics.js";
 import type { MetricFamily } from "./metric-family.js";
+import { addPortalMetrics } from "./portal-metrics.js";
 
 /** What prom-client's metrics have, and its types do not. */
 interface RegisteredMetric {
@@ -49,6 +50,7 @@ export class Metrics {
     gauge(registers, "ringlun_ready", "1 while all portals listen and all shards serve, otherwise 0.", () =>
       Number(server.isReady),
     );
+    addPortalMetrics(server, this.#registry);
     gauge(registers, "ringlun_sessions", "Sessions, discovery included.", () => server.sessions.length);
     gauge(registers, "ringlun_connections", "Connections of these sessions.", () => server.connectionCount);
     gauge(

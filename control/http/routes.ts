@@ -5,6 +5,7 @@ import { HTTP_BODY_LENGTH_MAX, HTTP_CONFIGURATION_LENGTH_MAX } from "../limits.j
 import { CAPTURE_ROUTES } from "./capture-routes.js";
 import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
+import { DRAIN_ROUTES } from "./drain-routes.js";
 import { openApi } from "./openapi.js";
 import { problem, type Route } from "./route.js";
 import { statisticsStream } from "./statistics-stream.js";
@@ -186,4 +187,5 @@ export const ROUTES: readonly Route[] = [
     },
   },
   ...CAPTURE_ROUTES,
+  ...DRAIN_ROUTES,
 ];

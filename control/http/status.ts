@@ -4,6 +4,7 @@ import type { Server } from "../server.js";
 import { type Session, sessionTypeOf } from "../session-registry.js";
 import { VERSION } from "../version.js";
 import type { SessionDocument, State, Status } from "./documents.js";
+import { connectionsByPortal } from "./portal-metrics.js";
 
 export function status(server: Server): Status {
   return { ...surroundings(server), sessions: server.sessions.map(sessionDocument) };
@@ -22,14 +23,20 @@ export function state(server: Server): State {
 
 function surroundings(server: Server): Omit<Status, "sessions"> {
   const serving = new Set(server.shards.serving());
+  const connections = connectionsByPortal(server);
   return {
     version: VERSION,
     ready: server.isReady,
     startedAt: new Date(server.startedAtMs).toISOString(),
-    portals: server.portals.map(({ tag, address }) => ({
-      portalGroupTag: tag,
-      address: formatPortalAddress(address),
-    })),
+    portals: server.portals.map((portal) => {
+      const address = formatPortalAddress(portal.address);
+      return {
+        portalGroupTag: portal.tag,
+        address,
+        state: server.drains.portalState(portal) ?? "serving",
+        connections: connections.get(address) ?? 0,
+      };
+    }),
     shards: Array.from({ length: server.shards.count }, (_, shard) => ({
       shard,
       serving: serving.has(shard),
@@ -39,6 +46,7 @@ function surroundings(server: Server): Omit<Status, "sessions"> {
       name,
       alias,
       portalGroups: [...portalGroups],
+      state: server.drains.targetState(name) ?? "serving",
     })),
     units: server.units.map((unit) => ({
       name: unit.name,

@@ -10,6 +10,8 @@ import type { LoginFailureStatus } from "./status.js";
 export interface LoginContext {
   /** A Normal session wants this target. Called once, when the first request (all its C-bit parts) is complete. */
   resolveTarget(query: TargetQuery): LoginDecision;
+  /** The initiator has proved who it is, and its login `isRedirected`: where to? Undefined: it is served here after all. */
+  resolveRedirect(query: TargetQuery): Redirect | undefined;
   /** A Discovery session; `targetName` is undefined for an Unnamed one (RFC 7143 section 7.4.2). Called once, likewise. */
   resolveDiscovery(query: DiscoveryQuery): LoginDecision;
   /** Random bytes of cryptographic quality: CHAP identifiers and challenges. */
@@ -46,10 +48,18 @@ export type LoginDecision =
       readonly alias?: string;
       /** The session that a non-zero TSIH names; required then, forbidden with TSIH 0. */
       readonly joins?: JoinedSession;
+      /** Once it is authenticated, `resolveRedirect` says where the initiator is sent. Only where `auth` asks for something. */
+      readonly isRedirected?: boolean;
     }
   | { readonly kind: "refuse"; readonly status: LoginFailureStatus; readonly reason: string }
-  /** `address` is a TargetAddress without a portal group tag (section 13.8). */
-  | { readonly kind: "redirect"; readonly address: string; readonly permanent: boolean };
+  | Redirect;
+
+/** `address` is a TargetAddress without a portal group tag (section 13.8). */
+export interface Redirect {
+  readonly kind: "redirect";
+  readonly address: string;
+  readonly permanent: boolean;
+}
 
 /** What a further or a reinstated connection takes over from its session. */
 export interface JoinedSession {

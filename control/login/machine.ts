@@ -53,6 +53,7 @@ import {
   authenticatesAlike,
   type LoginContext,
   type LoginDecision,
+  type Redirect,
 } from "./context.js";
 import { ANSWER_REJECT, KEYS } from "./keys.js";
 import type { LoginAction, LoginEvent, LoginRequest, LoginResponse, LoginResult } from "./messages.js";
@@ -185,7 +186,6 @@ interface Peer {
 }
 
 type Accepted = Extract<LoginDecision, { kind: "accept" }>;
-type Redirect = Extract<LoginDecision, { kind: "redirect" }>;
 
 export interface LoginStep {
   readonly state: LoginState;
@@ -343,9 +343,15 @@ function answer(state: InLogin, request: LoginRequest, text: Uint8Array, context
   } else {
     const late = lateFault(stage.peer, pairs);
     if (late !== undefined) return reject(state, protocolError(late));
+    const away = redirectOf(state.fixed, stage, context);
+    if (away !== undefined) return redirect(state, away);
   }
   const worked = stage.kind === "security" ? workSecurity(stage, pairs, context) : workOperational(stage, pairs);
   if (worked.kind === "failure") return reject(state, worked);
+  if (greeting.length + worked.answers.length === 0) {
+    const away = redirectOf(state.fixed, worked.stage, context);
+    if (away !== undefined) return redirect(state, away);
+  }
   const next: InLogin = { ...state, spent: { ...state.spent, keys }, stage: worked.stage };
   return respond(next, request, encodeText([...greeting, ...worked.answers]));
 }
@@ -429,6 +435,18 @@ function lateFault({ sessionType }: Peer, pairs: readonly KeyValue[]): string | 
     if (key === "SessionType" && value !== sessionType) return "SessionType comes after the first request";
   }
   return undefined;
+}
+
+/**
+ * Where an initiator is sent that has completed the security negotiation (section 11.13.5: it "MUST" accept that). What we owe it
+ * for that, our own proof, goes out before.
+ */
+function redirectOf(fixed: Fixed, stage: Security | Operational, context: LoginContext): Redirect | undefined {
+  const { initiatorName, targetName, decision } = stage.peer;
+  if (decision.isRedirected !== true || targetName === undefined) return undefined;
+  if (stage.kind === "security" && stage.progress.kind !== "done") return undefined;
+  const { isid, tsih, cid } = fixed;
+  return context.resolveRedirect({ initiatorName, targetName, isid, tsih, cid });
 }
 
 type Worked<S extends Stage> =
@@ -588,7 +606,8 @@ function leaveSecurity(stage: Security, nsg: number): Leaving {
   const impostor = impostorFault(peer, authentication);
   if (impostor !== undefined) return authenticationFailure(impostor);
   const additions = aliasOf(peer);
-  if (nsg === STAGE_FULL_FEATURE_PHASE) {
+  // Who is sent elsewhere hears so in answer to one more request.
+  if (nsg === STAGE_FULL_FEATURE_PHASE && peer.decision.isRedirected !== true) {
     const conclusion = conclude(negotiation);
     if (conclusion.kind === "done") return { ...conclusion, kind: "complete", peer, authentication, additions };
     // The defaults do not suit us. "The selected NSG MUST NOT exceed the value stated by the initiator" (section 6.3),

@@ -6,6 +6,7 @@ import type { Task } from "../task/task.js";
 import type { Termination } from "../task/terminations.js";
 import { BHS_LENGTH, RESERVED_TAG } from "../wire/bhs.js";
 import type { Batch } from "./batch.js";
+import type { Departure } from "./departures.js";
 import type { Outgoing } from "./outgoing.js";
 import type { Retained } from "./retained.js";
 
@@ -131,9 +132,11 @@ export class Connection {
   expiresUs = 0;
   /** shutdown(2) was called: the initiator knows. */
   isShutDown = false;
+  /** Its initiator was asked to log out. */
+  departure: Departure | null = null;
   /** A Logout was accepted: nothing that comes after it is looked at. */
   loggedOut = false;
-  /** The Logout Response that ends it is queued: nothing follows it (section 11.14). */
+  /** What ends it is queued, a Logout Response as a rule: nothing follows it (section 11.14). */
   isAnsweredLast = false;
 
   constructor(index: number, headerArea: number) {

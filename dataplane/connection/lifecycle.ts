@@ -10,6 +10,7 @@ import { COUNTER } from "../counters.js";
 import {
   ABORTED_DATA_PATIENCE_US,
   DATA_OUT_TIMEOUT_US,
+  DROP_PATIENCE_US,
   ENDING_PATIENCE_US,
   SEQUENCE_TIMEOUT_US,
   SHORTAGE_PATIENCE_US,
@@ -22,7 +23,7 @@ import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import type { Barrier } from "../task/barrier.js";
 import { Task } from "../task/task.js";
-import { ASYNC_EVENT_CONNECTION_DROP, ASYNC_EVENT_LOGOUT_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
+import { ASYNC_EVENT_CONNECTION_DROP, AsyncMessagePdu } from "../wire/async-message.js";
 import { BHS_LENGTH } from "../wire/bhs.js";
 import { serialLess } from "../wire/serial.js";
 import {
@@ -42,7 +43,7 @@ export class Lifecycle {
   readonly #byId = new Map<number, Connection>();
   #nextSweepUs = 0;
   #shortSinceUs = 0;
-  /** When connections that did not log out are closed; 0: the shard is not stopping. */
+  /** When connections that are still there are closed; 0: the shard is not stopping. */
   #stopAtUs = 0;
 
   constructor(shard: Shard) {
@@ -127,7 +128,7 @@ export class Lifecycle {
   fail(connection: Connection, reason: string): void {
     const session = connection.session!;
     if (connection.state !== CONNECTION_OPEN) return;
-    if (!keepsTasks(session) || (connection.loggedOut && !connection.isRecoverable) || this.stopping) {
+    if (!this.keepsTasks(session) || (connection.loggedOut && !connection.isRecoverable) || this.stopping) {
       return this.close(connection, reason);
     }
     connection.state = CONNECTION_FAILING;
@@ -155,9 +156,14 @@ export class Lifecycle {
     connection.closers.push(closed);
   }
 
+  /** The session recovers connections, and has agreed on time to do so. */
+  keepsTasks({ parameters }: Session): boolean {
+    return parameters.errorRecoveryLevel === 2 && parameters.defaultTime2Retain > 0;
+  }
+
   /** A login takes over the CID of the connection: reason code 2 at ErrorRecoveryLevel 2, otherwise 1 (section 11.14). */
   reinstate(connection: Connection, reason: string): void {
-    if (keepsTasks(connection.session!)) this.recover(connection, null);
+    if (this.keepsTasks(connection.session!)) this.recover(connection, null);
     else this.close(connection, reason);
   }
 
@@ -296,6 +302,12 @@ export class Lifecycle {
     session.failed.push(connection);
     connection.expiresUs = this.#expiry(session);
     if (connection.isRecoverable) this.#recoverable(connection);
+    else
+      this.#shard.host.post({
+        type: "connectionFailed",
+        connectionId: connection.connectionId,
+        reason: connection.closeReason,
+      });
     for (const closer of connection.closers.splice(0)) closer.leave();
     this.#shard.fences.gone(connection);
   }
@@ -342,6 +354,7 @@ export class Lifecycle {
         this.close(connection, "the target stops");
         continue;
       }
+      if (connection.departure !== null && this.#shard.departures.sweep(connection, nowUs)) continue;
       if (this.isShort && this.#endIfStalled(connection, nowUs)) continue;
       // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
       if (this.#shortSinceUs > 0) this.#shard.receiver.cancel(connection);
@@ -422,15 +435,11 @@ export class Lifecycle {
 
   /** Asks all initiators to log out; those that have not done so after `graceMs` are closed. */
   stop(graceMs: number): void {
-    this.#stopAtUs = this.#shard.ring.nowUs + graceMs * 1000;
+    // Beyond their time they have some for hearing that it is over.
+    this.#stopAtUs = this.#shard.ring.nowUs + graceMs * 1000 + (graceMs > 0 ? DROP_PATIENCE_US : 0);
     this.#nextSweepUs = 0;
     for (const connection of this.#byId.values()) {
-      if (connection.state !== CONNECTION_OPEN) continue;
-      const reply = new Reply(STAMP_STATUS);
-      const pdu = new AsyncMessagePdu(reply.header).clear();
-      pdu.asyncEvent = ASYNC_EVENT_LOGOUT_REQUEST;
-      pdu.parameter3 = Math.ceil(graceMs / 1000);
-      this.#shard.transmitter.queueReply(connection, reply);
+      if (connection.state === CONNECTION_OPEN) this.#shard.departures.request(connection, graceMs * 1000, true);
     }
   }
 
@@ -473,11 +482,6 @@ function wholePages(bytes: number): number {
 function reaches({ luns }: Session, unitIndexes: readonly number[]): boolean {
   for (const { unit } of luns.values()) if (unitIndexes.includes(unit.unitIndex)) return true;
   return false;
-}
-
-/** The session recovers connections, and has agreed on time to do so. */
-function keepsTasks({ parameters }: Session): boolean {
-  return parameters.errorRecoveryLevel === 2 && parameters.defaultTime2Retain > 0;
 }
 
 /** The initiator has been asked for data, or has announced some, and it has not all come. */

@@ -13,7 +13,7 @@ export class Reply extends Outgoing {
   readonly stamp: number;
   /** Data segment, or null. Released when sent. */
   slice: Slice | null = null;
-  /** The connection ends when this is sent (Logout Response). */
+  /** The connection ends when this is sent (Logout Response, or the announcement that it is dropped). */
   closesConnection = false;
   /** Called when the kernel has it, or never will: its connection is gone. */
   onGone: (() => void) | null = null;

@@ -6,6 +6,7 @@ import { unreachable } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX, TEXT_BYTES_MAX } from "../limits.js";
+import { LOGGED_OUT } from "../messages.js";
 import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
@@ -352,7 +353,7 @@ export class Requests {
     const session = connection.session!;
     const endsSession = [...session.connections, ...session.failed].every((other) => closing.includes(other));
     const barrier = new Barrier(() => {
-      for (const other of closing) if (other !== connection) this.#shard.lifecycle.close(other, "logout");
+      for (const other of closing) if (other !== connection) this.#shard.lifecycle.close(other, LOGGED_OUT);
       const ended = new Barrier(() =>
         this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) }),
       );

@@ -16,6 +16,7 @@ import {
   CONNECTION_REPLY_BYTES_MAX,
   RETAINED_MAX,
 } from "../limits.js";
+import { LOGGED_OUT } from "../messages.js";
 import { encodeSense } from "../scsi/sense.js";
 import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Session } from "../session/session.js";
@@ -99,6 +100,7 @@ export class Transmitter {
   queueReply(connection: Connection, reply: Reply): void {
     if (connection.isAnsweredLast) {
       if (reply.slice !== null) this.#shard.slices.release(reply.slice);
+      if (reply.onGone !== null) reply.onGone();
       return;
     }
     connection.isAnsweredLast = reply.closesConnection;
@@ -216,7 +218,8 @@ export class Transmitter {
       this.#shard.lifecycle.fail(connection, `send failed (errno ${-result})`);
     } else if (closes) {
       if (connection.isRecoverable) this.#shard.lifecycle.fail(connection, "logged out for recovery");
-      else this.#shard.lifecycle.close(connection, "logout");
+      else if (connection.departure?.isEnding === true) this.#shard.departures.depart(connection);
+      else this.#shard.lifecycle.close(connection, LOGGED_OUT);
     } else {
       if (connection.queueHead !== null) this.#markDirty(connection);
     }

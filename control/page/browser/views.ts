@@ -91,7 +91,9 @@ export class SessionsView implements View {
     const { state, statistics } = model;
     if (state === undefined) return;
     const rates = new Map(statistics?.sessions.map((session) => [session.sessionId, session]));
-    const addresses = state.portals.map(({ address }) => address).join(", ");
+    const addresses = state.portals
+      .map((portal) => (portal.state === "serving" ? portal.address : `${portal.address} (${portal.state})`))
+      .join(", ");
     setText(
       element("#sessions .empty"),
       state.targets.length === 0

@@ -8,6 +8,7 @@ import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 import { pattern } from "./fixture.js";
 
 const EVENT_LOGOUT_REQUEST = 1;
+const EVENT_SESSION_DROP = 3;
 
 describe("Asynchronous Message (RFC 7143 section 11.9)", () => {
   const targets: RunningTarget[] = [];
@@ -57,14 +58,17 @@ describe("Asynchronous Message (RFC 7143 section 11.9)", () => {
     assert.deepEqual(await ended, { code: 0, signal: null });
   });
 
-  it("who does not log out in time is closed", async () => {
+  it("who does not log out in time is told that the session is dropped, and closed", async () => {
     const target = await start();
     const initiator = await login(target);
     const ended = target.terminate();
     const pdus = await initiator.receiveUntilClosed();
     assert.deepEqual(
-      pdus.map(({ opcode }) => opcode),
-      [OPCODE_ASYNC_MESSAGE],
+      pdus.map((pdu) => [pdu.opcode, pdu.field("asyncEvent"), pdu.field("parameter3")]),
+      [
+        [OPCODE_ASYNC_MESSAGE, EVENT_LOGOUT_REQUEST, 2],
+        [OPCODE_ASYNC_MESSAGE, EVENT_SESSION_DROP, 0],
+      ],
     );
     assert.deepEqual(await ended, { code: 0, signal: null });
   });

@@ -43,6 +43,14 @@ describe("target records", () => {
     assert.deepEqual(records([ISO], both, "fe80::7%eth0").slice(1), ["TargetAddress=[fe80::7]:3261,2"]);
   });
 
+  test("a loopback address is not for other machines, to which it would mean themselves", () => {
+    const portals = ["127.0.0.1", "::1", "localhost", "192.0.2.1"].map((host) => portal(2, host));
+    assert.deepEqual(records([ISO], portals, "192.0.2.1").slice(1), ["TargetAddress=192.0.2.1:3260,2"]);
+    for (const reachedBy of ["127.0.0.1", "127.0.0.2", "::1"]) {
+      assert.equal(records([ISO], portals, reachedBy).length, 5, reachedBy);
+    }
+  });
+
   test("an address that two portals come to is said once", () => {
     assert.deepEqual(records([ISO], [portal(2, "0.0.0.0"), portal(2, "192.0.2.1")]).slice(1), [
       "TargetAddress=192.0.2.1:3260,2",

@@ -5,6 +5,7 @@ import { Secret } from "../../../control/config/secret.js";
 import type { DiscoveryQuery, LoginContext, TargetQuery } from "../../../control/login/context.js";
 import { checkLimits } from "../../../control/login/negotiation.js";
 import { createLoginContext, sessionLimits } from "../../../control/login-context.js";
+import { Redirections } from "../../../control/redirection.js";
 import { SessionRegistry } from "../../../control/session-registry.js";
 import {
   LOGIN_STATUS_AUTHORIZATION_FAILURE,
@@ -15,17 +16,29 @@ import {
 } from "../../../dataplane/wire/login-response.js";
 import { AGREEMENT, configuration, DETAILS, INITIATOR, TARGET, target } from "./support/fixtures.js";
 
-const ENTRANCE = { portalGroupTag: 1, localAddress: "192.0.2.1:3260" };
+const ENTRANCE = {
+  portal: { tag: 1, address: { host: "0.0.0.0", port: 3260 } },
+  host: "192.0.2.1",
+  port: 3260,
+};
 const QUERY: TargetQuery = { initiatorName: INITIATOR, targetName: TARGET, isid: "800000000001", tsih: 0, cid: 0 };
 const UNNAMED: DiscoveryQuery = { ...QUERY, targetName: undefined };
 const CREDENTIAL = { user: "alice", secret: new Secret(Buffer.from("0123456789abcdef")) };
 const AUTH = { chap: [CREDENTIAL], mutual: { user: "target", secret: new Secret(Buffer.from("fedcba9876543210")) } };
 
 function contextOf(changes: Partial<Configuration> = {}, registry = new SessionRegistry(0)): LoginContext {
+  const inForce = configuration("/nowhere", changes);
+  const redirections = new Redirections({
+    registry,
+    outOfService: { hasPortal: () => false, hasTarget: () => false },
+    configuration: () => inForce,
+    portals: () => [ENTRANCE.portal],
+  });
   return createLoginContext({
-    configuration: configuration("/nowhere", changes),
+    configuration: inForce,
     registry,
     entrance: ENTRANCE,
+    redirections,
     isChallengeOutstanding: () => false,
   });
 }
@@ -73,7 +86,7 @@ describe("a target", () => {
   });
 
   test("lets only those on its list in, before it redirects them", () => {
-    const redirect = { to: { host: "2001:db8::7", port: 3260 }, permanent: true };
+    const redirect = { to: [{ host: "2001:db8::7", port: 3260 }], permanent: true, beforeAuthentication: false };
     const closed = contextOf({ targets: [target({ initiators: [], redirect })] });
     assert.equal(statusOf(closed.resolveTarget(QUERY)), LOGIN_STATUS_AUTHORIZATION_FAILURE);
     assert.deepEqual(contextOf({ targets: [target({ redirect })] }).resolveTarget(QUERY), {
@@ -81,6 +94,19 @@ describe("a target", () => {
       address: "[2001:db8::7]:3260",
       permanent: true,
     });
+  });
+
+  test("says where it has moved to once the initiator has proved who it is, or before, as configured", () => {
+    const redirect = { to: [{ host: "192.0.2.7", port: 3260 }], permanent: false, beforeAuthentication: false };
+    const after = contextOf({ targets: [target({ auth: AUTH, redirect })] });
+    const decision = after.resolveTarget(QUERY);
+    assert.equal(decision.kind === "accept" && decision.isRedirected, true);
+    const moved = { kind: "redirect", address: "192.0.2.7:3260", permanent: false };
+    assert.deepEqual(after.resolveRedirect(QUERY), moved);
+    const before = contextOf({
+      targets: [target({ auth: AUTH, redirect: { ...redirect, beforeAuthentication: true } })],
+    });
+    assert.deepEqual(before.resolveTarget(QUERY), moved);
   });
 });
 

@@ -19,6 +19,7 @@ test("the demo is what the outside may depend on", (t) => {
           { host: "::1", port: 3260 },
         ],
         access: { state: "optimized", preferred: false },
+        redirect: null,
       },
     ],
     targets: [

@@ -35,7 +35,7 @@ test("what is added and removed is named as a whole, and by what names it", () =
   ];
   const before = { ...base, portalGroups: [portalGroup({ portals: portals.slice(0, 1) })] };
   assert.deepEqual(found({ portalGroups: [portalGroup({ portals: portals.slice(1) })] }, before), [
-    'removed portalGroups.1.portals["127.0.0.1:3260"] (session)',
+    'removed portalGroups.1.portals["127.0.0.1:3260"] (live)',
     'added portalGroups.1.portals["[::1]:3260"] (live)',
   ]);
 });

@@ -133,10 +133,17 @@ const faults: readonly (readonly [
   ["one secret in both directions, far apart and in a file", yaml({ target: CHAP, more: 'discovery: { auth: { chap: [{ user: d, secret: "discovery secret" }], mutual: { user: t, secretFile: <!>s } } }' }), "discovery.auth.mutual.secretFile", /^is also the secret of an initiator \(targets\[0\]/, { s: "initiator secret\n" }],
 
   // Redirection.
-  ["a redirection without address", yaml({ target: "redirect: <!>{}" }), "targets[0].redirect.to", /^is missing$/],
+  ["a redirection without address", yaml({ target: "redirect: <!>{}" }), "targets[0].redirect", /^has neither to nor balance/],
+  ["a redirection to a list of nothing", yaml({ target: "redirect: { to: <!>[] }" }), "targets[0].redirect.to", /^is empty: list at least one address$/],
+  ["a redirection two ways", yaml({ target: "redirect: { to: 192.0.2.7, <!>balance: sessions }" }), "targets[0].redirect.balance", /^excludes to/],
+  ["a balance of something else", yaml({ target: "redirect: { balance: <!>bytes }" }), "targets[0].redirect.balance", /^is "bytes": write sessions$/],
+  ["a balance for good", yaml({ target: "redirect: { balance: sessions, <!>permanent: true }" }), "targets[0].redirect.permanent", /^excludes balance/],
   ["a redirection to nowhere", yaml({ target: "redirect: { to: <!>0.0.0.0 }" }), "targets[0].redirect.to", /^is the wildcard address/],
   ["a redirection to a link of ours", yaml({ target: 'redirect: { to: <!>"[fe80::1%eth0]" }' }), "targets[0].redirect.to", /^has a zone/],
   ["a redirection to itself", yaml({ target: "redirect: { to: <!>127.0.0.1 }" }), "targets[0].redirect.to", /^leads back to this target/],
+  ["a redirection to elsewhere and itself", yaml({ target: "redirect: { to: <!>[192.0.2.7, 127.0.0.1] }" }), "targets[0].redirect.to", /^leads back to this target/],
+  ["a redirection of a portal group to itself", yaml({ groups: '[{ tag: 1, portals: ["127.0.0.1", "[::1]"], redirect: { to: <!>"[::1]" } }]' }), "portalGroups[0].redirect.to", /^leads back to this portal group/],
+  ["a redirection of a portal group to nowhere", yaml({ groups: '[{ tag: 1, portals: ["127.0.0.1"], redirect: { to: ["[::1]", <!>"[::]"] } }]' }), "portalGroups[0].redirect.to[1]", /^is the wildcard address/],
 
   // Units.
   ["a unit named by a number", yaml({ target: "", units: "{ <!>5: { null: true, size: 1GiB } }" }), "units.5", /^is not text: put the name of the unit in quotes$/],

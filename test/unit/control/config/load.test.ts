@@ -21,7 +21,7 @@ portalGroups:
     portals: ["127.0.0.1:3260", "[::1]", "Host.Example:860"]
     access: non-optimized
     preferred: true
-  - { tag: 65535, portals: [192.0.2.1] }
+  - { tag: 65535, portals: [192.0.2.1], redirect: { balance: sessions, beforeAuthentication: true } }
 targets:
   - name: iqn.2026-11.io.ringlun:VM
     alias: Speicher für VMs
@@ -105,11 +105,13 @@ test("every key arrives, normalised", (t) => {
             { host: "host.example", port: 860 },
           ],
           access: { state: "non-optimized", preferred: true },
+          redirect: null,
         },
         {
           tag: 65_535,
           portals: [{ host: "192.0.2.1", port: 3260 }],
           access: { state: "optimized", preferred: false },
+          redirect: { to: null, permanent: false, beforeAuthentication: true },
         },
       ],
       targets: undefined,
@@ -207,7 +209,7 @@ test("every key arrives, normalised", (t) => {
         { lun: 0, unit: "vm0", readOnly: false },
         { lun: 16_383, unit: "5", readOnly: false },
       ],
-      redirect: { to: { host: "2001:db8::7", port: 3260 }, permanent: true },
+      redirect: { to: [{ host: "2001:db8::7", port: 3260 }], permanent: true, beforeAuthentication: false },
     },
   );
 });
@@ -237,6 +239,7 @@ test("what a file leaves out has its default", (t) => {
         tag: 1,
         portals: [{ host: "127.0.0.1", port: 3260 }],
         access: { state: "optimized", preferred: false },
+        redirect: null,
       },
     ],
     targets: [
@@ -507,6 +510,8 @@ const KEYS = [
   ...[
     "to",
     "permanent",
+    "balance",
+    "beforeAuthentication",
     "file",
     "null",
     "size",

@@ -31,6 +31,7 @@ export function contextOf(overrides: Partial<LoginContext> & { decision?: LoginD
   let count = 0;
   return {
     resolveTarget: () => decision,
+    resolveRedirect: () => undefined,
     resolveDiscovery: () => decision,
     randomBytes: (length) => new Uint8Array(length).fill(++count),
     isChallengeOutstanding: () => false,

@@ -10,6 +10,8 @@ import type {
   DiscoveryQuery,
   JoinedSession,
   LoginContext,
+  Redirect,
+  TargetQuery,
 } from "../../../../control/login/context.js";
 import {
   challengeOf,
@@ -388,6 +390,58 @@ function challengeIn(lines: readonly string[]): [number, Buffer] {
   const value = (key: string) => lines.find((line) => line.startsWith(`${key}=`))!.slice(key.length + 1);
   return [Number(value("CHAP_I")), Buffer.from(value("CHAP_C").slice(2), "hex")];
 }
+
+describe("a redirection after authentication (11.13.5)", () => {
+  const MOVED: Redirect = { kind: "redirect", address: "192.0.2.7:3260", permanent: false };
+  const MUTUAL = "CHAP_I=9\0CHAP_C=0b/+8=\0";
+  /** With what it is asked. */
+  const redirecting = (to: Redirect | undefined, asked: TargetQuery[] = []) =>
+    new Initiator(
+      contextOf({
+        decision: { ...ACCEPT, auth: CHAP, isRedirected: true },
+        resolveRedirect: (query) => {
+          asked.push(query);
+          return to;
+        },
+      }),
+    );
+
+  test("takes the place of the answer to the initiator's proof", () => {
+    const asked: TargetQuery[] = [];
+    const outcome = authenticate(redirecting(MOVED, asked), "alice", ALICE_SECRET);
+    assertRefused(outcome, status.LOGIN_STATUS_TARGET_MOVED_TEMPORARILY, /redirected to 192/);
+    assert.deepEqual(outcome.lines, ["TargetAddress=192.0.2.7:3260"]);
+    assert.deepEqual(asked, [{ initiatorName: INITIATOR, targetName: TARGET, isid: "00023d000001", tsih: 0, cid: 7 }]);
+  });
+
+  test("waits for the target's own proof to be sent, however far the initiator wants to go", () => {
+    for (const fields of [{}, SECURITY_TO_FULL_FEATURE]) {
+      const initiator = redirecting(MOVED);
+      const proof = authenticate(initiator, "alice", ALICE_SECRET, fields, MUTUAL);
+      assert.equal(assertGoesOn(proof).nsg, 1);
+      assert.deepEqual(
+        proof.lines.map((line) => line.split("=")[0]),
+        ["CHAP_N", "CHAP_R"],
+      );
+      const outcome = initiator.send(TO_FULL_FEATURE);
+      assertRefused(outcome, status.LOGIN_STATUS_TARGET_MOVED_TEMPORARILY);
+      assert.deepEqual(outcome.lines, ["TargetAddress=192.0.2.7:3260"]);
+    }
+  });
+
+  test("is not told to who has not proved anything", () => {
+    const asked: TargetQuery[] = [];
+    const outcome = authenticate(redirecting(MOVED, asked), "alice", "something else....");
+    assertRefused(outcome, status.LOGIN_STATUS_AUTHENTICATION_FAILURE);
+    assert.deepEqual([outcome.lines, asked], [[], []]);
+  });
+
+  test("that has become needless is none", () => {
+    const initiator = redirecting(undefined);
+    assert.equal(assertGoesOn(authenticate(initiator, "alice", ALICE_SECRET)).transit, true);
+    assertComplete(initiator.send(TO_FULL_FEATURE));
+  });
+});
 
 describe("CHAP", () => {
   test("one-way, step by step (12.1.3, Appendix B)", () => {

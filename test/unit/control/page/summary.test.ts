@@ -24,12 +24,14 @@ function session(sessionId: number, portalGroupTag: number | null): State["sessi
   return { sessionId, type, initiatorName: "", targetName: "", portalGroupTag, shard: 0, connections: [] };
 }
 
+const SERVING = { state: "serving", connections: 0 } as const;
+
 const STATE: State = {
   ...{ version: "", ready: true, startedAt: "", shards: [], targets: [] },
   portals: [
-    { portalGroupTag: 2, address: "b:1" },
-    { portalGroupTag: 1, address: "a:1" },
-    { portalGroupTag: 2, address: "b:2" },
+    { portalGroupTag: 2, address: "b:1", ...SERVING },
+    { portalGroupTag: 1, address: "a:1", ...SERVING },
+    { portalGroupTag: 2, address: "b:2", ...SERVING },
   ],
   units: [unit("x", "optimized", "standby"), unit("y", "optimized", "unavailable"), unit("z", "optimized", "standby")],
   sessions: [session(1, 1), session(2, 2), session(3, 2), session(4, null)],

@@ -1,9 +1,11 @@
 /** A portal with everything behind it but threads: connections are served by LoginConnection, shards are FakeShards. */
+import { visibleTargets } from "../../../../control/access.js";
 import { Admission } from "../../../../control/admission.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 import type { Logger } from "../../../../control/logger.js";
 import { LoginConnection } from "../../../../control/login-connection.js";
 import { Portal } from "../../../../control/portal.js";
+import { Redirections } from "../../../../control/redirection.js";
 import { SessionRegistry } from "../../../../control/session-registry.js";
 import { FakeShards, silent } from "./fixtures.js";
 import { Initiator } from "./initiator.js";
@@ -32,16 +34,26 @@ export class EntranceHall {
       admission: hall.admission,
       shards: hall.shards,
       logger,
+      redirections: new Redirections({
+        registry: hall.registry,
+        outOfService: { hasPortal: () => false, hasTarget: () => false },
+        configuration: () => hall.configuration,
+        portals: () => [hall.portal],
+      }),
       configuration: () => hall.configuration,
-      portals: () => [hall.portal],
+      unavailable: () => undefined,
+      offer: (initiatorName: string) => ({
+        targets: visibleTargets(hall.configuration, initiatorName),
+        portals: [hall.portal],
+      }),
       lunRecords: () => [{ lun: 0, unitIndex: 0, readOnly: false, blocked: 0, accessState: 0 }],
       statisticsBlock: () => 0,
       limits: () => null,
       isChallengeOutstanding: () => false,
       onLogin: (status: number) => hall.statuses.push(status),
     };
-    hall.portal = await Portal.listen(1, { host: "127.0.0.1", port: 0 }, (socket) => {
-      const entrance = { portalGroupTag: 1, localAddress: `127.0.0.1:${hall.portal.address.port}` };
+    hall.portal = await Portal.listen(1, { host: "127.0.0.1", port: 0 }, (socket, portal) => {
+      const entrance = { portal, host: "127.0.0.1", port: portal.address.port };
       const connection = new LoginConnection(socket, entrance, host, () => hall.authenticated++);
       hall.connections.push(connection);
       hall.served.push(connection.serve());

@@ -18,6 +18,7 @@ export const INITIATOR = "iqn.2026-11.io.ringlun:initiator";
 export const AGREEMENT: Agreement = { parameters: SESSION_DEFAULTS, authentication: { method: "None" } };
 export const DETAILS: ConnectionDetails = {
   peer: "192.0.2.9:1024",
+  portal: "192.0.2.1:3260",
   localHost: "192.0.2.1",
   parameters: CONNECTION_DEFAULTS,
 };
@@ -74,6 +75,7 @@ export function portalGroup(changes: Partial<PortalGroupConfiguration> = {}): Po
     tag: 1,
     portals: [{ host: "127.0.0.1", port: 0 }],
     access: { state: "optimized", preferred: false },
+    redirect: null,
     ...changes,
   };
 }
