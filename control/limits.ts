@@ -51,6 +51,8 @@ export const PRIORITIES_PER_UNIT_MAX = 1024;
  */
 export const COPY_PART_BYTES = 1024 * 1024;
 export const COPY_PARTS_AT_ONCE = 2;
+/** How long a copy that waits for the limit of a unit does not look whether that is still the limit. */
+export const TOLL_POLL_MS = 500;
 /** Outcomes of copies that a session has not asked for yet: of one more the oldest is forgotten. */
 export const COPY_OUTCOMES_PER_SESSION_MAX = 256;
 /** ROD tokens of the whole process, and of one initiator name: one more is refused (INSUFFICIENT RESOURCES TO CREATE ROD TOKEN). */

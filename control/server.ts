@@ -35,6 +35,7 @@ import { AsymmetricAccess, type UnitPath } from "./units/access/asymmetric-acces
 import { CopyManager } from "./units/copy/copy-manager.js";
 import { DataMover } from "./units/copy/data-mover.js";
 import { Reaches } from "./units/copy/reach.js";
+import { Tolls } from "./units/copy/tolls.js";
 import { answerLbaStatus, OPCODE_SERVICE_ACTION_IN_16, SERVICE_ACTION_GET_LBA_STATUS } from "./units/lba-status.js";
 import { ModeSelect } from "./units/mode-select.js";
 import { Operations } from "./units/operations/operations.js";
@@ -385,6 +386,7 @@ export class Server {
     const mover = new DataMover(
       (unitIndex) => this.#shards.gate(unitIndex),
       (unitIndex) => this.#unitAt(unitIndex)?.state.notReady === null,
+      new Tolls(this.#budgets.memory, (unitIndex) => this.#unitAt(unitIndex)?.limits ?? null),
     );
     return new CopyManager({ reaches, mover, logger: this.#logger });
   }

@@ -46,7 +46,7 @@ export function cost6({ cdb, unit }: Task, { bytes }: Services): number {
   return (bytes[cdb + 4]! || BLOCKS_OF_ZERO_6) * unit!.blockLengthBytes;
 }
 
-/** UNMAP, and copies inside the server: they move nothing between initiator and unit. */
+/** UNMAP, which moves nothing, and copies inside the server, whose parts control counts (control/units/copy/tolls.ts). */
 export function costNothing(): number {
   return 0;
 }

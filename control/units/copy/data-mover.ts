@@ -32,6 +32,7 @@ import {
 import type { UnitRecord } from "../../../dataplane/messages.js";
 import { type Gate, NOBODY } from "../../../dataplane/storage/gate.js";
 import { COPY_PART_BYTES, COPY_PARTS_AT_ONCE } from "../../limits.js";
+import type { Tolls } from "./tolls.js";
 
 /** What copy_file_range moves at a time, and what one hole makes of the destination at a time. */
 const RANGE_BYTES = 4 * COPY_PART_BYTES;
@@ -73,6 +74,8 @@ export interface Guard<Reason> {
 interface Buffer {
   readonly bytes: Uint8Array;
   readonly address: number;
+  /** What the part has written: holes are not. */
+  written: number;
 }
 
 /** The destination refuses its part, as it has become not ready since `check` was asked; asked again, it says why. */
@@ -84,6 +87,7 @@ const REFUSALS: readonly number[] = [-errno.EOPNOTSUPP, -errno.EINVAL, -errno.EX
 export class DataMover {
   readonly #gateOf: (unitIndex: number) => Gate;
   readonly #isReady: (unitIndex: number) => boolean;
+  readonly #tolls: Tolls | null;
   readonly #gates = new Map<number, Gate>();
   readonly #slots = new Slots();
   /** Pairs of units between which copy_file_range does not work. */
@@ -92,10 +96,19 @@ export class DataMover {
   readonly #unzeroable = new Set<number>();
   readonly #losses = new Map<number, Losses>();
 
-  /** @param gateOf control's part in the gate of a unit. @param isReady whether its medium can be accessed at this moment. */
-  constructor(gateOf: (unitIndex: number) => Gate, isReady: (unitIndex: number) => boolean) {
+  /**
+   * @param gateOf control's part in the gate of a unit.
+   * @param isReady whether its medium can be accessed at this moment.
+   * @param tolls what copies cost; null: no unit has limits.
+   */
+  constructor(
+    gateOf: (unitIndex: number) => Gate,
+    isReady: (unitIndex: number) => boolean,
+    tolls: Tolls | null = null,
+  ) {
     this.#gateOf = gateOf;
     this.#isReady = isReady;
+    this.#tolls = tolls;
   }
 
   /**
@@ -111,14 +124,17 @@ export class DataMover {
     const copiesUp = overlapsUpwards(extent);
     for (let done = 0; done < extent.length; ) {
       const buffer = await this.#slots.take(guard.signal);
+      let written = 0;
       try {
         const reason = guard.check();
         if (reason !== undefined) return reason;
         // A signal without a reason: the next check has one.
         if (buffer === undefined) continue;
         const left = extent.length - done;
+        buffer.written = 0;
         const result = await (copiesUp ? this.#lastPart(extent, left, buffer) : this.#nextPart(extent, done, buffer));
         if (typeof result !== "number") return result;
+        written = buffer.written;
         done += result;
         progress(result);
       } catch (error) {
@@ -126,6 +142,8 @@ export class DataMover {
       } finally {
         if (buffer !== undefined) this.#slots.give(buffer);
       }
+      // Others have their turns meanwhile.
+      await this.#tolls?.pay([extent.source, extent.destination], written, guard.signal);
     }
     return undefined;
   }
@@ -181,6 +199,7 @@ export class DataMover {
     const pages = wholePages(destination, extent.destinationOffset + done, Math.min(data, RANGE_BYTES));
     if (pages.length === 0) return this.#carry(extent, done, Math.min(data, pages.before), buffer);
     const copied = await this.#gated(destination, () => this.#copyRange(extent, done, pages.length));
+    buffer.written = Math.max(copied, 0);
     if (copied > 0) return copied;
     // What else is wrong, and with which of the two, shows where it is read and written.
     return this.#carry(extent, done, Math.min(data, COPY_PART_BYTES), buffer);
@@ -226,6 +245,7 @@ export class DataMover {
   }
 
   #write(unit: UnitRecord, offset: number, length: number, buffer: Buffer): Promise<number | StoreFault> {
+    buffer.written = length;
     if (unit.kind === "null") return Promise.resolve(length);
     return this.#gated(unit, async () => {
       for (let done = 0; done < length; ) {
@@ -404,5 +424,5 @@ function pageAlignedBuffer(): Buffer {
   const memory = new Uint8Array(COPY_PART_BYTES + PAGE_BYTES);
   const skipped = -addressOf(memory) & (PAGE_BYTES - 1);
   const bytes = memory.subarray(skipped, skipped + COPY_PART_BYTES);
-  return { bytes, address: addressOf(bytes) };
+  return { bytes, address: addressOf(bytes), written: 0 };
 }

@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StatisticsMemory } from "../../../../../control/statistics.js";
 import { DataMover, type Extent } from "../../../../../control/units/copy/data-mover.js";
+import type { Tolls } from "../../../../../control/units/copy/tolls.js";
 import { Units } from "../../../../../control/units/units.js";
 import type { UnitRecord } from "../../../../../dataplane/messages.js";
 import { allocateGates, Gate } from "../../../../../dataplane/storage/gate.js";
@@ -22,6 +23,8 @@ interface Setup {
   readonly from: UnitRecord;
   readonly to: UnitRecord;
   readonly paths: readonly [string, string];
+  /** Bytes for which it has paid, part by part. */
+  readonly paid: number[];
   /** Whether the medium of the destination can be accessed. */
   readonly ready: { now: boolean };
   readonly controller: AbortController;
@@ -46,9 +49,11 @@ function start(context: TestContext): Setup {
   const [from, to] = [open(paths[0]), open(paths[1])];
   const gates = allocateGates(1);
   const ready = { now: true };
+  const paid: number[] = [];
   const mover = new DataMover(
     (unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}),
     () => ready.now,
+    { pay: async (_units: unknown, bytes: number) => void paid.push(bytes) } as unknown as Tolls,
   );
   const controller = new AbortController();
   let looks = 0;
@@ -64,6 +69,7 @@ function start(context: TestContext): Setup {
     from,
     to,
     paths,
+    paid,
     ready,
     controller,
     move: (changes = {}) => mover.move({ ...whole, ...changes }, { check, signal: controller.signal }, () => {}),
@@ -103,6 +109,19 @@ test("few parts are under way at once; what waits for its turn ends at once when
   gate.disown();
   // Those that were at the gate end their part.
   assert.deepEqual(await Promise.all(first), ["ended", "ended"]);
+});
+
+test("each part is paid for by what it has written: a hole by nothing", async (t) => {
+  const { to, paid, move } = start(t);
+  assert.equal(await move(), undefined);
+  assert.equal(
+    paid.reduce((sum, bytes) => sum + bytes),
+    SIZE_BYTES,
+  );
+  assert.ok(paid.length >= 4 && Math.max(...paid) <= 4 * MIB, `${paid}`);
+  paid.length = 0;
+  assert.equal(await move({ source: null, destination: to }), undefined);
+  assert.deepEqual(new Set(paid), new Set([to.thin ? 0 : MIB]));
 });
 
 test("a copy onto itself, and to units that keep nothing", async (t) => {
