@@ -5,6 +5,7 @@ import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration } from "./config/schema.js";
 import { createLogger, type Logger } from "./logger.js";
 import type { Server } from "./server.js";
+import type { Supervisor } from "./supervisor.js";
 
 /** Something cannot be had on this machine: standard error says what. */
 export const EXIT_UNAVAILABLE = 1;
@@ -36,10 +37,20 @@ export async function demo(): Promise<void> {
 export async function serve(configuration: Configuration, configurationFile: ConfigurationFile): Promise<void> {
   const logger = createLogger(configuration.log.level);
   const starting = start(configuration, logger, configurationFile);
+  const supervising = starting.then((server) => server && supervise(server, logger));
   const ending = endOnSignal(["SIGTERM", "SIGINT"], starting, logger);
-  reloadOnHangup(starting, logger, configurationFile.path);
-  const server = await starting;
-  if (server !== undefined && !ending.aborted) process.stdout.write("ready\n");
+  ending.addEventListener("abort", async () => (await supervising)?.stopping());
+  reloadOnHangup(starting, supervising, logger, configurationFile.path);
+  const supervisor = await supervising;
+  if (supervisor === undefined || ending.aborted) return;
+  supervisor.ready();
+  process.stdout.write("ready\n");
+}
+
+/** Loaded here: it takes the addon, of which `start` has to find out whether it is there. */
+async function supervise(server: Server, logger: Logger): Promise<Supervisor> {
+  const { Supervisor } = await import("./supervisor.js");
+  return Supervisor.fromEnvironment(process.env, server, logger);
 }
 
 /** Undefined where it cannot be had, which has been said then. */
@@ -103,10 +114,16 @@ function endOnSignal(
 }
 
 /** A file with faults changes nothing. */
-function reloadOnHangup(starting: Promise<Server | undefined>, logger: Logger, file: string): void {
+function reloadOnHangup(
+  starting: Promise<Server | undefined>,
+  supervising: Promise<Supervisor | undefined>,
+  logger: Logger,
+  file: string,
+): void {
   process.on("SIGHUP", async () => {
-    const server = await starting;
+    const [server, supervisor] = await Promise.all([starting, supervising]);
     if (server === undefined) return;
+    supervisor?.reloading();
     try {
       const result = await server.administration.reload();
       const findings = result.ok ? result.warnings : result.faults;
@@ -115,6 +132,8 @@ function reloadOnHangup(starting: Promise<Server | undefined>, logger: Logger, f
       if (!result.ok) logger.error({ file, reason: result.message }, "configuration not reloaded");
     } catch (error) {
       logger.error({ err: error }, "reload failed");
+    } finally {
+      supervisor?.ready();
     }
   });
 }

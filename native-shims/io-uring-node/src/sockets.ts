@@ -1,5 +1,5 @@
 /** Sockets: making them, naming them, setting their options. Results: 0 or more, or -errno, unless said otherwise. */
-import { AF_INET6 } from "./constants.js";
+import { AF_INET6, AF_UNIX } from "./constants.js";
 import { orThrow, SystemError } from "./errno.js";
 import { addon } from "./native.js";
 
@@ -19,7 +19,10 @@ const TCP_USER_TIMEOUT = 18;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCKADDR_BYTES_MAX = 28;
+/** Of `sun_path`. */
+const UNIX_PATH_BYTES_MAX = 108;
 
 export interface SocketAddress {
   /** Numeric; IPv6 without brackets, link-local with its zone. */
@@ -38,6 +41,48 @@ export function encodeSockaddr(host: string, port: number): Uint8Array {
   const out = new Uint8Array(new ArrayBuffer(SOCKADDR_BYTES_MAX));
   const length = orThrow(addon.encodeSockaddr(host, port, out), "encodeSockaddr", host);
   return out.subarray(0, length);
+}
+
+/**
+ * `struct sockaddr_un` of a path, or of an abstract name, which is written with "@" in the place of the NUL at its start.
+ * @throws RangeError: it is empty, too long or has a NUL in it.
+ */
+export function encodeUnixSockaddr(path: string): Uint8Array {
+  const isAbstract = path.startsWith("@");
+  // A path ends with NUL; an abstract name with the address.
+  const name = new TextEncoder().encode(isAbstract ? `\0${path.slice(1)}` : `${path}\0`);
+  if (name.length < 2 || name.length > UNIX_PATH_BYTES_MAX || path.includes("\0")) {
+    throw new RangeError(`no address of a UNIX socket: ${JSON.stringify(path)}`);
+  }
+  const sockaddr = new Uint8Array(new ArrayBuffer(2 + name.length));
+  sockaddr[0] = AF_UNIX;
+  sockaddr.set(name, 2);
+  return sockaddr;
+}
+
+/**
+ * A datagram socket that does not block; what is written to it goes to the one that is bound to `path` (see `encodeUnixSockaddr`).
+ * @throws SystemError ENOENT, ECONNREFUSED, EACCES ...
+ */
+export function connectUnixDatagram(path: string): number {
+  return openUnixDatagram(path, "connect", true);
+}
+
+/** A datagram socket that blocks and is bound to `path` (see `encodeUnixSockaddr`). @throws SystemError EADDRINUSE ... */
+export function bindUnixDatagram(path: string): number {
+  return openUnixDatagram(path, "bind", false);
+}
+
+function openUnixDatagram(path: string, syscall: "bind" | "connect", isNonBlocking: boolean): number {
+  const sockaddr = encodeUnixSockaddr(path);
+  const fd = orThrow(addon.socket(AF_UNIX, SOCK_DGRAM), "socket", path);
+  const result = addon[syscall](fd, sockaddr);
+  if (result < 0) {
+    addon.closeFd(fd);
+    throw new SystemError(result, syscall, path);
+  }
+  if (isNonBlocking) addon.setNonBlocking(fd, true);
+  return fd;
 }
 
 /** The address family at the start of an encoded socket address. */

@@ -1,19 +1,24 @@
 /** Sockets: helpers, and every socket operation of the ring over loopback. */
 import assert from "node:assert/strict";
-import { fstatSync } from "node:fs";
+import { fstatSync, mkdtempSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
   addressOf,
+  bindUnixDatagram,
   CQE_F_BUFFER,
   CQE_F_MORE,
   CQE_F_NOTIF,
   closeSync,
   connectSync,
+  connectUnixDatagram,
   dup,
   encodeSockaddr,
+  encodeUnixSockaddr,
   errno,
   getSocketOption,
   type KeepAlive,
@@ -508,4 +513,39 @@ test("a duplicate is another descriptor of the same socket", () => {
     assert.equal(closeSync(copy), -errno.EBADF);
     assert.equal(dup(copy), -errno.EBADF);
   });
+});
+
+test("addresses of UNIX sockets: a path ends with NUL, an abstract name begins with it", () => {
+  const hex = (path: string) => Buffer.from(encodeUnixSockaddr(path)).toString("hex");
+  assert.equal(hex("/a"), "01002f6100");
+  assert.equal(hex("@a"), "01000061");
+  assert.equal(encodeUnixSockaddr("x".repeat(107)).length, 2 + 108);
+  assert.equal(encodeUnixSockaddr(`@${"x".repeat(107)}`).length, 2 + 108);
+  for (const path of ["", "@", "x".repeat(108), `@${"x".repeat(108)}`, "a\0b", "\u00e4".repeat(54)]) {
+    assert.throws(() => encodeUnixSockaddr(path), RangeError, path);
+  }
+});
+
+test("UNIX datagrams go to whom they are sent, whole, and a sender does not wait for room", () => {
+  const folder = mkdtempSync(join(tmpdir(), "io-uring-node-"));
+  try {
+    for (const path of [join(folder, "socket"), `@io-uring-node-test-${process.pid}`]) {
+      assert.throws(() => connectUnixDatagram(path), isSystemError(path.startsWith("@") ? "ECONNREFUSED" : "ENOENT"));
+      const bound = bindUnixDatagram(path);
+      assert.throws(() => bindUnixDatagram(path), isSystemError("EADDRINUSE"));
+      const connected = connectUnixDatagram(path);
+      for (const message of ["one", "two"]) writeSync(connected, message);
+      const buffer = Buffer.alloc(100);
+      assert.equal(buffer.toString("utf8", 0, readSync(bound, buffer)), "one");
+      assert.equal(buffer.toString("utf8", 0, readSync(bound, buffer)), "two");
+      const fill = () => {
+        for (;;) writeSync(connected, "more");
+      };
+      assert.throws(fill, { code: "EAGAIN" });
+      closeSync(connected);
+      closeSync(bound);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
