@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { withoutIoUring } from "../../support/without-io-uring.js";
+import { withoutIoUring } from "../../support/seccomp.js";
 import { DISCOVERY_KEYS, Initiator, textOf } from "./support/initiator.js";
 
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
