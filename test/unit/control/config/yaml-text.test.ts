@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parse } from "yaml";
+import { YamlText, YamlTextError } from "../../../../control/config/yaml-text.js";
+
+const FILE = `# whose disks these are
+
+portalGroups: [{ tag: 1, portals: ["127.0.0.1:3260"] }]   # the only one
+targets:
+  # virtual machines
+  - name: iqn.2026-11.io.ringlun:vm
+    portalGroups: [ 1 ]
+    luns:
+      0: a   # system
+      1: { unit: b, readOnly: true }
+
+  - { name: "iqn.2026-11.io.ringlun:flow", portalGroups: [1], luns: { 0: a } }
+units:
+  a:   { file: ./a.img, size: 1MiB } # the first
+  # the second
+  b:
+    file: 'b.img'
+    size: 2MiB   # enough
+
+  c: { file: c.img,
+       size: 3MiB }
+log: {level: info}
+`;
+
+function changed(change: (yaml: YamlText) => void, text = FILE): string {
+  const yaml = new YamlText(text);
+  change(yaml);
+  assert.deepEqual(new YamlText(yaml.toString()).get([]), parse(yaml.toString()));
+  return yaml.toString();
+}
+
+describe("a change leaves the rest of the text as it was", () => {
+  const changes: [string, (yaml: YamlText) => void, [string, string]][] = [
+    ["a value", (yaml) => yaml.set(["units", "a", "size"], "5GiB"), ["size: 1MiB", "size: 5GiB"]],
+    ["a value of a block", (yaml) => yaml.set(["units", "b", "size"], 4096), ["size: 2MiB", "size: 4096"]],
+    [
+      "a key of a flow mapping",
+      (yaml) => yaml.set(["units", "a", "readOnly"], true),
+      ["size: 1MiB }", "size: 1MiB, readOnly: true }"],
+    ],
+    [
+      "a key of a block mapping",
+      (yaml) => yaml.set(["units", "b", "cache"], "direct"),
+      ["# enough\n", "# enough\n    cache: direct\n"],
+    ],
+    [
+      "an entry behind one of several lines",
+      (yaml) => yaml.set(["units", "d"], { file: "a b.img", size: 1 }),
+      ["size: 3MiB }\n", "size: 3MiB }\n  d: { file: a b.img, size: 1 }\n"],
+    ],
+    [
+      "a LUN",
+      (yaml) => yaml.set(["targets", 0, "luns", 2], "c"),
+      ["readOnly: true }\n", "readOnly: true }\n      2: c\n"],
+    ],
+    ["a LUN of a flow mapping", (yaml) => yaml.set(["targets", 1, "luns", 7], "c"), ["{ 0: a }", "{ 0: a, 7: c }"]],
+    [
+      "a mapping that was not there",
+      (yaml) => yaml.set(["targets", 1, "auth", "x"], "y"),
+      ["luns: { 0: a } }", "luns: { 0: a }, auth: { x: y } }"],
+    ],
+    [
+      "an entry goes",
+      (yaml) => yaml.remove(["units", "a"]),
+      ["  a:   { file: ./a.img, size: 1MiB } # the first\n", ""],
+    ],
+    ["a LUN goes", (yaml) => yaml.remove(["targets", 0, "luns", 0]), ["      0: a   # system\n", ""]],
+    [
+      "a LUN that is written as text",
+      (yaml) => yaml.remove(["targets", 0, "luns", "0"]),
+      ["      0: a   # system\n", ""],
+    ],
+    ["the last LUN goes", (yaml) => yaml.remove(["targets", 1, "luns", 0]), ["luns: { 0: a }", "luns: {}"]],
+    [
+      "an item goes",
+      (yaml) => yaml.remove(["targets", 1]),
+      ['  - { name: "iqn.2026-11.io.ringlun:flow", portalGroups: [1], luns: { 0: a } }\n', ""],
+    ],
+    [
+      "an item comes",
+      (yaml) => yaml.append(["targets"], { name: "iqn.2026-11.io.ringlun:new", luns: new Map([[0, "a"]]) }),
+      ["luns: { 0: a } }\n", "luns: { 0: a } }\n  - { name: iqn.2026-11.io.ringlun:new, luns: { 0: a } }\n"],
+    ],
+    [
+      "an item of a flow list",
+      (yaml) => yaml.append(["portalGroups", 0, "portals"], "[::1]:3260"),
+      ['"127.0.0.1:3260"]', '"127.0.0.1:3260", "[::1]:3260"]'],
+    ],
+    ["a key gets another name", (yaml) => yaml.rename(["units", "b"], "5"), ["  b:\n", '  "5":\n']],
+    ["a list that was not there", (yaml) => yaml.append(["x"], 1), ["info}\n", "info}\nx: [1]\n"]],
+  ];
+  for (const [title, change, [from, to]] of changes) {
+    test(title, () =>
+      assert.equal(
+        changed(change),
+        FILE.replace(from, () => to),
+      ),
+    );
+  }
+
+  test("a block mapping that loses its last entry is empty", () => {
+    assert.equal(
+      changed((yaml) => yaml.remove(["units", "a"]), "units:\n  a: { null: true }\nlog: {}\n"),
+      "units: {}\nlog: {}\n",
+    );
+  });
+
+  test("what is empty, or missing, is made", () => {
+    for (const text of [
+      "units:\nlog: {}\n",
+      "units: # none yet\nlog: {}\n",
+      "units: {}\nlog: {}\n",
+      "log: {}\n",
+      "log: {}",
+    ]) {
+      const next = changed((yaml) => yaml.set(["units", "a", "size"], "1MiB"), text);
+      assert.deepEqual(parse(next), { units: { a: { size: "1MiB" } }, log: {} }, text);
+      assert.ok(!text.includes("none yet") || next.includes("# none yet"));
+    }
+  });
+});
+
+test("text that cannot be cut keeps its meaning and its comments", () => {
+  const odd = `? targets
+: - luns: # first
+      0: a
+    name: x
+# the units
+units: { a: { size: 1, }, # one
+  b: { size: 2 } } # end
+`;
+  const changes: ((yaml: YamlText) => void)[] = [
+    (yaml) => yaml.remove(["targets", 0, "luns"]),
+    (yaml) => yaml.remove(["targets", 0, "luns", 0]),
+    (yaml) => yaml.set(["units", "a", "cache"], "direct"),
+    (yaml) => yaml.set(["units", "c"], { size: 3 }),
+    (yaml) => yaml.remove(["units", "a"]),
+  ];
+  for (const change of changes) {
+    const next = changed(change, odd);
+    assert.match(next, /# the units/);
+    assert.match(next, /# end/);
+    assert.notDeepEqual(parse(next), parse(odd));
+  }
+});
+
+test("what is not there, or stands there by an alias alone, is refused", () => {
+  const yaml = new YamlText("units: { a: &disk { size: 1 }, b: *disk }\n");
+  assert.throws(() => yaml.set(["units", "b", "size"], 2), YamlTextError);
+  assert.throws(() => yaml.remove(["units", "c"]), YamlTextError);
+  assert.throws(() => yaml.set(["units", "a", "size", "x"], 2), YamlTextError);
+  assert.equal(yaml.get(["units", "c", "size"]), undefined);
+  assert.equal(yaml.toString(), "units: { a: &disk { size: 1 }, b: *disk }\n");
+});
+
+test("text that YAML would take for something else is put in quotes", () => {
+  const values = [
+    "true",
+    "null",
+    "1",
+    "0x10",
+    "a, b",
+    "a: b",
+    "#x",
+    "- a",
+    "",
+    "*",
+    "&a",
+    "{",
+    "x # y",
+    "iqn.1993-08.org:*",
+    "é\u0007",
+  ];
+  const next = changed((yaml) => yaml.set(["x"], values), "log: {}\n");
+  assert.deepEqual(parse(next).x, values);
+});
