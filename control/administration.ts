@@ -5,9 +5,12 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import type { ConfigurationFile } from "./config/configuration-file.js";
-import { type Difference, differences } from "./config/difference.js";
+import type { Difference } from "./config/difference.js";
+import { EditError } from "./config/edits/edit-error.js";
 import type { Fault } from "./config/fault.js";
 import type { Configuration } from "./config/schema.js";
+import { YamlText, YamlTextError } from "./config/yaml-text.js";
+import { differencesBetween } from "./continuity.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { ReconfigurationError } from "./reconfiguration.js";
@@ -15,13 +18,15 @@ import type { Server } from "./server.js";
 
 /** Why nothing was done. */
 export type RefusalReason =
+  /** What it is about is not there. */
+  | "notFound"
   /** What was asked for has faults. */
   | "invalid"
   /** It would reach for files that requests may not reach. */
   | "forbidden"
   /** It cannot be had now, or the file is no longer what it was. */
   | "conflict"
-  /** It goes on, and has not ended in time. */
+  /** It has not ended in time: it goes on, or was not begun. */
   | "timeout";
 
 export type ChangeResult =
@@ -34,6 +39,15 @@ export interface ApplyOptions {
   /** The digest of the text that the new one was made from. */
   readonly basis?: string;
 }
+
+export interface EditOptions {
+  readonly dryRun?: boolean;
+  /** Done when the change is in force, before any other change. */
+  readonly afterwards?: () => Promise<void>;
+}
+
+/** Changes the text of the configuration in force, which it is given too. Throws EditError where it refuses. */
+export type Edit = (yaml: YamlText, configuration: Configuration) => void;
 
 export class Administration {
   readonly #server: Server;
@@ -68,43 +82,65 @@ export class Administration {
   }
 
   /** The text becomes the configuration in force, and the file. */
-  apply(bytes: Uint8Array, { dryRun = false, basis }: ApplyOptions = {}): Promise<ChangeResult> {
+  apply(bytes: Uint8Array, options: ApplyOptions = {}): Promise<ChangeResult> {
+    return this.#inTurn(() => this.#put(bytes, options));
+  }
+
+  /** What the edit makes of the file's text becomes the configuration in force, and the file. */
+  edit(edit: Edit, { dryRun = false, afterwards }: EditOptions = {}): Promise<ChangeResult> {
     return this.#inTurn(async () => {
-      const file = this.#file;
-      if (file === null) return refusal("conflict", NO_FILE);
-      if (basis !== undefined && basis !== file.digest) {
-        return refusal(
-          "conflict",
-          "another configuration is in force than the one that this was made from: read it again",
-        );
-      }
-      const result = file.check(bytes);
-      if (!result.ok) return refusal("invalid", "the configuration has faults", result.faults);
-      const { configuration, warnings } = result;
-      const outside = this.#outsideRoots(configuration);
-      if (outside.length > 0) return refusal("forbidden", outside.join("; "));
-      if (dryRun) return { ok: true, differences: differences(this.#server.configuration, configuration), warnings };
-      if (!file.isAsLoaded()) {
-        return refusal(
-          "conflict",
-          `${file.path} has changed since it was read: reload it first, or put the change in it`,
-        );
-      }
-      let prepared: ReturnType<ConfigurationFile["prepare"]>;
+      if (this.#file === null) return refusal("conflict", NO_FILE);
+      const text = this.#file.textAsLoaded();
+      if (text === undefined) return refusal("conflict", hasChanged(this.#file));
       try {
-        prepared = file.prepare(bytes);
+        const yaml = new YamlText(text);
+        edit(yaml, this.#server.configuration);
+        const result = await this.#put(Buffer.from(yaml.toString()), { dryRun });
+        if (result.ok && !dryRun) await afterwards?.();
+        return result;
       } catch (error) {
-        return refusal("conflict", `${file.path} cannot be written: ${(error as Error).message}`);
+        if (error instanceof EditError) return refusal(error.reason, error.message);
+        if (error instanceof YamlTextError) {
+          return refusal("conflict", `${this.#file.path}: ${error.message}: change it by hand, and reload it`);
+        }
+        throw error;
       }
-      const changed = await this.#putInForce(configuration);
-      if (!changed.ok) {
-        prepared.discard();
-        return changed;
-      }
-      prepared.commit();
-      this.#logger.info({ file: file.path }, "configuration written");
-      return { ...changed, warnings };
     });
+  }
+
+  async #put(bytes: Uint8Array, { dryRun = false, basis }: ApplyOptions): Promise<ChangeResult> {
+    const file = this.#file;
+    if (file === null) return refusal("conflict", NO_FILE);
+    if (basis !== undefined && basis !== file.digest) {
+      return refusal(
+        "conflict",
+        "another configuration is in force than the one that this was made from: read it again",
+      );
+    }
+    const result = file.check(bytes);
+    if (!result.ok) return refusal("invalid", "the configuration has faults", result.faults);
+    const { configuration, warnings } = result;
+    const outside = this.#outsideRoots(configuration);
+    if (outside.length > 0) return refusal("forbidden", outside.join("; "));
+    if (dryRun) {
+      const { configuration: current, units } = this.#server;
+      return { ok: true, differences: differencesBetween(current, configuration, units), warnings };
+    }
+    if (!file.isAsLoaded()) return refusal("conflict", hasChanged(file));
+    let prepared: ReturnType<ConfigurationFile["prepare"]>;
+    try {
+      prepared = file.prepare(bytes);
+    } catch (error) {
+      return refusal("conflict", `${file.path} cannot be written: ${(error as Error).message}`);
+    }
+    const changed = await this.#putInForce(configuration);
+    if (!changed.ok) {
+      prepared.discard();
+      return changed;
+    }
+    prepared.commit();
+    this.#logger.info({ file: file.path }, "configuration written");
+    return { ...changed, warnings };
   }
 
   /** @returns whether it has ended; undefined where there is none. */
@@ -122,35 +158,64 @@ export class Administration {
     }
   }
 
+  /** Whether a file is one that requests may make or remove: it is below a folder of api.fileRoots, with all links followed. */
+  reaches(path: string): boolean {
+    const real = realPath(path);
+    return this.#server.configuration.api.fileRoots.some((root) => isBelow(real, realPath(root)));
+  }
+
   /** Units that requests add may use no file but below the roots; what is in force already, people have put there. */
   #outsideRoots({ units }: Configuration): string[] {
     const { configuration } = this.#server;
-    const roots = configuration.api.fileRoots.map(realPath);
     const known = new Set(configuration.units.flatMap((unit) => (unit.kind === "file" ? [unit.path] : [])));
     return units.flatMap((unit) => {
       if (unit.kind !== "file" || known.has(unit.path)) return [];
-      const path = realPath(unit.path);
-      if (roots.some((root) => isBelow(path, root))) return [];
+      if (this.reaches(unit.path)) return [];
       return [`unit ${unit.name}: ${unit.path} is in none of the folders that api.fileRoots lists`];
     });
   }
 
+  /** What has not begun when its time is over is not done any more: whoever asked for it has been told so. */
   #inTurn(change: () => Promise<ChangeResult>): Promise<ChangeResult> {
-    const turn = this.#last.then(change);
+    let phase: "waits" | "goes on" | "is over" = "waits";
+    const begin = (): Promise<ChangeResult> | ChangeResult => {
+      if (phase === "is over") return LATE;
+      phase = "goes on";
+      return change();
+    };
+    const turn = this.#last.then(begin);
     this.#last = turn.catch(() => {});
     let timer: NodeJS.Timeout;
     const late = new Promise<ChangeResult>((resolve) => {
-      const message = `not done within ${ADMINISTRATION_TIMEOUT_MS / 1000} s; it goes on, and the log says how it ends`;
-      timer = setTimeout(() => resolve(refusal("timeout", message)), ADMINISTRATION_TIMEOUT_MS);
+      timer = setTimeout(() => {
+        resolve(phase === "waits" ? LATE : refusal("timeout", this.#progress()));
+        if (phase === "waits") phase = "is over";
+      }, ADMINISTRATION_TIMEOUT_MS);
     });
     return Promise.race([turn, late]).finally(() => clearTimeout(timer));
   }
+
+  #progress(): string {
+    const step = this.#server.reconfigurationStep;
+    const where = step === null ? "" : `: it is ${step}`;
+    return `not done within ${SECONDS} s${where}; it goes on, and the log says how it ends`;
+  }
 }
 
+const SECONDS = ADMINISTRATION_TIMEOUT_MS / 1000;
 const NO_FILE = "there is no configuration file: this was started without one";
 
 function refusal(reason: RefusalReason, message: string, faults: readonly Fault[] = []): ChangeResult {
   return { ok: false, reason, message, faults };
+}
+
+const LATE = refusal(
+  "timeout",
+  `another change has not ended within ${SECONDS} s: this one was not begun, and nothing has changed`,
+);
+
+function hasChanged({ path }: ConfigurationFile): string {
+  return `${path} has changed since it was read: reload it first, or put the change in it`;
 }
 
 /** With all links followed; of what is not there, its folder's. */

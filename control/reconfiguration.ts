@@ -13,7 +13,7 @@ import { CAPACITY_DATA_HAS_CHANGED } from "../dataplane/scsi/sense.js";
 import { type AccessDecision, judgeAccess } from "./access.js";
 import type { Admission } from "./admission.js";
 import type { Broadcasts } from "./broadcasts.js";
-import { type Difference, differences } from "./config/difference.js";
+import type { Difference } from "./config/difference.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
 import type {
   Configuration,
@@ -22,7 +22,9 @@ import type {
   LunMapping,
   UnitConfiguration,
 } from "./config/schema.js";
+import type { StateDirectory } from "./config/state-directory.js";
 import type { TlsMaterial } from "./config/tls-files.js";
+import { byName, type Continuity, continuityOf, differencesBetween, isSameOpen } from "./continuity.js";
 import type { Drains } from "./drains.js";
 import type { InitiatorLimits } from "./initiator-limits.js";
 import { REMOVAL_GRACE_MS } from "./limits.js";
@@ -64,6 +66,7 @@ export interface ReconfigurationHost {
   setConfiguration(configuration: Configuration): void;
   /** Opens units with all that survived of them. @throws UnitError, StateError; then none of them is open */
   openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]>;
+  readonly identities: Pick<StateDirectory, "copyIdentity" | "dropIdentity">;
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
 }
 
@@ -82,9 +85,15 @@ export class Reconfiguration {
   readonly #host: ReconfigurationHost;
   /** Ends with the change that was asked for last. */
   #last: Promise<unknown> = Promise.resolve();
+  #step: string | null = null;
 
   constructor(host: ReconfigurationHost) {
     this.#host = host;
+  }
+
+  /** What it is doing at this moment, to be read after "it is"; null: nothing. */
+  get step(): string | null {
+    return this.#step;
   }
 
   /**
@@ -94,19 +103,25 @@ export class Reconfiguration {
    * @throws ReconfigurationError
    */
   apply(next: Configuration): Promise<Difference[]> {
-    const turn = this.#last.then(() => this.#apply(next));
+    const turn = this.#last
+      .then(() => this.#apply(next))
+      .finally(() => {
+        this.#step = null;
+      });
     this.#last = turn.catch(() => {});
     return turn;
   }
 
   async #apply(wanted: Configuration): Promise<Difference[]> {
     const { logger } = this.#host;
-    const current = this.#host.configuration();
-    const found = differences(current, wanted);
+    const before = this.#host.configuration();
+    const found = differencesBetween(before, wanted, this.#host.units.records());
     for (const { path, effect } of found) if (effect === "restart") logger.warn({ path }, "changed: needs a restart");
-    const kept = Object.fromEntries(RESTART_KEYS.map((key) => [key, current[key]]));
-    const next: Configuration = { ...wanted, ...kept, http: withTlsOf(current.http, wanted.http) };
-    const change = new UnitDifference(current.units, next.units);
+    const kept = Object.fromEntries(RESTART_KEYS.map((key) => [key, before[key]]));
+    const next: Configuration = { ...wanted, ...kept, http: withTlsOf(before.http, wanted.http) };
+    const continuity = continuityOf(before, next, this.#host.units.records());
+    const { current } = continuity;
+    const change = new UnitDifference(continuity, next.units, this.#host.units.records());
     const undo: Undo[] = [];
     try {
       await this.#prepare(current, next, change, undo);
@@ -123,14 +138,20 @@ export class Reconfiguration {
   // ---- prepare
 
   async #prepare(current: Configuration, next: Configuration, change: UnitDifference, undo: Undo[]): Promise<void> {
-    const { reception, units, openUnits } = this.#host;
+    const { reception, units, openUnits, identities } = this.#host;
+    this.#step = `opening ${change.added.length} units`;
     await openUnits(change.added);
     for (const { name } of change.added) undo.push(() => this.#close(name));
     const had = portalsOf(current);
     for (const [name, { tag, address }] of portalsOf(next)) {
       if (had.has(name)) continue;
+      this.#step = `beginning to listen on ${formatPortalAddress(address)}`;
       await reception.listen(tag, address);
       undo.push(() => reception.closePortal(tag, address));
+    }
+    for (const { from, to } of change.renamed) {
+      await identities.copyIdentity(from, to);
+      undo.push(() => this.#freeName(to));
     }
     for (const { to } of change.grown) {
       undo.push(units.grow(to));
@@ -164,6 +185,7 @@ export class Reconfiguration {
     const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");
     // Before anything goes, so that no new session gets it.
     this.#host.setConfiguration(next);
+    for (const { from, to } of change.renamed) units.rename(from, to);
     const has = portalsOf(next);
     for (const [name, { tag, address }] of portalsOf(current)) if (!has.has(name)) reception.closePortal(tag, address);
     this.#host.drains.keep(
@@ -171,11 +193,13 @@ export class Reconfiguration {
       next.portalGroups.map(({ tag }) => tag),
       next.targets.map(({ name }) => name),
     );
+    this.#step = "telling the shards, and the sessions, what is different";
     for (const { to } of change.grown) await this.#announceSize(to);
     for (const unit of change.rethresholded) await this.#setThreshold(unit);
     await Promise.all(change.limited.map((unit) => this.#limit(unit)));
     await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
     await this.#host.access.configurationChanged(units.records());
+    for (const { from } of change.renamed) await this.#freeName(from);
     for (const { name } of change.removed) {
       await this.#endSessionsOf(name).then(
         () => this.#close(name),
@@ -183,6 +207,13 @@ export class Reconfiguration {
         (error) => logger.error({ unit: name, reason: (error as Error).message }, "unit not closed"),
       );
     }
+  }
+
+  async #freeName(name: string): Promise<void> {
+    const { identities, logger } = this.#host;
+    await identities.dropIdentity(name).catch((error) => {
+      logger.warn({ unit: name, reason: (error as Error).message }, "a name that no unit has keeps its identity");
+    });
   }
 
   async #announceSize({ name }: UnitConfiguration): Promise<void> {
@@ -204,7 +235,7 @@ export class Reconfiguration {
   }
 
   /**
-   * A session keeps what it has where it may still have it, and is given what is new. It ends where its initiator has no access
+   * A session keeps what it has where it may still have it, be it read-only now, and is given what is new. It ends where its initiator has no access
    * any more, where one of its LUNs becomes another one, and where a unit of its goes.
    */
   async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
@@ -222,10 +253,11 @@ export class Reconfiguration {
     }
     const had = then.kind === "granted" ? then.grant.luns : [];
     const removed = had.filter(({ lun }) => !now.grant.luns.some((other) => other.lun === lun));
-    const changed = had.some((mapping) =>
-      now.grant.luns.some((other) => other.lun === mapping.lun && !isDeepStrictEqual(other, mapping)),
-    );
-    if (changed || removed.some(({ unit }) => lost.has(unit))) {
+    const becomes = ({ lun }: LunMapping) => now.grant.luns.find((other) => other.lun === lun);
+    if (
+      had.some((mapping) => (becomes(mapping)?.unit ?? mapping.unit) !== mapping.unit) ||
+      removed.some(({ unit }) => lost.has(unit))
+    ) {
       await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
       return;
     }
@@ -234,7 +266,11 @@ export class Reconfiguration {
       await initiatorLimits.change(session, now.grant.limits, broadcasts);
     }
     const added = now.grant.luns.filter(({ lun }) => !had.some((other) => other.lun === lun));
-    if (added.length === 0 && removed.length === 0) return;
+    const switched = had.flatMap((mapping) => {
+      const { lun, readOnly } = becomes(mapping) ?? mapping;
+      return readOnly === mapping.readOnly ? [] : [{ lun, readOnly }];
+    });
+    if (added.length === 0 && removed.length === 0 && switched.length === 0) return;
     const records = lunRecords(added, session.identity);
     const stay = lunRecords(now.grant.luns, session.identity).map(({ unitIndex }) => unitIndex);
     const gone = session.unitIndexes.filter((unitIndex) => !stay.includes(unitIndex));
@@ -245,6 +281,7 @@ export class Reconfiguration {
       sessionId: session.sessionId,
       added: records,
       removed: removed.map(({ lun }) => lun),
+      switched,
     }));
     reservations.unitsLost(session, gone);
     removalPrevention.unitsLost(session, gone);
@@ -256,6 +293,7 @@ export class Reconfiguration {
   async #endSessionsOf(name: string): Promise<void> {
     const { admission, registry, units, changes } = this.#host;
     const { unitIndex } = units.find(name)!;
+    this.#step = `ending the sessions of unit ${name}, and what they have under way`;
     const sessions = [...registry.sessions()].filter(({ unitIndexes }) => unitIndexes.includes(unitIndex));
     const ended = await Promise.all(
       sessions.map((session) => admission.endSession(session, `configuration changed: unit ${name}`)),
@@ -274,6 +312,7 @@ export class Reconfiguration {
   async #close(name: string): Promise<void> {
     const { units, operations, reservations, copies, access, logger } = this.#host;
     const unit = units.find(name);
+    this.#step = `flushing and closing unit ${name}`;
     if (unit !== undefined) {
       await copies.forgetUnit(unit.unitIndex);
       await operations.stop(unit.unitIndex);
@@ -293,6 +332,7 @@ class UnitDifference {
   readonly removed: readonly UnitConfiguration[];
   /** Larger, and nothing else. */
   readonly grown: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
+  readonly renamed: Continuity["renamed"];
   /** With another threshold, as they are now; those that are opened anew have it already. */
   readonly rethresholded: readonly FileUnitConfiguration[];
   /** With other limits, or none any more; likewise. */
@@ -300,14 +340,19 @@ class UnitDifference {
   /** What else has changed: they are closed and opened anew. */
   readonly reopened: readonly { readonly from: UnitConfiguration; readonly to: UnitConfiguration }[];
 
-  constructor(current: readonly UnitConfiguration[], next: readonly UnitConfiguration[]) {
-    const byName = (units: readonly UnitConfiguration[]) => new Map(units.map((unit) => [unit.name, unit]));
-    const [before, after] = [byName(current), byName(next)];
+  constructor(
+    { current: { units: current }, renamed }: Continuity,
+    next: readonly UnitConfiguration[],
+    open: readonly UnitRecord[],
+  ) {
+    const [before, after, records] = [byName(current), byName(next), byName(open)];
+    this.renamed = renamed;
     this.added = next.filter(({ name }) => !before.has(name));
     this.removed = current.filter(({ name }) => !after.has(name));
     const changed = current.flatMap((from) => {
       const to = after.get(from.name);
-      return to === undefined || isSameOpen(from, to) ? [] : [{ from, to }];
+      if (to === undefined || isSameOpen(from, to)) return [];
+      return isSwitched(from, to, records.get(from.name)?.readOnly ?? false) ? [] : [{ from, to }];
     });
     this.grown = changed.filter(({ from, to }) => isGrown(from, to));
     this.reopened = changed.filter(({ from, to }) => !isGrown(from, to));
@@ -329,10 +374,9 @@ function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
   return !to.readOnly && isSameOpen({ ...from, sizeBytes: to.sizeBytes } as UnitConfiguration, to);
 }
 
-/** Access states, limits and the threshold change whatever the unit is open as. */
-function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
-  const threshold = to.kind === "file" ? { thinThresholdBytes: to.thinThresholdBytes } : {};
-  return isDeepStrictEqual({ ...from, ...threshold, access: to.access, limits: to.limits }, to);
+/** It is read-only now, or not any more, and nothing else: its LUNs say so, if it is open for writing. */
+function isSwitched(from: UnitConfiguration, to: UnitConfiguration, isOpenReadOnly: boolean): boolean {
+  return !isOpenReadOnly && isSameOpen({ ...from, readOnly: to.readOnly }, to);
 }
 
 function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {

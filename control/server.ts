@@ -30,6 +30,7 @@ import { Redirections } from "./redirection.js";
 import { logFields, type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
+import { UnitAdministration } from "./unit-administration.js";
 import { UnitResets } from "./unit-resets.js";
 import { AsymmetricAccess, type UnitPath } from "./units/access/asymmetric-access.js";
 import { CopyManager } from "./units/copy/copy-manager.js";
@@ -90,6 +91,7 @@ export class Server {
   readonly #startedAtMs = Date.now();
   /** What people ask for while it serves. */
   readonly administration: Administration;
+  readonly unitAdministration: UnitAdministration;
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
@@ -132,6 +134,7 @@ export class Server {
       this.#removalPrevention.sessionClosed(session);
     });
     this.administration = new Administration(this, options.configurationFile ?? null, this.#logger);
+    this.unitAdministration = new UnitAdministration(this, this.administration, this.#logger);
   }
 
   /**
@@ -272,6 +275,7 @@ export class Server {
       },
       openUnits: (units) => this.#openUnits(units),
       drains: this.#drains,
+      identities: this.#stateDirectory,
       lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
     });
     if (http !== null) this.#http = await this.#startHttp(HttpServer, http);
@@ -645,6 +649,11 @@ export class Server {
   reload(next: Configuration): Promise<Difference[]> {
     this.#warnOfLimits(next);
     return this.#reconfiguration!.apply(next);
+  }
+
+  /** What the change that is being put in force waits for; null: there is none. */
+  get reconfigurationStep(): string | null {
+    return this.#reconfiguration?.step ?? null;
   }
 
   /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */

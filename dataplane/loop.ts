@@ -126,7 +126,7 @@ export class Loop {
       case "scsiBegun":
         return shard.engine.begun(message.exchange);
       case "lunChange":
-        return changeLuns(shard, message.sessionId, message.added, message.removed, message.exchange);
+        return changeLuns(shard, message);
       case "sessionLimits": {
         const session = shard.sessions.get(message.sessionId);
         if (session !== undefined) shard.engine.throttles.limitSession(session, message.limits);

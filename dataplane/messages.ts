@@ -298,13 +298,17 @@ export type ControlMessage =
   | { readonly type: "unitChange"; readonly exchange: number; readonly unitIndex: number; readonly change: UnitChange }
   /** What a `scsiCommand` asks for is under way, whatever becomes of the command: its abort need not wait. The answer follows. */
   | { readonly type: "scsiBegun"; readonly exchange: number }
-  /** The session sees other LUNs from now on, and is told so (REPORTED LUNS DATA HAS CHANGED); then `done`. */
+  /**
+   * The session sees other LUNs from now on, and is told so (REPORTED LUNS DATA HAS CHANGED; MODE PARAMETERS CHANGED where one
+   * is read-only now, or is not any more); then `done`.
+   */
   | {
       readonly type: "lunChange";
       readonly exchange: number;
       readonly sessionId: number;
       readonly added: readonly LunRecord[];
       readonly removed: readonly number[];
+      readonly switched: readonly { readonly lun: number; readonly readOnly: boolean }[];
     }
   /** The limits of the session's initiator are others from now on, or none; then `done`. */
   | {

@@ -47,6 +47,7 @@ export function run<Options extends GlobalOptions>(action: Action<Options>) {
     try {
       await action(new Client(options), options, ...(args as never[]));
     } catch (error) {
+      if (error instanceof InvalidArgumentError) command.error(`error: ${error.message}`);
       if (!(error instanceof ClientError)) throw error;
       fail(error, options);
     }

@@ -37,7 +37,7 @@ export class ClientError extends Error {
 }
 
 export interface RequestOptions {
-  readonly method?: "GET" | "PUT" | "POST" | "DELETE";
+  readonly method?: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   readonly body?: Uint8Array | string;
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;

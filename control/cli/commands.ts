@@ -12,6 +12,7 @@ import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
 import { addDrainCommand } from "./drain.js";
 import { bytes, type Column, duration, table } from "./table.js";
+import { addUnitCommands } from "./unit-commands.js";
 
 type Status = z.output<typeof documents.status>;
 type Unit = z.output<typeof documents.unit>;
@@ -24,7 +25,7 @@ export function addClientCommands(program: Command): void {
   client(sessions, "end", "end a session with all its connections; its initiator may log in again")
     .argument("<id>", "as `ringlun sessions` shows it", wholeNumber)
     .action(run(endSession));
-  client(program, "units", "logical units").action(run(showUnits));
+  addUnitCommands(client(program, "units", "logical units").action(run(showUnits)));
   client(program, "top", "rates and latencies of units and sessions, live")
     .option("-i, --interval <seconds>", "between two looks", "1")
     .option("-n, --count <looks>", "end after so many", wholeNumber)

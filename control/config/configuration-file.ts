@@ -47,10 +47,16 @@ export class ConfigurationFile {
 
   /** Whether the file is still what is in force. False too where it cannot be read. */
   isAsLoaded(): boolean {
+    return this.textAsLoaded() !== undefined;
+  }
+
+  /** The text that is in force; undefined where the file has another one, or cannot be read. */
+  textAsLoaded(): string | undefined {
     try {
-      return digestOf(readFileSync(this.path)) === this.#digest;
+      const bytes = readFileSync(this.path);
+      return digestOf(bytes) === this.#digest ? bytes.toString() : undefined;
     } catch {
-      return false;
+      return undefined;
     }
   }
 

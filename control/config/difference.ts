@@ -35,11 +35,17 @@ interface Tree {
 /** In the order of the file: portal groups, targets, units, the rest. */
 export function differences(current: Configuration, next: Configuration): Difference[] {
   const found: Difference[] = [];
-  compare([], treeOf(current), treeOf(next), found);
+  const units = new Set(next.units.map(({ name }) => name));
+  compare([], treeOf(current), treeOf(next), (at, kind, from, to) => {
+    const values = kind === "changed" ? { from: shown(from), to: shown(to) } : {};
+    found.push({ path: formatted(at), kind, ...values, effect: effectOf(at, kind, from, to, units) });
+  });
   return found;
 }
 
-function compare(path: readonly string[], current: Tree, next: Tree, found: Difference[]): void {
+type Found = (path: readonly string[], kind: Difference["kind"], from: unknown, to: unknown) => void;
+
+function compare(path: readonly string[], current: Tree, next: Tree, found: Found): void {
   for (const key of new Set([...Object.keys(current), ...Object.keys(next)])) {
     const [from, to] = [current[key], next[key]];
     if (isDeepStrictEqual(from, to)) continue;
@@ -50,27 +56,33 @@ function compare(path: readonly string[], current: Tree, next: Tree, found: Diff
     }
     const kind =
       from === undefined || from === null ? "added" : to === undefined || to === null ? "removed" : "changed";
-    const values = kind === "changed" ? { from: shown(from), to: shown(to) } : {};
-    found.push({ path: formatted(at), kind, ...values, effect: effectOf(at, kind, from, to) });
+    found(at, kind, from, to);
   }
 }
 
+/** @param units that there are afterwards. */
 function effectOf(
-  [section, name, key, , ...below]: readonly string[],
+  path: readonly string[],
   kind: Difference["kind"],
   from: unknown,
   to: unknown,
+  units: ReadonlySet<string>,
 ): Effect {
+  const [section, name, key, , ...below] = path;
   switch (section) {
     case "portalGroups":
       return key === undefined && kind === "removed" ? "session" : "live";
     case "targets":
       if (below[0] === "limits") return "live";
-      if (key === "luns" || key === "initiators") return kind === "added" ? "live" : "session";
+      if (key === "luns") return effectOnLun(path.slice(3), kind, from, units);
+      if (key === "initiators" && below[0] === "luns") return effectOnLun(below.slice(1), kind, from, units);
+      if (key === "initiators" && below[0] === "auth") return "live";
+      if (key === "initiators") return kind === "added" ? "live" : "session";
       return key === undefined && kind === "removed" ? "session" : "live";
     case "units":
       if (key === undefined) return kind === "removed" ? "session" : "live";
       if (key === "access" || key === "limits" || key === "thinThreshold") return "live";
+      if (key === "readOnly" && to === true) return "live";
       return key === "size" && typeof from === "number" && typeof to === "number" && from < to ? "live" : "session";
     case "discovery":
     case "log":
@@ -82,11 +94,23 @@ function effectOf(
   }
 }
 
+/** A session goes on without a LUN, or with one that is read-only now, unless it loses the unit too, or gets another one. */
+function effectOnLun(
+  [, key]: readonly string[],
+  kind: Difference["kind"],
+  from: unknown,
+  units: ReadonlySet<string>,
+): Effect {
+  if (key !== undefined) return key === "readOnly" ? "live" : "session";
+  return kind === "removed" && !units.has((from as { unit: string }).unit) ? "session" : "live";
+}
+
 function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Secret);
 }
 
-function formatted(path: readonly string[]): string {
+/** `units.vm0`, `targets["iqn.2026-11.io.ringlun:vm"]` */
+export function formatted(path: readonly string[]): string {
   return path
     .map((key, i) => (/^[A-Za-z0-9_-]+$/.test(key) ? (i === 0 ? key : `.${key}`) : `[${JSON.stringify(key)}]`))
     .join("");

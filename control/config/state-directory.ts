@@ -39,7 +39,9 @@ export class StateError extends Error {
 export class DamagedStateError extends StateError {}
 
 const envelope = z.strictObject({ version: z.int(), sha256: z.string(), data: z.unknown() });
-const identities = z.strictObject({ units: z.array(z.strictObject({ name: z.string(), id: z.uuid() })) });
+const identity = z.strictObject({ name: z.string(), id: z.uuid() });
+const identities = z.strictObject({ units: z.array(identity) });
+type NamedIdentity = z.output<typeof identity>;
 
 /**
  * The folder for what must survive a restart: small JSON documents, each in a file of its own, `NAME.json`.
@@ -143,11 +145,31 @@ export class StateDirectory {
     });
   }
 
+  /** The identity kept under one name is kept under another too: for a unit that gets another name. */
+  copyIdentity(from: string, to: string): Promise<void> {
+    return this.#changeIdentities((units) => {
+      const { id } = units.find(({ name }) => name === from) ?? {};
+      return id === undefined ? units : [...units.filter(({ name }) => name !== to), { name: to, id }];
+    });
+  }
+
+  /** No identity is kept under the name any more: it is free for another unit. */
+  dropIdentity(name: string): Promise<void> {
+    return this.#changeIdentities((units) => units.filter((unit) => unit.name !== name));
+  }
+
   /** The identity kept under the name of a unit that has none configured; made where there is none. */
   async unitIdentity(name: string): Promise<string> {
     const id = (await this.unitIdentities([{ name, id: null }])).get(name);
     assert(id !== undefined);
     return id;
+  }
+
+  #changeIdentities(change: (units: readonly NamedIdentity[]) => readonly NamedIdentity[]): Promise<void> {
+    return this.#enqueue(async () => {
+      const { units } = (await this.read(IDENTITIES, identities)) ?? { units: [] };
+      await this.#replace(this.#pathOf(IDENTITIES), encode({ units: change(units) }));
+    });
   }
 
   #pathOf(name: string): string {

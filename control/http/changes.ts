@@ -5,6 +5,7 @@ import * as documents from "./documents.js";
 import type { RouteAnswer } from "./route.js";
 
 const STATUS_OF_REFUSAL: Readonly<Record<RefusalReason, number>> = {
+  notFound: 404,
   invalid: 400,
   forbidden: 403,
   conflict: 409,
@@ -22,7 +23,7 @@ export const CHANGE_ANSWERS: Readonly<Record<number, RouteAnswer>> = {
     description: "It cannot be had, or the file has changed meanwhile; nothing has changed",
     schema: documents.refused,
   },
-  504: { description: "It goes on, and has not ended in time", schema: documents.refused },
+  504: { description: "It has not ended in time: it goes on, or was not begun", schema: documents.refused },
 };
 
 export function answerChange(administration: Administration, result: ChangeResult, reply: FastifyReply) {

@@ -128,6 +128,12 @@ export const changed = z.strictObject({
   digest: z.string().nullable().describe("Of the text that is in force: the If-Match of the next change."),
 });
 
+export const unitDeleted = changed.extend({
+  file: z
+    .strictObject({ path: z.string(), deleted: z.boolean(), reason: z.string().nullable().describe("Why it was not.") })
+    .nullable(),
+});
+
 export const refused = problem.extend({ faults: z.array(fault) });
 
 export const logLevel = z.strictObject({

@@ -10,6 +10,7 @@ import { openApi } from "./openapi.js";
 import { problem, type Route } from "./route.js";
 import { statisticsStream } from "./statistics-stream.js";
 import { sessionDocument, status } from "./status.js";
+import { UNIT_ROUTES } from "./unit-routes.js";
 
 const text = z.string();
 const YAML = "application/yaml";
@@ -188,4 +189,5 @@ export const ROUTES: readonly Route[] = [
   },
   ...CAPTURE_ROUTES,
   ...DRAIN_ROUTES,
+  ...UNIT_ROUTES,
 ];

@@ -22,6 +22,7 @@ export function state(server: Server): State {
 }
 
 function surroundings(server: Server): Omit<Status, "sessions"> {
+  const readOnly = new Set(server.configuration.units.filter((unit) => unit.readOnly).map(({ name }) => name));
   const serving = new Set(server.shards.serving());
   const connections = connectionsByPortal(server);
   return {
@@ -55,7 +56,7 @@ function surroundings(server: Server): Omit<Status, "sessions"> {
       sizeBytes: unit.state.sizeBytes,
       blockLengthBytes: unit.blockLengthBytes,
       cache: unit.cache,
-      readOnly: unit.readOnly,
+      readOnly: unit.readOnly || readOnly.has(unit.name),
       thin: unit.thin,
       paths: [...server.unitPaths(unit)],
     })),

@@ -92,6 +92,13 @@ export class Units {
     }
   }
 
+  /** The unit stays what it is, under another name. */
+  rename(from: string, to: string): void {
+    const record = this.#byName.get(from)!;
+    this.#byName.delete(from);
+    this.#byName.set(to, { ...record, name: to });
+  }
+
   /**
    * Makes a unit that is open as large as it is configured now; shards are not told.
    *

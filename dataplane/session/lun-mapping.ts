@@ -14,7 +14,7 @@ export class LunMapping {
   readonly lun: number;
   readonly unit: LogicalUnit;
   /** The mapping or the unit is configured as read-only. */
-  readonly readOnly: boolean;
+  readOnly: boolean;
   /** What keeps commands of this nexus out: `conflicts`, and the bit that `accessState` asks for. 0: nothing. */
   blocked = 0;
   /** The unit or the session's initiator has limits (throttle/). */

@@ -1,16 +1,13 @@
 /** Changes over HTTP: who may make them, what they do to the configuration file, and that none is done by half. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
-import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { type Asked, ask as askAt, ringlun as ringlunOf, socketOf } from "../../support/administration.js";
 import { testUnitReady } from "../../support/cdb.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
 
-const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
 const TOKEN = "a-token-that-nobody-guesses";
 
 const config = ({ port, httpPort }: Places, size = "1MiB", more = "") => `# whose disks these are
@@ -33,27 +30,9 @@ before(async () => {
 
 after(() => target.stop());
 
-interface Asked {
-  readonly method?: string;
-  readonly path: string;
-  readonly headers?: Record<string, string>;
-  readonly body?: string;
-}
-
-/** Over TCP, or through the socket. */
-async function ask({ method = "GET", path, headers = {}, body }: Asked, socketPath?: string) {
-  const place = socketPath === undefined ? { host: "127.0.0.1", port: target.places.httpPort } : { socketPath };
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ ...place, method, path, headers: { connection: "close", ...headers } }, resolve)
-      .on("error", reject)
-      .end(body);
-  });
-  let text = "";
-  for await (const part of response.setEncoding("utf8")) text += part;
-  return { status: response.statusCode, document: JSON.parse(text) };
-}
-
-const socket = () => join(`${target.configPath}.state`, "api.sock");
+const ask = (asked: Asked, place: string | number = target.places.httpPort) => askAt(asked, place);
+const ringlun = (...args: string[]) => ringlunOf(target.configPath, ...args);
+const socket = () => socketOf(target.configPath);
 
 const put = (body: string, headers: Record<string, string> = {}, query = ""): Asked => ({
   method: "PUT",
@@ -61,14 +40,6 @@ const put = (body: string, headers: Record<string, string> = {}, query = ""): As
   headers: { "content-type": "application/yaml", ...headers },
   body,
 });
-
-async function ringlun(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args, "--config", target.configPath]);
-  const output = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (text) => (output.stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text) => (output.stderr += text));
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, ...output })));
-}
 
 describe("who may change something", () => {
   test("over TCP nobody without a token, and nobody with a wrong one", async () => {

@@ -46,12 +46,12 @@ test("what is changed is shown as it was and as it will be, in the words of the 
     `changed units.disk.size: ${size} -> ${2 * size} (live)`,
   ]);
   assert.deepEqual(found({ units: [{ ...nullUnit(), sizeBytes: size / 2, readOnly: true }] }), [
-    "changed units.disk.readOnly: false -> true (session)",
+    "changed units.disk.readOnly: false -> true (live)",
     `changed units.disk.size: ${size} -> ${size / 2} (session)`,
   ]);
   const lun = (number: number, unit: string, readOnly = false) => ({ lun: number, unit, readOnly });
   assert.deepEqual(found({ targets: [target({ luns: [lun(0, "disk", true), lun(1, "disk")] })] }), [
-    `changed targets["${TARGET}"].luns.0.readOnly: false -> true (session)`,
+    `changed targets["${TARGET}"].luns.0.readOnly: false -> true (live)`,
     `added targets["${TARGET}"].luns.1 (live)`,
   ]);
   assert.deepEqual(found({ log: { ...base.log, slowCommandsMs: 0 } }), ["changed log.slowCommands: 1000 -> 0 (live)"]);

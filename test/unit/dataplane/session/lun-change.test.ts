@@ -21,7 +21,8 @@ test("a LUN that is added is as control says: who may write, what a reservation 
     { lun: 3, unitIndex: 0, readOnly: false, blocked: 0x10, accessState: standby },
     { lun: 4, unitIndex: 1, readOnly: false, blocked: 0, accessState: ACCESS_STATE_OPTIMIZED },
   ];
-  changeLuns(shard, 7, added, [], 5);
+  const change = { type: "lunChange", sessionId: 7, added: [], removed: [], switched: [] } as const;
+  changeLuns(shard, { ...change, exchange: 5, added });
   const seen = [...luns.values()].map((mapping) => [
     mapping.lun,
     mapping.readOnly,
@@ -35,6 +36,17 @@ test("a LUN that is added is as control says: who may write, what a reservation 
   ]);
   assert.notEqual(luns.get(3)!.blocked, 0x10, "standby keeps out, too");
   assert.deepEqual(posted, [{ type: "done", exchange: 5 }]);
-  changeLuns(shard, 7, [], [3], 6);
+  const switched = [
+    { lun: 3, readOnly: true },
+    { lun: 4, readOnly: false },
+    { lun: 9, readOnly: true },
+  ];
+  changeLuns(shard, { ...change, exchange: 7, switched });
+  assert.deepEqual(
+    [luns.get(3)!.readOnly, luns.get(4)!.readOnly],
+    [true, true],
+    "a unit that is open for reading stays so",
+  );
+  changeLuns(shard, { ...change, exchange: 6, removed: [3] });
   assert.deepEqual([...luns.keys()], [4]);
 });

@@ -1,0 +1,169 @@
+/** `ringlun units create, resize, rename, set, delete, map, unmap`. */
+import { type Command, InvalidArgumentError } from "commander";
+import type * as z from "zod";
+import type * as documents from "../http/documents.js";
+import { printable } from "../printable.js";
+import { client, type GlobalOptions, run, show } from "./asking.js";
+import { change, differenceText } from "./changes.js";
+import type { Client } from "./client.js";
+
+type UnitDeleted = z.output<typeof documents.unitDeleted>;
+
+interface Mapping {
+  readonly target: string;
+  readonly lun: number;
+  readonly initiator?: string;
+}
+
+interface CreateOptions extends GlobalOptions {
+  readonly file?: string;
+  readonly size?: string;
+  readonly blockLength?: string;
+  readonly cache?: string;
+  readonly readOnly?: boolean;
+  readonly map: readonly Mapping[];
+  readonly initiator?: string;
+}
+
+/** Below `ringlun units`. */
+export function addUnitCommands(units: Command): void {
+  client(units, "create", "add a unit; its file is made, sparse, where it is not there")
+    .argument("<name>")
+    .requiredOption("--file <path>", "on the server; relative to its configuration file")
+    .option("--size <size>", "bytes, or as 10GiB; without it the file has to be there")
+    .option("--block-length <bytes>", "512 or 4096")
+    .option("--cache <mode>", "direct, writeback or writethrough")
+    .option("--read-only", "refuse writes")
+    .option("--map <target:lun>", "show it as this LUN; may be given again", collectMapping, [])
+    .option("--initiator <name>", "for --map: to this entry of the target's initiators alone")
+    .action(run(create));
+  client(units, "resize", "make a unit larger, while it is in use; its sessions are told")
+    .argument("<name>")
+    .argument("<size>", "bytes, or as 20GiB; a unit never shrinks")
+    .action(run((asker, options: GlobalOptions, name: string, size: string) => patch(asker, options, name, { size })));
+  client(units, "rename", "give a unit another name; it stays the same disk, and its sessions go on")
+    .argument("<name>")
+    .argument("<new-name>")
+    .action(
+      run((asker, options: GlobalOptions, name: string, next: string) => patch(asker, options, name, { name: next })),
+    );
+  client(units, "set", "change keys of a unit as they are in the configuration: readOnly=true cache=writeback id=")
+    .argument("<name>")
+    .argument("<key=value...>", "a value in YAML; none takes the key away")
+    .action(run(set));
+  client(units, "delete", "remove a unit; its file stays unless it is to be deleted too")
+    .argument("<name>")
+    .option("--force", "although it is mapped: with its LUNs; sessions that see it end")
+    .option("--delete-file", "its file too, with all that is on it")
+    .action(run(remove));
+  lunCommand(units, "map", "show a unit as a LUN of a target")
+    .argument("<name>", "of the unit")
+    .argument("<target>")
+    .argument("<lun>", "0 to 16383", lunNumber)
+    .option("--read-only", "refuse writes through this LUN")
+    .action(run(map));
+  lunCommand(units, "unmap", "take a LUN away; sessions that see it go on, and are told")
+    .argument("<target>")
+    .argument("<lun>", "0 to 16383", lunNumber)
+    .action(run(unmap));
+}
+
+function lunCommand(units: Command, name: string, description: string): Command {
+  return client(units, name, description).option(
+    "--initiator <name>",
+    "of this entry of the target's initiators alone: its name, pattern or group",
+  );
+}
+
+function lunNumber(text: string): number {
+  const lun = /^(0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : Number.NaN;
+  if (!(lun <= 16_383)) throw new InvalidArgumentError("a LUN is a number, 0 to 16383");
+  return lun;
+}
+
+/** Names have colons in them: the LUN stands behind the last. */
+function collectMapping(text: string, before: readonly Mapping[]): Mapping[] {
+  const colon = text.lastIndexOf(":");
+  if (colon < 1) throw new InvalidArgumentError("write TARGET:LUN, as iqn.2026-11.io.ringlun:vm:0");
+  return [...before, { target: text.slice(0, colon), lun: lunNumber(text.slice(colon + 1)) }];
+}
+
+const JSON_TYPE = "application/json";
+
+async function create(asker: Client, options: CreateOptions, name: string): Promise<void> {
+  const { file, size, blockLength, cache, readOnly, initiator } = options;
+  const maps = options.map.map((mapping) => (initiator === undefined ? mapping : { ...mapping, initiator }));
+  const body = JSON.stringify({
+    name,
+    file,
+    size,
+    blockLength: blockLength === undefined ? undefined : Number(blockLength),
+    cache,
+    readOnly,
+    maps,
+  });
+  await change(options, undefined, () => asker.ask("/api/v1/units", { method: "POST", type: JSON_TYPE, body }));
+}
+
+async function set(asker: Client, options: GlobalOptions, name: string, pairs: readonly string[]): Promise<void> {
+  const { parse } = await import("yaml");
+  const keys = pairs.map((pair) => {
+    const [, key, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];
+    if (key === undefined) throw new InvalidArgumentError(`write key=value, not ${pair}`);
+    return [key, value === "" ? null : parse(value!)];
+  });
+  await patch(asker, options, name, Object.fromEntries(keys));
+}
+
+async function patch(asker: Client, options: GlobalOptions, name: string, keys: object): Promise<void> {
+  const body = JSON.stringify(keys);
+  await change(options, undefined, () => asker.ask(unitPath(name), { method: "PATCH", type: JSON_TYPE, body }));
+}
+
+async function remove(
+  asker: Client,
+  options: GlobalOptions & { force?: boolean; deleteFile?: boolean },
+  name: string,
+): Promise<void> {
+  const query = `force=${options.force ?? false}&deleteFile=${options.deleteFile ?? false}`;
+  const gone = (await asker.ask(`${unitPath(name)}?${query}`, { method: "DELETE" })) as UnitDeleted;
+  show(options, gone, (it) => `${differenceText(it)}${fileText(it)}`);
+  if (gone.file?.reason != null) process.exitCode = 1;
+}
+
+function fileText({ file }: UnitDeleted): string {
+  if (file === null) return "";
+  const path = printable(file.path);
+  if (file.deleted) return `${path} is deleted\n`;
+  return file.reason === null ? `${path} stays\n` : `${path} stays: ${printable(file.reason)}\n`;
+}
+
+async function map(
+  asker: Client,
+  options: GlobalOptions & { initiator?: string; readOnly?: boolean },
+  unit: string,
+  target: string,
+  lun: number,
+): Promise<void> {
+  const body = JSON.stringify({ unit, readOnly: options.readOnly });
+  const path = lunPath(target, lun, options.initiator);
+  await change(options, undefined, () => asker.ask(path, { method: "PUT", type: JSON_TYPE, body }));
+}
+
+async function unmap(
+  asker: Client,
+  options: GlobalOptions & { initiator?: string },
+  target: string,
+  lun: number,
+): Promise<void> {
+  await change(options, undefined, () => asker.ask(lunPath(target, lun, options.initiator), { method: "DELETE" }));
+}
+
+function unitPath(name: string): string {
+  return `/api/v1/units/${encodeURIComponent(name)}`;
+}
+
+function lunPath(target: string, lun: number, initiator: string | undefined): string {
+  const query = initiator === undefined ? "" : `?initiator=${encodeURIComponent(initiator)}`;
+  return `/api/v1/targets/${encodeURIComponent(target)}/luns/${lun}${query}`;
+}

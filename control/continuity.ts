@@ -1,0 +1,82 @@
+/** What stays the same in another configuration, although it is written differently. */
+import { isDeepStrictEqual } from "node:util";
+import type { UnitRecord } from "../dataplane/messages.js";
+import { type Difference, differences, formatted } from "./config/difference.js";
+import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
+
+/** A unit that goes on under another name. */
+export interface Renamed {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Continuity {
+  /** The configuration in force in the words of the next one: units have their new names, and sizes where those have them. */
+  readonly current: Configuration;
+  readonly renamed: readonly Renamed[];
+}
+
+/**
+ * A unit that is gone, and one that has come with its file and its identity (`id`, or none was written), are one unit with
+ * another name. One whose size
+ * was that of its file, and is configured now, has had that size all the time.
+ *
+ * @param open the units that are open.
+ */
+export function continuityOf(current: Configuration, next: Configuration, open: readonly UnitRecord[]): Continuity {
+  const [before, after, records] = [byName(current.units), byName(next.units), byName(open)];
+  const added = next.units.filter(({ name }) => !before.has(name));
+  const names = new Map<string, string>();
+  for (const unit of added.length === 0 ? [] : current.units) {
+    if (after.has(unit.name)) continue;
+    const uuid = records.get(unit.name)?.uuid;
+    const same = added.find(
+      (other) =>
+        (other.id === uuid || (other.id === null && unit.id === null && unit.kind === "file")) &&
+        isSameOpen({ ...unit, name: other.name, id: other.id }, other),
+    );
+    if (same !== undefined) names.set(unit.name, same.name);
+  }
+  const nameOf = (name: string) => names.get(name) ?? name;
+  const luns = (list: readonly LunMapping[]) => list.map((mapping) => ({ ...mapping, unit: nameOf(mapping.unit) }));
+  const units = current.units.map((unit) => {
+    const to = after.get(nameOf(unit.name));
+    const id = names.has(unit.name) ? to!.id : unit.id;
+    const renamed = { ...unit, name: nameOf(unit.name), id };
+    const record = records.get(unit.name);
+    if (renamed.sizeBytes !== null || to === undefined || to.sizeBytes === null || record === undefined) return renamed;
+    return { ...renamed, sizeBytes: record.state.sizeBytes };
+  });
+  const targets = current.targets.map((target) => ({
+    ...target,
+    luns: luns(target.luns),
+    initiators: target.initiators?.map((initiator) => ({ ...initiator, luns: luns(initiator.luns) })) ?? null,
+  }));
+  return {
+    current: { ...current, units, targets },
+    renamed: [...names].map(([from, to]) => ({ from, to })),
+  };
+}
+
+/** What is different, said in the words of the file. */
+export function differencesBetween(
+  configuration: Configuration,
+  next: Configuration,
+  open: readonly UnitRecord[],
+): Difference[] {
+  const { current, renamed } = continuityOf(configuration, next, open);
+  const names = renamed.map(
+    ({ from, to }): Difference => ({ path: formatted(["units", from]), kind: "changed", from, to, effect: "live" }),
+  );
+  return [...names, ...differences(current, next)];
+}
+
+/** Whether a unit need not be opened anew: access states, limits and the threshold change whatever it is open as. */
+export function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
+  const threshold = to.kind === "file" ? { thinThresholdBytes: to.thinThresholdBytes } : {};
+  return isDeepStrictEqual({ ...from, ...threshold, access: to.access, limits: to.limits }, to);
+}
+
+export function byName<Named extends { readonly name: string }>(list: readonly Named[]): Map<string, Named> {
+  return new Map(list.map((one) => [one.name, one]));
+}
