@@ -52,6 +52,14 @@ export const unit = z.strictObject({
   cache: z.enum(["direct", "writeback", "writethrough"]),
   readOnly: z.boolean(),
   thin: z.boolean(),
+  limits: z
+    .strictObject({
+      iops: z.int().nullable().describe("Commands a second."),
+      bytesPerSecond: z.int().nullable(),
+      burstSeconds: z.number().describe("So many seconds' worth may be saved up."),
+    })
+    .nullable()
+    .describe("Of all initiators together."),
   paths: z
     .array(
       z.strictObject({
@@ -147,4 +155,5 @@ export const ended = z.strictObject({
 export type Status = z.output<typeof status>;
 export type Statistics = z.output<typeof statistics>;
 export type State = z.output<typeof state>;
+export type UnitDocument = z.output<typeof unit>;
 export type SessionDocument = z.output<typeof session>;

@@ -1,9 +1,10 @@
 /** What there is now, for people and programs. Nothing secret is in it. */
+import type { UnitRecord } from "../../dataplane/messages.js";
 import { formatPortalAddress } from "../config/portal-address.js";
 import type { Server } from "../server.js";
 import { type Session, sessionTypeOf } from "../session-registry.js";
 import { VERSION } from "../version.js";
-import type { SessionDocument, State, Status } from "./documents.js";
+import type { SessionDocument, State, Status, UnitDocument } from "./documents.js";
 import { connectionsByPortal } from "./portal-metrics.js";
 
 export function status(server: Server): Status {
@@ -58,9 +59,14 @@ function surroundings(server: Server): Omit<Status, "sessions"> {
       cache: unit.cache,
       readOnly: unit.readOnly || readOnly.has(unit.name),
       thin: unit.thin,
+      limits: limitsDocument(unit),
       paths: [...server.unitPaths(unit)],
     })),
   };
+}
+
+function limitsDocument({ limits }: UnitRecord): UnitDocument["limits"] {
+  return limits && { iops: limits.iops, bytesPerSecond: limits.bytesPerSecond, burstSeconds: limits.burstSeconds };
 }
 
 export function sessionDocument(session: Session): SessionDocument {

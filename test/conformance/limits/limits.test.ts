@@ -125,6 +125,15 @@ describe("limits", () => {
     assert.ok(throttled - before >= 90 && throttled - before < 100, `${before}, ${throttled}`);
     assert.ok((await metric('ringlun_unit_throttled_seconds_total{unit="paced"}')) > 10);
     assert.equal(await metric('ringlun_unit_throttled_commands_total{unit="free"}'), 0);
+    const response = await fetch(`http://127.0.0.1:${target.places.httpPort}/api/v1/units`);
+    assert.deepEqual(
+      ((await response.json()) as { limits: unknown }[]).map(({ limits }) => limits),
+      [
+        { iops: 100, bytesPerSecond: null, burstSeconds: 0 },
+        { iops: null, bytesPerSecond: 65536, burstSeconds: 0 },
+        null,
+      ],
+    );
   });
 
   it("lets through so many commands a second of each initiator, and of others as many as come", async () => {
@@ -180,8 +189,10 @@ describe("limits", () => {
 
     await read(initiator, STUCK, 0);
     await initiator.start({ lun: STUCK, cdb: write10(0, 1), write: Buffer.alloc(BLOCK) });
+    await initiator.good({ lun: FREE, cdb: read10(0, 1), read: BLOCK });
+    const from = target.log.length;
     initiator.destroy();
-    await target.waitForLog(/connection closed/);
+    await target.waitForLog(/closed the connection/, undefined, from);
   });
 
   it("keeps room for others: of a session's commands so many wait, and one more is told TASK SET FULL", async () => {

@@ -14,6 +14,7 @@ function unit(name: string, ...states: Unit["paths"][number]["state"][]): Unit {
       cache: "direct",
       readOnly: false,
       thin: false,
+      limits: null,
     },
     paths: states.map((state, index) => ({ portalGroupTag: index + 1, state, preferred: false })),
   };
