@@ -124,6 +124,8 @@ export const STATE_LOOK_INTERVAL_MS = 500;
 export const CAPTURE_POLL_MS = 10;
 export const CAPTURE_CHUNK_BYTES = 262_144;
 export const CAPTURE_END_TIMEOUT_MS = 1_000;
+/** What the reader of a capture may be behind logins and discovery sessions. Of more, PDUs are left out, and counted. */
+export const CAPTURE_LOGIN_BYTES_MAX = 4 * 1024 * 1024;
 /** An administrative request is answered after so long, with how far it came. */
 export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 

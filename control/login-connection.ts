@@ -13,6 +13,7 @@ import {
 } from "../dataplane/wire/login-response.js";
 import { judgeAccess } from "./access.js";
 import type { Admission, Admitted, Refusal } from "./admission.js";
+import type { LoginTap } from "./capture/login-trace.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration, LunMapping } from "./config/schema.js";
 import { type Offer, sendTargetsValue, targetRecords } from "./discovery.js";
@@ -55,6 +56,8 @@ export interface ConnectionHost {
   /** Of the session's initiator with its target. */
   limits(session: Session): LimitsRecord | null;
   isChallengeOutstanding(challenge: Uint8Array): boolean;
+  /** For captures. Addresses as `192.0.2.1:3260`. */
+  tap(initiatorAddress: string, portalAddress: string): LoginTap;
   /** A login has ended with this status. */
   onLogin(status: number): void;
 }
@@ -77,6 +80,7 @@ const CONFIGURATION_CHANGED: Refusal = {
 export class LoginConnection {
   readonly #socket: Socket;
   readonly #stream: PduStream;
+  readonly #tap: LoginTap;
   readonly #entrance: Entrance;
   readonly #peer: string;
   readonly #host: ConnectionHost;
@@ -95,10 +99,11 @@ export class LoginConnection {
   /** @param onAuthenticated called when the login is done: the connection no longer counts among the unknown ones. */
   constructor(socket: Socket, entrance: Entrance, host: ConnectionHost, onAuthenticated: () => void) {
     this.#socket = socket;
-    this.#stream = new PduStream(socket);
     this.#entrance = entrance;
     this.#peer = formatPortalAddress({ host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 });
     this.#host = host;
+    this.#tap = host.tap(this.#peer, formatPortalAddress(entrance));
+    this.#stream = new PduStream(socket, this.#tap);
     this.#onAuthenticated = onAuthenticated;
     this.#logger = host.logger.child({ peer: this.#peer });
   }
@@ -297,6 +302,7 @@ export class LoginConnection {
       initiatorName: result.initiatorName,
       initiatorAddress: this.#peer,
       portalAddress: formatPortalAddress(this.#entrance),
+      captured: this.#tap.position,
       targetName: session.identity.targetName,
       targetPortalGroupTag: this.#entrance.portal.tag,
       isid: result.isid,

@@ -8,6 +8,7 @@ import { BHS_LENGTH, Pdu, paddedLength } from "../dataplane/wire/bhs.js";
 import { CLOSE_TIMEOUT_MS, LOGIN_DATA_SEGMENT_LENGTH_MAX } from "./limits.js";
 
 const DIGEST_LENGTH = 4;
+const NOTHING = Buffer.alloc(0);
 
 export type Received =
   | {
@@ -24,14 +25,24 @@ export type Received =
   /** Where the next PDU begins cannot be known. */
   | { readonly kind: "malformed"; readonly reason: string };
 
+/** Sees all PDUs that come and go. */
+export interface WireTap {
+  /** Somebody wants to. */
+  readonly isOn: boolean;
+  /** A PDU as it is on the wire, in a buffer of its own. */
+  take(isReceived: boolean, pdu: Buffer): void;
+}
+
 export class PduStream {
   readonly #socket: Socket;
+  readonly #tap: WireTap | undefined;
   #headerDigest = false;
   #dataDigest = false;
   #wake: () => void = () => {};
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, tap?: WireTap) {
     this.#socket = socket;
+    this.#tap = tap;
     // "readable" keeps the socket in paused mode: what is not read stays where the hand-off can see it.
     for (const event of ["readable", "end", "close"]) socket.on(event, () => this.#wake());
     // "close" follows.
@@ -47,30 +58,41 @@ export class PduStream {
   async read(): Promise<Received> {
     const header = await this.#readExactly(BHS_LENGTH);
     if (header === undefined) return { kind: "end" };
-    if (this.#headerDigest) {
-      const digest = await this.#readExactly(DIGEST_LENGTH);
-      if (digest === undefined) return { kind: "end" };
-      // RFC 7143 section 7.8: the length itself may be what is corrupted.
-      if (digest.readUInt32LE() !== crc32c(header)) return { kind: "malformed", reason: "header digest error" };
+    const digest = this.#headerDigest ? await this.#readExactly(DIGEST_LENGTH) : NOTHING;
+    if (digest === undefined) return { kind: "end" };
+    const fault = this.#faultOf(header, digest);
+    if (fault !== undefined) {
+      this.#observe(header, digest);
+      return { kind: "malformed", reason: fault };
     }
-    const pdu = new Pdu(viewOf(header));
-    if (pdu.totalAHSLength !== 0)
-      return { kind: "malformed", reason: "no request here has additional header segments" };
-    const length = pdu.dataSegmentLength;
-    if (length > LOGIN_DATA_SEGMENT_LENGTH_MAX) {
-      return { kind: "malformed", reason: `DataSegmentLength ${length} exceeds ${LOGIN_DATA_SEGMENT_LENGTH_MAX}` };
-    }
-    if (length === 0) return { kind: "pdu", header, data: Buffer.alloc(0), dataIntact: true };
+    const length = new Pdu(viewOf(header)).dataSegmentLength;
     const padded = paddedLength(length);
-    const segment = await this.#readExactly(padded + (this.#dataDigest ? DIGEST_LENGTH : 0));
+    const hasDigest = this.#dataDigest && length > 0;
+    const segment = length === 0 ? NOTHING : await this.#readExactly(padded + (hasDigest ? DIGEST_LENGTH : 0));
     if (segment === undefined) return { kind: "end" };
-    const dataIntact = !this.#dataDigest || segment.readUInt32LE(padded) === crc32c(segment.subarray(0, padded));
+    this.#observe(header, digest, segment);
+    const dataIntact = !hasDigest || segment.readUInt32LE(padded) === crc32c(segment.subarray(0, padded));
     return { kind: "pdu", header, data: segment.subarray(0, length), dataIntact };
+  }
+
+  /** Why it is not known what follows. `digest`: empty where there is none. */
+  #faultOf(header: Buffer, digest: Buffer): string | undefined {
+    // RFC 7143 section 7.8: the length itself may be what is corrupted.
+    if (digest.length > 0 && digest.readUInt32LE() !== crc32c(header)) return "header digest error";
+    const { totalAHSLength, dataSegmentLength } = new Pdu(viewOf(header));
+    if (totalAHSLength !== 0) return "no request here has additional header segments";
+    if (dataSegmentLength <= LOGIN_DATA_SEGMENT_LENGTH_MAX) return undefined;
+    return `DataSegmentLength ${dataSegmentLength} exceeds ${LOGIN_DATA_SEGMENT_LENGTH_MAX}`;
+  }
+
+  #observe(...parts: readonly Buffer[]): void {
+    if (this.#tap?.isOn) this.#tap.take(true, Buffer.concat(parts));
   }
 
   /** Writes a PDU; its DataSegmentLength is set here. Resolves when the kernel has it, or the connection is gone. */
   async write(header: Buffer, data: Buffer): Promise<void> {
     const bytes = this.#frame(header, data);
+    if (this.#tap?.isOn) this.#tap.take(false, Buffer.from(bytes));
     await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
   }
 

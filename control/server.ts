@@ -425,6 +425,7 @@ export class Server {
       limits: (session) => this.#limitsRecord(session),
       onLogin: (status) => this.#metrics.countLogin(status),
       onRefused: () => this.#metrics.countRefusedConnection(),
+      tap: (initiatorAddress, portalAddress) => this.captures.tap(initiatorAddress, portalAddress),
     });
   }
 

@@ -227,6 +227,15 @@ export interface CaptureSelection {
   readonly unitIndex: number | null;
 }
 
+/** What control itself has captured of a connection. */
+export interface CapturedBefore {
+  /** Of the capture. */
+  readonly number: number;
+  /** Bytes. */
+  readonly received: number;
+  readonly sent: number;
+}
+
 /** The one record of the hand-off: a connection whose negotiation is done, less the final Login Response, which the shard sends. */
 export interface HandoffRecord {
   readonly connectionId: number;
@@ -237,6 +246,8 @@ export interface HandoffRecord {
   readonly initiatorAddress: string;
   /** By which it has reached us. */
   readonly portalAddress: string;
+  /** How much of the connection a capture has seen already; null: none has. */
+  readonly captured: CapturedBefore | null;
   readonly targetName: string;
   readonly targetPortalGroupTag: number;
   /** Six bytes in hexadecimal. */

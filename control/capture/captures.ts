@@ -5,15 +5,12 @@
 import { release, type } from "node:os";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { monotonicUs } from "io-uring-node";
-import { COUNTER } from "../../dataplane/counters.js";
 import { CAPTURE_CHUNK_BYTES, CAPTURE_END_TIMEOUT_MS, CAPTURE_POLL_MS } from "../limits.js";
-import type { Shards } from "../shards.js";
 import { VERSION } from "../version.js";
+import { LoginTap, LoginTrace } from "./login-trace.js";
 import { interfaceDescription, interfaceStatistics, sectionHeader } from "./pcapng.js";
-import { ShardTrace } from "./shard-trace.js";
-
-/** What a capture needs of the shards. */
-export type CaptureShards = Pick<Shards, "count" | "captured" | "capture" | "counters">;
+import { type CaptureShards, ShardTrace } from "./shard-trace.js";
+import type { Trace } from "./trace.js";
 
 export interface CaptureOptions {
   /** With data; otherwise headers, and data segments that hold no data of initiators. */
@@ -45,6 +42,11 @@ export class Captures {
     return this.#running !== null;
   }
 
+  /** For a connection that is control's own. Addresses as `192.0.2.1:3260`. */
+  tap(initiatorAddress: string, portalAddress: string): LoginTap {
+    return new LoginTap(() => this.#running?.logins ?? null, initiatorAddress, portalAddress);
+  }
+
   /** Undefined: one is running already. */
   begin(options: CaptureOptions): Capture | undefined {
     if (this.#running !== null) return undefined;
@@ -70,9 +72,8 @@ export class Capture {
   readonly finished: Promise<void>;
   readonly #shards: CaptureShards;
   readonly #options: CaptureOptions;
-  readonly #traces: ShardTrace[] = [];
-  /** What the shards had left out before. */
-  readonly #droppedBefore: readonly number[];
+  readonly #traces: Trace[] = [];
+  readonly #logins: LoginTrace | null;
   readonly #startedUs = monotonicUs();
   readonly #clockToWallUs = Date.now() * 1000 - this.#startedUs;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -88,13 +89,21 @@ export class Capture {
     this.finished = new Promise((resolve) => {
       this.#announceFinished = resolve;
     });
-    for (let shard = 0; shard < shards.count; shard++) {
-      this.#traces.push(new ShardTrace(shard, shards.captured(shard)!, number, this.#clockToWallUs));
-    }
-    this.#droppedBefore = this.#traces.map((_, shard) => this.#droppedOf(shard));
     const { isWhole, sessionId, unitIndex, seconds } = options;
+    for (let shard = 0; shard < shards.count; shard++) {
+      this.#traces.push(new ShardTrace(shard, shards, number, this.#clockToWallUs));
+    }
+    // Who is not logged in belongs to no session.
+    const isOfAll = sessionId === null && unitIndex === null;
+    this.#logins = isOfAll ? new LoginTrace(shards.count, number, this.#clockToWallUs) : null;
+    if (this.#logins !== null) this.#traces.push(this.#logins);
     shards.capture({ number, isWhole, sessionId, unitIndex });
     if (seconds !== null) this.#timer = setTimeout(() => this.end(), seconds * 1000);
+  }
+
+  /** Where logins go; null: nowhere. */
+  get logins(): LoginTrace | null {
+    return this.#isEnding ? null : this.#logins;
   }
 
   /** No more is captured; what was is still to be read. */
@@ -168,11 +177,8 @@ export class Capture {
         application: `ringlun ${VERSION}`,
         comment: this.#options.description,
       }),
-      ...this.#traces.map((_, shard) =>
-        interfaceDescription({
-          name: `shard ${shard}`,
-          description: "iSCSI; Ethernet, IP and TCP headers are made up",
-        }),
+      ...this.#traces.map(({ name, description }) =>
+        interfaceDescription({ name, description: `${description}; Ethernet, IP and TCP headers are made up` }),
       ),
     ]);
   }
@@ -180,21 +186,16 @@ export class Capture {
   #tail(): Buffer {
     const toNs = (us: number) => BigInt(Math.round(us + this.#clockToWallUs)) * 1000n;
     return Buffer.concat(
-      this.#traces.map(({ pdus }, shard) => {
-        const dropped = this.#droppedOf(shard) - this.#droppedBefore[shard]!;
-        return interfaceStatistics({
-          interfaceId: shard,
+      this.#traces.map(({ pdus, dropped }, interfaceId) =>
+        interfaceStatistics({
+          interfaceId,
           startNs: toNs(this.#startedUs),
           endNs: toNs(monotonicUs()),
           received: pdus + dropped,
           dropped,
-        });
-      }),
+        }),
+      ),
     );
-  }
-
-  #droppedOf(shard: number): number {
-    return new Float64Array(this.#shards.counters(shard)!)[COUNTER.capture_dropped_pdus]!;
   }
 }
 

@@ -12,10 +12,15 @@ import {
   CAPTURE_WIRE_LENGTH,
   type CapturedConnection,
 } from "../../dataplane/capture/record.js";
-import { ISCSI_PORT, type PortalAddress, parsePortalAddress } from "../config/portal-address.js";
-import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, enhancedPacket } from "./pcapng.js";
-import { maskSecrets } from "./secrets.js";
+import { COUNTER } from "../../dataplane/counters.js";
+import { portalAddressOf } from "../config/portal-address.js";
+import type { Shards } from "../shards.js";
+import { packetsOf } from "./packets.js";
 import { TcpFlow } from "./tcp-flow.js";
+import type { Trace } from "./trace.js";
+
+/** What a capture needs of the shards. */
+export type CaptureShards = Pick<Shards, "count" | "captured" | "capture" | "counters">;
 
 interface Connection {
   readonly flow: TcpFlow;
@@ -23,27 +28,37 @@ interface Connection {
   introduction: string;
 }
 
-export class ShardTrace {
+export class ShardTrace implements Trace {
+  readonly name: string;
+  readonly description = "connections in full feature phase";
   readonly #interfaceId: number;
   readonly #consumer: Consumer;
   readonly #number: number;
   readonly #clockToWallUs: number;
   /** By their index in the shard's table. */
   readonly #connections = new Map<number, Connection>();
-  /** PDUs that have come through. */
+  readonly #counters: Float64Array;
+  readonly #droppedBefore: number;
   pdus = 0;
   /** As the last record has it, modulo 2^32. */
-  #dropped = 0;
+  #droppedSeen = 0;
 
   /** @param clockToWallUs what to add to the rings' clock to have microseconds since 1970. */
-  constructor(interfaceId: number, memory: SharedArrayBuffer, number: number, clockToWallUs: number) {
-    this.#interfaceId = interfaceId;
+  constructor(shard: number, shards: CaptureShards, number: number, clockToWallUs: number) {
+    const memory = shards.captured(shard)!;
+    this.name = `shard ${shard}`;
+    this.#interfaceId = shard;
+    this.#counters = new Float64Array(shards.counters(shard)!);
+    this.#droppedBefore = this.#counters[COUNTER.capture_dropped_pdus]!;
     this.#consumer = new Consumer(memory);
     this.#number = number;
     this.#clockToWallUs = clockToWallUs;
   }
 
-  /** Packets for what is there, some more than so many bytes at most. Empty: there is nothing. */
+  get dropped(): number {
+    return this.#counters[COUNTER.capture_dropped_pdus]! - this.#droppedBefore;
+  }
+
   take(bytesMax: number): Buffer[] {
     const consumer = this.#consumer;
     const blocks: Buffer[] = [];
@@ -69,45 +84,33 @@ export class ShardTrace {
       return [];
     }
     const connection = this.#connections.get(index)!;
-    const isReceived = kind === CAPTURE_RECEIVED;
-    const { introduction } = connection;
-    const dropped = this.#droppedSince(view.getUint32(offset + CAPTURE_DROPPED));
-    const atUs = Math.round(view.getFloat64(offset + CAPTURE_AT_US) + this.#clockToWallUs);
-    const position = view.getUint32(offset + CAPTURE_POSITION);
-    const wireLength = view.getUint32(offset + CAPTURE_WIRE_LENGTH);
+    const comment = connection.introduction;
     connection.introduction = "";
     this.pdus++;
-    maskSecrets(content);
-    return connection.flow.segments(isReceived, position, wireLength, content.length).map((segment, i) =>
-      enhancedPacket({
-        interfaceId: this.#interfaceId,
-        atNs: BigInt(atUs) * 1000n,
-        direction: isReceived ? DIRECTION_INBOUND : DIRECTION_OUTBOUND,
-        parts: [segment.header, content.subarray(segment.from, segment.from + segment.length)],
-        originalLength: segment.originalLength,
-        dropped: i === 0 ? dropped : 0,
-        comment: i === 0 ? introduction : "",
-      }),
-    );
+    return packetsOf(connection.flow, {
+      interfaceId: this.#interfaceId,
+      atUs: view.getFloat64(offset + CAPTURE_AT_US) + this.#clockToWallUs,
+      isReceived: kind === CAPTURE_RECEIVED,
+      position: view.getUint32(offset + CAPTURE_POSITION),
+      wireLength: view.getUint32(offset + CAPTURE_WIRE_LENGTH),
+      content,
+      dropped: this.#droppedSince(view.getUint32(offset + CAPTURE_DROPPED)),
+      comment,
+    });
   }
 
   #droppedSince(dropped: number): number {
-    const since = (dropped - this.#dropped) >>> 0;
-    this.#dropped = dropped;
+    const since = (dropped - this.#droppedSeen) >>> 0;
+    this.#droppedSeen = dropped;
     // A thread that has taken the place of a dead one counts from 0.
     return since > 0x7fffffff ? dropped : since;
   }
 }
 
 function connectionOf(who: CapturedConnection): Connection {
-  const { initiatorName, targetName, sessionId, tsih, cid } = who;
+  const { initiatorName, targetName, sessionId, tsih, cid, initiatorAddress, portalAddress, received, sent } = who;
   return {
-    flow: new TcpFlow(addressOf(who.initiatorAddress), addressOf(who.portalAddress)),
+    flow: new TcpFlow(portalAddressOf(initiatorAddress), portalAddressOf(portalAddress), received, sent),
     introduction: `session ${sessionId} (TSIH ${tsih}), CID ${cid}: ${initiatorName} at ${targetName}`,
   };
-}
-
-function addressOf(text: string): PortalAddress {
-  const parsed = parsePortalAddress(text, ISCSI_PORT);
-  return parsed.ok ? parsed.address : { host: "0.0.0.0", port: 0 };
 }

@@ -41,10 +41,13 @@ export class TcpFlow {
   readonly #toTarget: Buffer;
   readonly #toInitiator: Buffer;
   /** The sequence number behind what each has sent. */
-  #initiatorNext = FIRST;
-  #targetNext = FIRST;
+  #initiatorNext: number;
+  #targetNext: number;
 
-  constructor(initiator: PortalAddress, target: PortalAddress) {
+  /** `received`, `sent`: what the capture has seen of it before. */
+  constructor(initiator: PortalAddress, target: PortalAddress, received = 0, sent = 0) {
+    this.#initiatorNext = (FIRST + received) >>> 0;
+    this.#targetNext = (FIRST + sent) >>> 0;
     this.#toTarget = template(initiator, target, HARDWARE_TARGET, HARDWARE_INITIATOR);
     this.#toInitiator = template(target, initiator, HARDWARE_INITIATOR, HARDWARE_TARGET);
   }

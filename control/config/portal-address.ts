@@ -45,6 +45,13 @@ export function parsePortalAddress(text: string, defaultPort: number): PortalPar
   return { ok: true, address: { host, port } };
 }
 
+/** Of a socket's address, as `formatPortalAddress` has written it. */
+export function portalAddressOf(text: string): PortalAddress {
+  const parsed = parsePortalAddress(text, ISCSI_PORT);
+  // A socket that is gone has none.
+  return parsed.ok ? parsed.address : { host: "0.0.0.0", port: 0 };
+}
+
 /** The form that `parsePortalAddress` reads, IPv6 in brackets; fit for TargetAddress and for URLs. */
 export function formatPortalAddress({ host, port }: PortalAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -8,7 +8,7 @@ import type { Batch } from "../connection/batch.js";
 import { type Connection, TRAILER_OFFSET } from "../connection/connection.js";
 import { COUNTER } from "../counters.js";
 import { CAPTURE_TAGS_MAX } from "../limits.js";
-import type { CaptureSelection } from "../messages.js";
+import type { CapturedBefore, CaptureSelection } from "../messages.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import {
@@ -78,18 +78,19 @@ export class Capture {
     this.#dropped = 0;
     this.#tags = new WeakMap();
     for (const session of this.#shard.sessions.values()) {
-      for (const connection of session.connections) this.attach(connection);
+      for (const connection of session.connections) this.attach(connection, null);
     }
   }
 
-  /** The connection has come, or the selection is another one. */
-  attach(connection: Connection): void {
+  /** The connection has come, or the selection is another one. `before`: what was captured of it until now. */
+  attach(connection: Connection, before: CapturedBefore | null): void {
     const selection = this.#selection;
     const { sessionId } = connection.session!;
     connection.isCaptured = selection !== null && (selection.sessionId === null || selection.sessionId === sessionId);
     connection.isIntroduced = false;
-    connection.capturedIn = 0;
-    connection.capturedOut = 0;
+    const goesOn = before !== null && before.number === selection?.number;
+    connection.capturedIn = goesOn ? before.received : 0;
+    connection.capturedOut = goesOn ? before.sent : 0;
   }
 
   /** A PDU has come in whole; its data lies in the connection's sink, or nowhere. */
@@ -248,7 +249,7 @@ export class Capture {
 
   #introduce(connection: Connection): boolean {
     const { sessionId, tsih, initiatorName, targetName } = connection.session!;
-    const { cid, initiatorAddress, portalAddress } = connection;
+    const { cid, initiatorAddress, portalAddress, capturedIn, capturedOut } = connection;
     const who: CapturedConnection = {
       initiatorName,
       initiatorAddress,
@@ -257,6 +258,8 @@ export class Capture {
       sessionId,
       tsih,
       cid,
+      received: capturedIn,
+      sent: capturedOut,
     };
     const text = new TextEncoder().encode(JSON.stringify(who));
     const at = this.#producer.reserve(CAPTURE_HEADER_BYTES + text.length);

@@ -35,4 +35,7 @@ export interface CapturedConnection {
   readonly sessionId: number;
   readonly tsih: number;
   readonly cid: number;
+  /** Bytes of its PDUs that the capture has seen until now. */
+  readonly received: number;
+  readonly sent: number;
 }

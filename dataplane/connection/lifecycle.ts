@@ -90,7 +90,7 @@ export class Lifecycle {
     connection.initiatorAddress = record.initiatorAddress;
     connection.portalAddress = record.portalAddress;
     connection.session = session;
-    shard.capture.attach(connection);
+    shard.capture.attach(connection, record.captured);
     connection.headerDigest = record.connection.headerDigest === "CRC32C";
     connection.dataDigest = record.connection.dataDigest === "CRC32C";
     connection.maxReceive = record.connection.maxRecvDataSegmentLength;

@@ -86,6 +86,7 @@ const FIELDS = {
   payload: "tcp.len",
   reassembledIn: "tcp.reassembled_in",
   port: "tcp.dstport",
+  stream: "tcp.stream",
   opcode: "iscsi.opcode",
   invalidOpcode: "iscsi.opcode.invalid",
   dataLength: "iscsi.datasegmentlength",
@@ -138,6 +139,16 @@ test("whole, with and without digests: every byte is in a PDU, every command has
   }
   const isIntroduced = ({ comment }: Packet) => /^session \d+ \(TSIH \d+\), CID 0: iqn\S+ at iqn/.test(comment);
   assert.equal(count(isIntroduced), 2);
+  // From the first Login Request to the Logout Response, each connection is one stream without a gap.
+  for (const stream of ["0", "1"]) {
+    const opcodes = packets.filter((packet) => packet.stream === stream && packet.opcode !== "");
+    assert.equal(opcodes[0]?.opcode, "0x03");
+    assert.equal(opcodes.at(-1)?.opcode, "0x26");
+  }
+  const bytes = await readFile(file("whole.pcapng"));
+  const responses = bytes.toString("latin1").match(/CHAP_R=[^\0]*/g) ?? [];
+  assert.equal(responses.length, 4, "two logins, each with one either way");
+  for (const response of responses) assert.match(response, /^CHAP_R=\*+$/);
   const commands = packets.filter(({ opcode }) => opcode === "0x01");
   assert.equal(commands.length, 10);
   assert(commands.every(({ responseIn }) => responseIn !== ""));

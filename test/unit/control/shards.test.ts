@@ -46,6 +46,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     initiatorName: "iqn.2026-11.io.ringlun:initiator",
     initiatorAddress: "192.0.2.9:1024",
     portalAddress: "192.0.2.1:3260",
+    captured: null,
     targetName: "iqn.2026-11.io.ringlun:vm",
     targetPortalGroupTag: 1,
     isid: "800000000001",

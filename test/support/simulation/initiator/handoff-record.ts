@@ -34,6 +34,7 @@ export function handoffRecord(
     initiatorName,
     initiatorAddress: "192.0.2.1:40000",
     portalAddress: "192.0.2.9:3260",
+    captured: null,
     targetName: "iqn.2026-11.io.ringlun:simulated",
     targetPortalGroupTag: 1,
     isid: "400001370000",

@@ -1,6 +1,7 @@
 /** A portal with everything behind it but threads: connections are served by LoginConnection, shards are FakeShards. */
 import { visibleTargets } from "../../../../control/access.js";
 import { Admission } from "../../../../control/admission.js";
+import { LoginTap, type LoginTrace } from "../../../../control/capture/login-trace.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 import type { Logger } from "../../../../control/logger.js";
 import { LoginConnection } from "../../../../control/login-connection.js";
@@ -20,6 +21,8 @@ export class EntranceHall {
   readonly served: Promise<void>[] = [];
   readonly #initiators: Initiator[] = [];
   authenticated = 0;
+  /** Where PDUs of logins are captured; null: nowhere. */
+  logins: LoginTrace | null = null;
   configuration: Configuration;
   portal!: Portal;
 
@@ -50,6 +53,8 @@ export class EntranceHall {
       statisticsBlock: () => 0,
       limits: () => null,
       isChallengeOutstanding: () => false,
+      tap: (initiatorAddress: string, portalAddress: string) =>
+        new LoginTap(() => hall.logins, initiatorAddress, portalAddress),
       onLogin: (status: number) => hall.statuses.push(status),
     };
     hall.portal = await Portal.listen(1, { host: "127.0.0.1", port: 0 }, (socket, portal) => {
