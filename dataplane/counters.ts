@@ -8,8 +8,6 @@ export const COUNTER_NAMES = [
   "scsi_commands",
   "read_bytes",
   "written_bytes",
-  "received_pdus",
-  "sent_pdus",
   "received_bytes",
   "sent_bytes",
   "check_conditions",
@@ -22,6 +20,10 @@ export const COUNTER_NAMES = [
   "connections",
   "cpu_microseconds",
   "capture_dropped_pdus",
+  "resent_pdus",
+  "submissions",
+  "buffer_bytes",
+  "free_buffer_bytes",
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];
@@ -31,6 +33,11 @@ export const COUNTER: Readonly<Record<CounterName, number>> = Object.fromEntries
   COUNTER_NAMES.map((name, index) => [name, index]),
 ) as Record<CounterName, number>;
 
+/** PDUs by their opcode follow, those received and those sent: whatever opcode a peer makes up has its place. */
+export const OPCODES = 64;
+export const RECEIVED_PDUS = COUNTER_NAMES.length;
+export const SENT_PDUS = RECEIVED_PDUS + OPCODES;
+
 export function allocateCounters(): SharedArrayBuffer {
-  return new SharedArrayBuffer(COUNTER_NAMES.length * 8);
+  return new SharedArrayBuffer((SENT_PDUS + OPCODES) * 8);
 }

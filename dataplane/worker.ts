@@ -23,7 +23,7 @@ import { Shard, type ShardHost } from "./shard.js";
 import type { SynchronousFiles } from "./storage/store.js";
 
 /** CPU time is looked at only so often: it costs a system call. */
-const CPU_TIME_INTERVAL_US = 500_000;
+const REPORT_INTERVAL_US = 500_000;
 
 class ThreadHost implements ShardHost {
   readonly files: SynchronousFiles = {
@@ -99,9 +99,7 @@ export default function run(task: ShardTask): void {
   for (const unit of task.units) shard.addUnit(unit);
   const messages = new Consumer(task.toShard);
   const loop = new Loop(shard, task.wakeFd);
-  // The shard goes on counting where its last thread stopped.
-  const cpuBeforeUs = shard.counters[COUNTER.cpu_microseconds]!;
-  let nextCpuTimeUs = 0;
+  const report = new Report(ring, shard);
   host.post({ type: "ready" });
 
   while (true) {
@@ -115,10 +113,7 @@ export default function run(task: ShardTask): void {
     }
     loop.finish();
     host.flush();
-    if (ring.nowUs >= nextCpuTimeUs) {
-      nextCpuTimeUs = ring.nowUs + CPU_TIME_INTERVAL_US;
-      shard.counters[COUNTER.cpu_microseconds] = cpuBeforeUs + threadCpuUs();
-    }
+    if (ring.nowUs >= report.dueUs) report.make();
     if (shard.lifecycle.stopped && host.isFlushed) break;
   }
   ring.close();
@@ -132,6 +127,35 @@ function bindTo(cpu: number, host: ThreadHost): void {
   } catch (error) {
     const fields = { cpu, reason: (error as Error).message };
     host.post({ type: "log", level: "warn", message: "the shard's thread is not bound to its CPU", fields });
+  }
+}
+
+/** What is counted now and then: to ask costs something, or it is kept elsewhere anyway. */
+class Report {
+  readonly #ring: Ring;
+  readonly #shard: Shard;
+  /** The shard goes on counting where its last thread stopped. */
+  readonly #cpuBeforeUs: number;
+  #submittedCount: number;
+  /** When the next is to be made, on the ring's clock. */
+  dueUs = 0;
+
+  constructor(ring: Ring, shard: Shard) {
+    this.#ring = ring;
+    this.#shard = shard;
+    this.#cpuBeforeUs = shard.counters[COUNTER.cpu_microseconds]!;
+    this.#submittedCount = ring.submittedCount;
+    shard.counters[COUNTER.buffer_bytes] = shard.slices.capacityBytes;
+  }
+
+  make(): void {
+    const { counters, slices } = this.#shard;
+    const { submittedCount, nowUs } = this.#ring;
+    counters[COUNTER.cpu_microseconds] = this.#cpuBeforeUs + threadCpuUs();
+    counters[COUNTER.submissions]! += (submittedCount - this.#submittedCount) >>> 0;
+    counters[COUNTER.free_buffer_bytes] = slices.allFreeBytes;
+    this.#submittedCount = submittedCount;
+    this.dueUs = nowUs + REPORT_INTERVAL_US;
   }
 }
 

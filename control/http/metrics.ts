@@ -1,6 +1,7 @@
 /** What Prometheus scrapes. Everything is read at the scrape: nothing here runs for an I/O. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import { COUNTER_NAMES, type CounterName } from "../../dataplane/counters.js";
+import { COUNTER_NAMES, type CounterName, OPCODES, RECEIVED_PDUS, SENT_PDUS } from "../../dataplane/counters.js";
+import { opcodeName } from "../../dataplane/wire/bhs.js";
 import { describeLoginStatus } from "../../dataplane/wire/login-response.js";
 import type { Server } from "../server.js";
 import { VERSION } from "../version.js";
@@ -70,6 +71,8 @@ export class Metrics {
       },
     });
     for (const [index, name] of COUNTER_NAMES.entries()) this.#addShardCounter(server, name, index);
+    this.#addPdus(server, "received", RECEIVED_PDUS);
+    this.#addPdus(server, "sent", SENT_PDUS);
   }
 
   #addShardCounter(server: Server, counter: CounterName, index: number): void {
@@ -89,6 +92,26 @@ export class Metrics {
         for (let shard = 0; shard < server.shards.count; shard++) {
           const counters = server.shards.counters(shard);
           if (counters !== undefined) this.inc({ shard }, (new Float64Array(counters)[index] ?? 0) * scale);
+        }
+      },
+    });
+  }
+
+  #addPdus(server: Server, way: "received" | "sent", first: number): void {
+    new Counter({
+      name: `ringlun_shard_${way}_pdus_total`,
+      help: `PDUs ${way} in full feature phase, by what they are. What there never was is left out.`,
+      labelNames: ["shard", "opcode"],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (let shard = 0; shard < server.shards.count; shard++) {
+          const shared = server.shards.counters(shard);
+          if (shared === undefined) continue;
+          const counters = new Float64Array(shared, first * 8, OPCODES);
+          for (const [opcode, count] of counters.entries()) {
+            if (count > 0) this.inc({ shard, opcode: opcodeName(opcode) }, count);
+          }
         }
       },
     });
@@ -128,8 +151,6 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
   scsi_commands: "SCSI commands that the shard began.",
   read_bytes: "Data sent to initiators by reads, in bytes.",
   written_bytes: "Data of writes that storage has completed, in bytes.",
-  received_pdus: "PDUs received.",
-  sent_pdus: "PDUs sent.",
   received_bytes: "Bytes received from sockets, headers included.",
   sent_bytes: "Bytes sent to sockets, headers included.",
   check_conditions: "Commands that ended with CHECK CONDITION.",
@@ -142,10 +163,20 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
   connections: "Connections that the shard serves.",
   cpu_microseconds: "CPU time of the shard's thread, in seconds.",
   capture_dropped_pdus: "PDUs that a capture has left out, because its reader was too slow.",
+  resent_pdus: "PDUs sent again, because a SNACK asked for them.",
+  submissions: "Operations that the shard gave to the ring.",
+  buffer_bytes: "Size of all buffers for data.",
+  free_buffer_bytes: "Size of those that are free.",
 };
 
 /** Counts that also go down. */
-const SHARD_GAUGES: ReadonlySet<CounterName> = new Set(["throttled_tasks", "sessions", "connections"]);
+const SHARD_GAUGES: ReadonlySet<CounterName> = new Set([
+  "throttled_tasks",
+  "sessions",
+  "connections",
+  "buffer_bytes",
+  "free_buffer_bytes",
+]);
 
 function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
   new Gauge({

@@ -52,11 +52,13 @@ export class Histories {
 
 const NO_HISTORY = new History();
 
-/** The next of 1, 2, 5, 10, 20 ... that is not below the value. */
+const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8];
+
+/** The next round number that is not below the value. */
 export function roundUp(value: number): number {
   if (value <= 0) return 0;
   const power = 10 ** Math.floor(Math.log10(value));
-  for (const step of [1, 2, 5]) if (value <= step * power * (1 + 1e-9)) return step * power;
+  for (const step of STEPS) if (value <= step * power * (1 + 1e-9)) return step * power;
   return 10 * power;
 }
 
@@ -93,7 +95,7 @@ export function draw(samples: readonly Sample[], index: number, nowMs: number, {
     if (Number.isNaN(value) || atMs - lastMs > GAP_MS) endRun();
     lastMs = atMs;
     if (Number.isNaN(value)) continue;
-    const x = width * (1 - (nowMs - atMs) / WINDOW_MS);
+    const x = width * Math.max(0, 1 - (nowMs - atMs) / WINDOW_MS);
     const y = height * (1 - (top > 0 ? Math.min(1, value / top) : 0));
     run.push(`${x.toFixed(1)} ${y.toFixed(1)}`);
   }

@@ -50,6 +50,16 @@ export class SlicePool {
     this.hasReleased = false;
   }
 
+  /** Of data, in all slices. */
+  get capacityBytes(): number {
+    return this.slices.reduce((sum, { classIndex }) => sum + SLICE_CLASSES[classIndex]!.dataBytes, 0);
+  }
+
+  /** Of data, in those that nobody has. */
+  get allFreeBytes(): number {
+    return this.#freeCount.reduce((sum, count, c) => sum + count * SLICE_CLASSES[c]!.dataBytes, 0);
+  }
+
   /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
   acquire(length: number, task: Task | null): Slice | null {
     const slice = this.#take(length, task, this.#reservedSmall, this.#reservedLarge);

@@ -17,10 +17,10 @@ import {
 } from "io-uring-node";
 import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
-import { COUNTER } from "../counters.js";
+import { COUNTER, RECEIVED_PDUS } from "../counters.js";
 import { DIRECT_RECEIVE_BYTES_MIN, HEADER_RECEIVE_BYTES, RECEIVE_BUFFER_BYTES } from "../limits.js";
 import { KIND_IGNORED, KIND_RECEIVE, RECEIVE_GROUP, type Shard } from "../shard.js";
-import { BHS_LENGTH, paddedLength } from "../wire/bhs.js";
+import { BHS_LENGTH, OPCODE_MASK, paddedLength } from "../wire/bhs.js";
 import {
   CONNECTION_OPEN,
   type Connection,
@@ -219,7 +219,7 @@ export class Receiver {
       );
       return;
     }
-    this.#shard.counters[COUNTER.received_pdus]!++;
+    this.#shard.counters[RECEIVED_PDUS + (this.#arena.bytes[header]! & OPCODE_MASK)]!++;
     if (connection.dataLength === 0) {
       if (connection.isCaptured) this.#shard.capture.received(connection);
       this.#shard.dispatcher.complete(connection, true);

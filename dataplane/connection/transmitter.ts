@@ -7,7 +7,7 @@ import { ASYNC_CANCEL_ALL, errno, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL, SQE_C
 import type { Arena } from "../arena.js";
 import { assert, unreachable } from "../assert.js";
 import { NO_TAG, type Slice } from "../buffer/slice.js";
-import { COUNTER } from "../counters.js";
+import { COUNTER, SENT_PDUS } from "../counters.js";
 import {
   ATTEMPT_BYTES_MIN,
   BATCH_BYTES_MAX,
@@ -22,7 +22,7 @@ import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Session } from "../session/session.js";
 import { KIND_IGNORED, KIND_SEND, type Shard } from "../shard.js";
 import { acknowledgeTag, TASK_UNACKNOWLEDGED, type Task } from "../task/task.js";
-import { BHS_LENGTH, FLAG_FINAL, paddedLength, TargetPdu } from "../wire/bhs.js";
+import { BHS_LENGTH, FLAG_FINAL, OPCODE_MASK, paddedLength, TargetPdu } from "../wire/bhs.js";
 import { DataInPdu, FLAG_ACKNOWLEDGE, FLAG_STATUS } from "../wire/data-in.js";
 import { R2tPdu } from "../wire/r2t.js";
 import {
@@ -276,7 +276,6 @@ export class Transmitter {
     }
     if (this.#jobCount > 0) this.#digest();
     if (connection.isCaptured) this.#shard.capture.sent(connection, batch);
-    this.#shard.counters[COUNTER.sent_pdus]! += batch.pdus;
     connection.batch = batch;
     batch.sinceUs = this.#shard.ring.nowUs;
     if (batch.bytes < ATTEMPT_BYTES_MIN) {
@@ -314,7 +313,7 @@ export class Transmitter {
       case OUTGOING_REPLY:
         return this.#emitReply(connection, batch, node as Reply);
       case OUTGOING_RESEND:
-        return this.#emitResend(connection, batch, node as Resend);
+        return this.#emitAgain(connection, batch, node as Resend);
       default:
         return unreachable("outgoing kind", node.outgoingKind);
     }
@@ -557,6 +556,13 @@ export class Transmitter {
     return true;
   }
 
+  #emitAgain(connection: Connection, batch: Batch, node: Resend): boolean {
+    const before = batch.pdus;
+    const isThrough = this.#emitResend(connection, batch, node);
+    this.#shard.counters[COUNTER.resent_pdus]! += batch.pdus - before;
+    return isThrough;
+  }
+
   #emitResend(connection: Connection, batch: Batch, node: Resend): boolean {
     if (node instanceof ResendData) return this.#emitDataAgain(connection, batch, node);
     if (node instanceof ResendR2t) {
@@ -637,6 +643,7 @@ export class Transmitter {
       if (dataDigest) this.#job(data, length + padding, trailer + padding);
       batch.addIovec(trailer, padding + (dataDigest ? 4 : 0));
     }
+    this.#shard.counters[SENT_PDUS + (bytes[header]! & OPCODE_MASK)]!++;
     batch.pdus++;
   }
 

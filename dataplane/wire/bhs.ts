@@ -54,7 +54,8 @@ export const FLAG_IMMEDIATE = 0x40;
 /** Byte 1: final, or only, PDU of a sequence. */
 export const FLAG_FINAL = 0x80;
 
-const OPCODE_MASK = 0x3f;
+/** Of the first byte, beside the I bit. */
+export const OPCODE_MASK = 0x3f;
 
 const OPCODE_NAMES: ReadonlyMap<number, string> = new Map([
   [OPCODE_NOP_OUT, "NOP-Out"],

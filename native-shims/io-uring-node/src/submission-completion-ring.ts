@@ -179,6 +179,11 @@ export abstract class SubmissionCompletionRing {
     return this.#closed;
   }
 
+  /** How many SQEs have been filled since the ring was made, modulo 2^32. */
+  get submittedCount(): number {
+    return this.#sqTail >>> 0;
+  }
+
   /** How many SQEs can be queued before one has to wait for a submission. */
   sqSpace(): number {
     return this.sqEntries - ((this.#sqTail - this.#sqHeadSeen) | 0);

@@ -54,7 +54,7 @@ test("histories of what is gone are forgotten when they would be out of sight", 
 
 test("scales end at round numbers", () => {
   assert.deepEqual(
-    [0, 0.000_13, 1, 1.1, 4, 5.1, 999, 1000].map((value) => Number(roundUp(value).toPrecision(9))),
-    [0, 0.0002, 1, 2, 5, 10, 1000, 1000],
+    [0, 0.000_13, 1, 1.6, 4, 5.1, 999, 1000].map((value) => Number(roundUp(value).toPrecision(9))),
+    [0, 0.00015, 1, 2, 4, 6, 1000, 1000],
   );
 });

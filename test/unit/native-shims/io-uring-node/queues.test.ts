@@ -274,7 +274,7 @@ for (const [name, queue, expected] of OPERATIONS) {
 
 test("the table above covers every operation", () => {
   const others =
-    /^(constructor|enter|submit|close|next|sqSpace|inFlight|overflowed|publish|refresh|markClosed|setSqeFlags|register.*|updateFile|closed)$/;
+    /^(constructor|enter|submit|close|next|sqSpace|submittedCount|inFlight|overflowed|publish|refresh|markClosed|setSqeFlags|register.*|updateFile|closed)$/;
   const operations = Object.getOwnPropertyNames(SubmissionCompletionRing.prototype).filter(
     (name) => !others.test(name),
   );
@@ -283,6 +283,13 @@ test("the table above covers every operation", () => {
     operations.filter((name) => !covered.has(name)),
     [],
   );
+});
+
+test("what was filled is counted, across the end of numbers too", () => {
+  const ring = ToyRing.open(4, 4, 0xffff_fffe);
+  const before = ring.submittedCount;
+  for (let i = 0; i < 3; i++) ring.nop(KIND, INDEX);
+  assert.equal((ring.submittedCount - before) >>> 0, 3);
 });
 
 test("setSqeFlags adds to the flags that the operation has", () => {
