@@ -170,6 +170,7 @@ export class Throttles {
   #letGo(task: Task): void {
     this.#left(task);
     task.isWithinLimits = true;
+    task.readOnly = task.mapping!.readOnly;
     this.#shard.engine.execute(task);
   }
 

@@ -1,6 +1,7 @@
 /** Limits of units and initiators: what is beyond them waits, in order, is in nobody's way, and can be ended (SAM-5, RFC 7143 section 11.5). */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { ask, socketOf } from "../../support/administration.js";
 import { inquiry, read10, testUnitReady, write10, writeSame16 } from "../../support/cdb.js";
 import { FLAG_FINAL, OPCODE_DATA_OUT, TAG_NONE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
@@ -259,6 +260,26 @@ describe("limits", () => {
     await reload("");
     for (const task of tasks) assert.equal((await initiator.finish(task)).status, GOOD);
     await reload(STUCK_LIMITS);
+  });
+
+  it("takes limits away, and sets them, over HTTP", async () => {
+    const initiator = await loginToStuck();
+    const task = await read(initiator, STUCK, 0);
+    await wait(initiator, [task]);
+    const patch = async (limits: object | null): Promise<void> => {
+      const asked = { method: "PATCH", path: "/api/v1/units/stuck", headers: { "content-type": "application/json" } };
+      const { status, document } = await ask(
+        { ...asked, body: JSON.stringify({ limits }) },
+        socketOf(target.configPath),
+      );
+      assert.equal(status, 200, JSON.stringify(document));
+    };
+    await patch(null);
+    assert.equal((await initiator.finish(task)).status, GOOD);
+    await patch({ bandwidth: "64KiB", burst: 0 });
+    await initiator.good({ lun: STUCK, cdb: writeSame16(0, BLOCKS, NO_DATA_OUT), write: Buffer.alloc(0) });
+    await wait(initiator, [await read(initiator, STUCK, 0)]);
+    initiator.destroy();
   });
 
   it("changes the limits of an initiator while its commands wait", async () => {
