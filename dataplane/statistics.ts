@@ -134,6 +134,10 @@ export class Statistics {
       doubles[block + WRITES]!++;
       this.#countTime(block + WRITE_TIMES, us);
       if (status === SCSI_STATUS_GOOD) doubles[block + WRITTEN_BYTES]! += task.transferLength;
+    } else if (task.command?.writesWhatItReceives === true) {
+      doubles[block + WRITES]!++;
+      this.#countTime(block + WRITE_TIMES, us);
+      if (status === SCSI_STATUS_GOOD) doubles[block + WRITTEN_BYTES]! += task.blocks * task.unit!.blockLengthBytes;
     } else {
       doubles[block + OTHERS]!++;
       const verifies = transfer === TRANSFER_VERIFY || transfer === TRANSFER_COMPARE;

@@ -27,6 +27,8 @@ export interface Command {
   readonly place: CommandPlace;
   /** What limits count of it, in bytes, beside the command itself (scsi/cost.ts). Absent: limits do not concern it. */
   costBytes?(task: Task, services: Services): number;
+  /** It writes the blocks of its range, which it has received into its parameter buffer: it is counted as a write. */
+  readonly writesWhatItReceives?: true;
   /** It is treated as if it had the task attribute HEAD OF QUEUE, whatever it has. */
   readonly isHeadOfQueue?: true;
   /** Whether this CDB is let through a reservation that others of its row conflict with. Absent: none is. */

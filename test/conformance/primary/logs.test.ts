@@ -59,7 +59,9 @@ test("the error counters say what was moved by which kind of command", async () 
   await initiator.good({ cdb: verify10(0, 3) });
   await initiator.good({ cdb: verify10(0, 2, 0x02), write: Buffer.alloc(2 * 512, 1) });
   assertSense(await initiator.command({ cdb: verify10(0, 1, 0x02), write: Buffer.alloc(512, 2) }), 0xe, 0x1d, 0);
-  assert.deepEqual(await counters(WRITES), [5 * 512, 0]);
+  const compareAndWrite = Buffer.from([0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
+  await initiator.good({ cdb: compareAndWrite, write: Buffer.alloc(2 * 512, 1) });
+  assert.deepEqual(await counters(WRITES), [6 * 512, 0]);
   assert.deepEqual(await counters(READS), [4 * 512, 0]);
   assert.deepEqual(await counters(VERIFIES), [5 * 512, 0]);
   assert.deepEqual(await counters(NON_MEDIUM), [0]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { COMMANDS } from "../../../dataplane/scsi/table.js";
 import {
   allocateStatistics,
   ERROR_ABORTED,
@@ -24,6 +25,7 @@ import {
   WRITES,
   WRITTEN_BYTES,
 } from "../../../dataplane/statistics.js";
+import type { LogicalUnit } from "../../../dataplane/storage/logical-unit.js";
 import {
   TASK_ABORTED,
   TASK_RESPONDING,
@@ -107,6 +109,20 @@ test("a command counts for its unit and its session alike", () => {
     assert.equal(counted[WRITE_TIMES], 200);
   }
   assert.ok(statisticsBlock(memory, UNIT + 1).every((count) => count === 0));
+});
+
+test("what is received whole before it is written counts as written", () => {
+  const memory = allocateStatistics();
+  const statistics = new Statistics(memory);
+  const command = COMMANDS.find(({ name }) => name === "WRITE ATOMIC(16)")!;
+  const unit = { statisticsBlock: UNIT, blockLengthBytes: 512 } as LogicalUnit;
+  for (const status of [SCSI_STATUS_GOOD, SCSI_STATUS_CHECK_CONDITION]) {
+    const write = task({ command, unit, blocks: 16, status, senseKey: 0xe });
+    statistics.began(write);
+    statistics.ended(write, 1100);
+  }
+  const counted = statisticsBlock(memory, UNIT);
+  assert.deepEqual([counted[WRITES], counted[WRITTEN_BYTES], counted[OTHERS], counted[WRITE_TIMES]], [2, 8192, 0, 200]);
 });
 
 test("a MEDIUM ERROR counts by what failed, and what was verified by its bytes", () => {
