@@ -128,9 +128,13 @@ function peripheral(task: Task): number {
   return isWellKnownUnit(task) ? PERIPHERAL_WELL_KNOWN : PERIPHERAL_NONE;
 }
 
-/** A LUN without a unit has no page: there is nothing that it could be about. Nor has the well-known unit any. */
+/** A LUN without a unit has no page: there is nothing that it could be about. */
 function vitalProductData(task: Task, services: Services, pageCode: number, allocationLength: number): void {
   const { unit } = task;
+  if (isWellKnownUnit(task)) {
+    wellKnownProductData(task, services, pageCode, allocationLength);
+    return;
+  }
   const page = VPD_PAGES.find((candidate) => candidate.code === pageCode);
   if (page === undefined || unit === null) {
     invalidFieldInCdb(task, services, PAGE_BYTE);
@@ -147,6 +151,26 @@ function vitalProductData(task: Task, services: Services, pageCode: number, allo
   services.bytes[at + 1] = pageCode;
   services.view.setUint16(at + 2, length);
   services.reply(task, VPD_HEADER_BYTES + length, allocationLength);
+}
+
+/** Of the well-known unit: what every unit must have. It is the target that page 83 names, and the port. */
+const WELL_KNOWN_PAGES: readonly number[] = [0x00, 0x83];
+
+function wellKnownProductData(task: Task, services: Services, pageCode: number, allocationLength: number): void {
+  if (!WELL_KNOWN_PAGES.includes(pageCode)) {
+    invalidFieldInCdb(task, services, PAGE_BYTE);
+    return;
+  }
+  const start = services.parameterBuffer(task, VPD_BYTES_MAX);
+  if (start < 0) return;
+  const { bytes, view } = services;
+  let at = start + VPD_HEADER_BYTES;
+  if (pageCode === 0) for (const code of WELL_KNOWN_PAGES) bytes[at++] = code;
+  else at = putPortAndTargetDesignators(task, services, at);
+  bytes[start] = PERIPHERAL_WELL_KNOWN;
+  bytes[start + 1] = pageCode;
+  view.setUint16(start + 2, at - start - VPD_HEADER_BYTES);
+  services.reply(task, at - start, allocationLength);
 }
 
 function fillSupportedPages(_task: Task, services: Services, _unit: LogicalUnit, at: number): number {
@@ -180,8 +204,7 @@ const DESIGNATOR_SCSI_NAME = 8;
 const DESIGNATOR_HEADER_BYTES = 4;
 
 function fillDeviceIdentification(task: Task, services: Services, unit: LogicalUnit, start: number): number {
-  const { bytes, view } = services;
-  const { targetName, targetPortalGroupTag } = task.session!;
+  const { bytes } = services;
   let at = start;
 
   const naa = at + DESIGNATOR_HEADER_BYTES;
@@ -190,6 +213,15 @@ function fillDeviceIdentification(task: Task, services: Services, unit: LogicalU
 
   const t10 = putText(bytes, at + DESIGNATOR_HEADER_BYTES, VENDOR_IDENTIFICATION + unit.uuid);
   at = endDesignator(bytes, at, CODE_SET_ASCII, ASSOCIATION_UNIT | DESIGNATOR_T10, t10);
+
+  return putPortAndTargetDesignators(task, services, at) - start;
+}
+
+/** Returns where the next designator would start. */
+function putPortAndTargetDesignators(task: Task, services: Services, start: number): number {
+  const { bytes, view } = services;
+  const { targetName, targetPortalGroupTag } = task.session!;
+  let at = start;
 
   // The portal group is the SCSI port (RFC 7143 section 4.4.2), so its tag numbers the port and the group of this one port.
   view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, targetPortalGroupTag);
@@ -201,9 +233,7 @@ function fillDeviceIdentification(task: Task, services: Services, unit: LogicalU
   at = putPortNameDesignator(bytes, at, targetName, targetPortalGroupTag);
 
   const target = putName(bytes, at + DESIGNATOR_HEADER_BYTES, targetName);
-  at = endDesignator(bytes, at, CODE_SET_UTF_8, ASSOCIATION_TARGET | DESIGNATOR_SCSI_NAME, target);
-
-  return at - start;
+  return endDesignator(bytes, at, CODE_SET_UTF_8, ASSOCIATION_TARGET | DESIGNATOR_SCSI_NAME, target);
 }
 
 /** An iSCSI name of 223 bytes, the tag, a NUL, padding. */

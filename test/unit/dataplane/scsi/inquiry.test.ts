@@ -117,10 +117,16 @@ test("page 87: all mode pages are shared by all nexuses", () => {
   assert.equal(hex(vpd(0x87)), "3fff0000");
 });
 
-test("the well-known unit says that it is one, and has no vital product data", () => {
+test("the well-known unit says that it is one, and names the port and the target alone", () => {
   const bench = new Bench({ luns: [] });
   assert.equal(hex(inquiry(bench, 96, 0xc101).subarray(0, 3)), "1e0006");
-  assertInvalidFieldInCdb(bench.run([0x12, 0x01, 0x83, 0, 255, 0], { lun: 0xc101 }), "2");
+  const page = (code: number) => bench.run([0x12, 0x01, code, 0x04, 0, 0], { lun: 0xc101 });
+  assert.equal(hex(page(0x00).data), "1e0000020083");
+  const [ofUnit, ofTarget] = [vpd(0x83), page(0x83).data];
+  // NAA and T10 designators come first.
+  const ofPortAndTarget = hex(ofUnit).slice(2 * (12 + 4 + 8 + 36));
+  assert.equal(hex(ofTarget), `1e83${hex(Uint8Array.from(u16(ofPortAndTarget.length / 2)))}${ofPortAndTarget}`);
+  for (const code of [0x80, 0x86, 0xb0]) assertInvalidFieldInCdb(page(code), "2");
 });
 
 test("page 80 is the UUID", () => {
