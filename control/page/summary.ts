@@ -17,6 +17,8 @@ export interface PathSummary {
   readonly addresses: readonly string[];
   /** How many units are reached through it in each state; what is reached in none is left out. */
   readonly access: readonly (readonly [AccessState, number])[];
+  /** Portals that take no new sessions. */
+  readonly outOfService: readonly { readonly address: string; readonly state: "draining" | "drained" }[];
   readonly sessions: number;
   readonly readBytes: number;
   readonly writtenBytes: number;
@@ -30,9 +32,11 @@ export function pathSummaries({ portals, units, sessions }: State, statistics: S
     const those = sessions.filter(({ portalGroupTag }) => portalGroupTag === tag);
     const sum = (key: "readBytes" | "writtenBytes") =>
       those.reduce((total, { sessionId }) => total + (rates.get(sessionId)?.[key] ?? 0), 0);
+    const members = portals.filter(({ portalGroupTag }) => portalGroupTag === tag);
     return {
       portalGroupTag: tag,
-      addresses: portals.filter(({ portalGroupTag }) => portalGroupTag === tag).map(({ address }) => address),
+      addresses: members.map(({ address }) => address),
+      outOfService: members.flatMap(({ address, state }) => (state === "serving" ? [] : [{ address, state }])),
       access: ACCESS_STATES.flatMap((state) => {
         const count = states.filter((path) => path.state === state).length;
         return count === 0 ? [] : [[state, count] as const];
@@ -44,11 +48,11 @@ export function pathSummaries({ portals, units, sessions }: State, statistics: S
   });
 }
 
-/** How a unit is reached: the tags of its portal groups by their state, the best first. */
-export function pathsByState({ paths }: Unit): [AccessState, number[]][] {
+/** How a unit is reached: its portal groups by their state, the best first. */
+export function pathsByState({ paths }: Unit): [AccessState, Unit["paths"]][] {
   return ACCESS_STATES.flatMap((state) => {
-    const tags = paths.filter((path) => path.state === state).map(({ portalGroupTag }) => portalGroupTag);
-    return tags.length === 0 ? [] : [[state, tags] as [AccessState, number[]]];
+    const those = paths.filter((path) => path.state === state);
+    return those.length === 0 ? [] : [[state, those] as [AccessState, Unit["paths"]]];
   });
 }
 

@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import type { State, Statistics, Status } from "../../control/http/documents.js";
 import { byteRate, commandRate, latency } from "../../control/page/format.js";
+import { ask, socketOf } from "../support/administration.js";
 import { launchBrowser, VisitedPage } from "../support/browser.js";
 import { read10, write10 } from "../support/cdb.js";
 import { skipWithout } from "../support/peers.js";
@@ -196,6 +197,20 @@ test("the headings, tables and charts have names for those who do not see them",
   ]) {
     assert.ok(tree.includes(name), `${name} in\n${tree}`);
   }
+});
+
+test("a portal that is taken out of service is marked", { skip }, async (context) => {
+  const visited = await VisitedPage.visit(browser, url(), { viewport: { width: 1280, height: 800 } });
+  context.after(() => visited.close());
+  const portal = `127.0.0.1:${target.places.port2}`;
+  const headers = { "content-type": "application/json" };
+  const drain = { method: "POST", path: "/api/v1/drains", headers, body: JSON.stringify({ portal }) };
+  const { status, document } = await ask(drain, socketOf(target.configPath));
+  assert.equal(status, 201);
+  const marks = () => visited.texts('#paths .chip[data-state="drained"]');
+  assert.deepEqual(await visited.until(marks, ({ length }) => length > 0), [`${portal} drained`]);
+  await ask({ method: "DELETE", path: `/api/v1/drains/${document.drainId}` }, socketOf(target.configPath));
+  await visited.until(marks, ({ length }) => length === 0);
 });
 
 test("a server that goes and comes back is told of, and shown again without a hand", { skip }, async (context) => {

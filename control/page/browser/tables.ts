@@ -77,15 +77,20 @@ export function showSpark(row: HTMLElement, { histories, nowMs }: Model, key: st
   drawChart(element("figure", row), histories.of(key), nowMs);
 }
 
-/** `texts`: of each state, what is said beside its name. */
-export function showAccess(row: HTMLElement, states: readonly (readonly [AccessState, string])[]): void {
+export interface Chip {
+  /** By which it has its colour and its shape. */
+  readonly state: AccessState | "draining" | "drained";
+  readonly text: string;
+}
+
+export function showChips(row: HTMLElement, chips: readonly Chip[]): void {
   listIn(element("[data-chips]", row)).update(
-    states.map(([state, text]) => ({
-      key: state,
+    chips.map(({ state, text }) => ({
+      key: text,
       template: "chip",
       update(chip) {
         chip.dataset.state = state;
-        fill(chip, { text: `${state}${text}` });
+        fill(chip, { text });
       },
     })),
   );

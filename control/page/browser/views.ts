@@ -1,9 +1,9 @@
 /** Paths, units, sessions and shards: each a table or a list. */
-import { byteRate, elapsed, percent, plural, size } from "../format.js";
+import { byteRate, commandRate, elapsed, percent, plural, size } from "../format.js";
 import { pathSummaries, pathsByState, type Session, type Unit } from "../summary.js";
 import { type Entry, element, fill, List, setText } from "./elements.js";
 import { load, type Model, pathKey, unitKey } from "./model.js";
-import { markIdle, Panel, showAccess, showRates, showSpark } from "./tables.js";
+import { markIdle, Panel, showChips, showRates, showSpark } from "./tables.js";
 
 export interface View {
   show(model: Model): void;
@@ -19,7 +19,7 @@ export class PathsView implements View {
       ({ portalGroupTag }) => String(portalGroupTag),
       ({ readBytes, writtenBytes }) => readBytes + writtenBytes,
       (shown) =>
-        shown.map(({ portalGroupTag, addresses, access, sessions, readBytes, writtenBytes }) => ({
+        shown.map(({ portalGroupTag, addresses, access, outOfService, sessions, readBytes, writtenBytes }) => ({
           key: String(portalGroupTag),
           template: "path-row",
           update(row) {
@@ -30,11 +30,14 @@ export class PathsView implements View {
               write: byteRate(writtenBytes),
               sessions: String(sessions),
             });
-            // One state for all units needs no number.
-            const texts = access.map(
-              ([state, count]) => [state, access.length === 1 ? "" : ` for ${plural(count, "unit")}`] as const,
-            );
-            showAccess(row, texts);
+            showChips(row, [
+              // One state for all units needs no number.
+              ...access.map(([state, count]) => ({
+                state,
+                text: access.length === 1 ? state : `${state} for ${plural(count, "unit")}`,
+              })),
+              ...outOfService.map(({ address, state }) => ({ state, text: `${address} ${state}` })),
+            ]);
             markIdle(row, readBytes, writtenBytes);
             showSpark(row, model, pathKey(portalGroupTag));
           },
@@ -65,9 +68,12 @@ export class UnitsView implements View {
             fill(row, { name: unit.name, about: aboutUnit(unit) });
             showRates(row, rates.get(unit.name));
             showSpark(row, model, unitKey(unit.name));
-            showAccess(
+            showChips(
               row,
-              pathsByState(unit).map(([state, tags]) => [state, ` ${tags.join(" ")}`]),
+              pathsByState(unit).map(([state, paths]) => ({
+                state,
+                text: `${state} ${paths.map(pathText).join(" ")}`,
+              })),
             );
           },
         })),
@@ -75,9 +81,15 @@ export class UnitsView implements View {
   }
 }
 
-function aboutUnit({ sizeBytes, kind, cache, thin, readOnly }: Unit): string {
+function aboutUnit({ sizeBytes, kind, cache, thin, readOnly, limits }: Unit): string {
   const facts = [size(sizeBytes), kind, kind === "null" ? "" : cache, thin ? "thin" : "", readOnly ? "read-only" : ""];
+  if (limits?.iops != null) facts.push(`at most ${commandRate(limits.iops)}/s`);
+  if (limits?.bytesPerSecond != null) facts.push(`at most ${byteRate(limits.bytesPerSecond)}`);
   return facts.filter(Boolean).join(" · ");
+}
+
+function pathText({ portalGroupTag, preferred }: Unit["paths"][number]): string {
+  return preferred ? `${portalGroupTag} (preferred)` : String(portalGroupTag);
 }
 
 export class SessionsView implements View {
@@ -149,14 +161,16 @@ export class SessionsView implements View {
 
   #targetEntry(name: string | null, { state }: Model): Entry {
     const count = state!.sessions.filter(({ targetName }) => targetName === name).length;
+    const target = state!.targets.find((it) => it.name === name);
+    const service = target === undefined || target.state === "serving" ? "" : ` · ${target.state}`;
     return {
       key: `target ${name}`,
       template: "target-row",
       update(row) {
         fill(row, {
-          alias: name === null ? "Discovery" : (state!.targets.find((target) => target.name === name)?.alias ?? ""),
+          alias: name === null ? "Discovery" : (target?.alias ?? ""),
           name: name ?? "",
-          about: plural(count, "session"),
+          about: `${plural(count, "session")}${service}`,
         });
       },
     };

@@ -30,7 +30,7 @@ const SERVING = { state: "serving", connections: 0 } as const;
 const STATE: State = {
   ...{ version: "", ready: true, startedAt: "", shards: [], targets: [] },
   portals: [
-    { portalGroupTag: 2, address: "b:1", ...SERVING },
+    { portalGroupTag: 2, address: "b:1", ...SERVING, state: "draining" },
     { portalGroupTag: 1, address: "a:1", ...SERVING },
     { portalGroupTag: 2, address: "b:2", ...SERVING },
   ],
@@ -42,11 +42,12 @@ test("paths are told with what they lead to, and what goes over them", () => {
   const sessions = [1, 2, 3].map((sessionId) => ({ sessionId, readBytes: 10 * sessionId, writtenBytes: sessionId }));
   assert.deepEqual(pathSummaries(STATE, { sessions } as unknown as Statistics), [
     {
-      ...{ portalGroupTag: 1, addresses: ["a:1"], access: [["optimized", 3]], sessions: 1 },
+      ...{ portalGroupTag: 1, addresses: ["a:1"], access: [["optimized", 3]], sessions: 1, outOfService: [] },
       ...{ readBytes: 10, writtenBytes: 1 },
     },
     {
       ...{ portalGroupTag: 2, addresses: ["b:1", "b:2"], sessions: 2, readBytes: 50, writtenBytes: 5 },
+      outOfService: [{ address: "b:1", state: "draining" }],
       access: [
         ["standby", 2],
         ["unavailable", 1],
@@ -60,11 +61,15 @@ test("paths are told with what they lead to, and what goes over them", () => {
 });
 
 test("a unit's paths stand together by their state, the best first", () => {
-  assert.deepEqual(pathsByState(unit("x", "standby", "optimized", "standby", "non-optimized")), [
-    ["optimized", [2]],
-    ["non-optimized", [4]],
-    ["standby", [1, 3]],
-  ]);
+  const found = pathsByState(unit("x", "standby", "optimized", "standby", "non-optimized"));
+  assert.deepEqual(
+    found.map(([state, paths]) => [state, paths.map(({ portalGroupTag }) => portalGroupTag)]),
+    [
+      ["optimized", [2]],
+      ["non-optimized", [4]],
+      ["standby", [1, 3]],
+    ],
+  );
 });
 
 test("of too many the busiest are chosen, in the order that they have; a filter finds the others", () => {
