@@ -130,6 +130,8 @@ export class Client {
         return `the certificate of ${this.#place} is for other names: ${message}`;
       case "EPROTO":
         return `${this.#place} does not speak TLS: is it http://?`;
+      case "ECONNRESET":
+        return `${this.#place} has closed the connection${this.#options.url?.startsWith("http:") ? ": is it https://?" : ""}`;
       default:
         return message;
     }

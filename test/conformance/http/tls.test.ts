@@ -91,6 +91,7 @@ describe("HTTP over TLS", { skip: skipWithout("openssl") }, () => {
     assert.match(stranger.stderr, /the certificate of https:.* comes from nobody that is trusted: .*--ca/);
     const plain = await ringlun("status", "--url", url().replace("https:", "http:"));
     assert.equal(plain.code, 1);
+    assert.match(plain.stderr, /^ringlun: http:.* has closed the connection: is it https:\/\/\?$/m);
   });
 
   test("another certificate takes the place of the old one on a reload, and sessions go on", async () => {
