@@ -131,9 +131,11 @@ async function* counted(events: IncomingMessage, outcome: Outcome): AsyncGenerat
 /** Until the end, or until nobody reads it any more. */
 async function copyOut(events: IncomingMessage, outcome: Outcome): Promise<void> {
   const { stdout } = process;
+  const closed = new Promise<void>((resolve) => events.once("close", resolve));
   stdout.on("error", () => events.destroy());
   for await (const block of counted(events, outcome)) {
-    if (!stdout.write(block)) await Promise.race([once(stdout, "drain"), once(events, "close")]);
+    // Whoever reads may go meanwhile: then the error's listener has closed the other end.
+    if (!stdout.write(block)) await Promise.race([once(stdout, "drain").catch(() => closed), closed]);
   }
 }
 
@@ -144,12 +146,16 @@ async function save(
   outcome: Outcome,
 ): Promise<string[]> {
   const path = resolve(out);
+  const bytesMax = filesMax === undefined ? null : (maxSize ?? null);
+  const files = writing(path, () => new CaptureFiles({ path, bytesMax, filesMax: filesMax ?? 1 }));
+  for await (const block of counted(events, outcome)) writing(path, () => files.write(block));
+  files.close();
+  return files.paths;
+}
+
+function writing<T>(path: string, step: () => T): T {
   try {
-    const bytesMax = filesMax === undefined ? null : (maxSize ?? null);
-    const files = new CaptureFiles({ path, bytesMax, filesMax: filesMax ?? 1 });
-    for await (const block of counted(events, outcome)) files.write(block);
-    files.close();
-    return files.paths;
+    return step();
   } catch (error) {
     throw new ClientError(`${path} cannot be written: ${systemReason(error)}`);
   }

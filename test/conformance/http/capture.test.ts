@@ -1,12 +1,14 @@
 /** Captures over HTTP: who may have one, what is in it, where it ends, and that a reader who is slow slows nobody. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { read10, write10 } from "../../support/cdb.js";
 import { type CaptureFile, type Packet, readPcapng } from "../../support/pcapng-reader.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
-import { ringlun } from "../../support/ringlun.js";
+import { RunningCommand, ringlun } from "../../support/ringlun.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 
 const BLOCK = 512;
@@ -127,6 +129,9 @@ describe("who may have one, and of what", () => {
     assert.match(none.stderr, /no unit none/);
     assert.equal((await ringlun("capture", ...config, ...out, "--max-size", "much")).code, 2);
     assert.equal((await ringlun("capture", ...config, "--files", "3")).code, 2);
+    const nowhere = await ringlun("capture", ...config, "--out", join(target.places.directory, "no", "x.pcapng"));
+    assert.equal(nowhere.code, 1);
+    assert.match(nowhere.stderr, /x\.pcapng cannot be written/);
   });
 });
 
@@ -191,6 +196,42 @@ describe("what is in it", () => {
     await end();
     const afterNs = BigInt(Date.now() + 1) * 1_000_000n;
     for (const { atNs } of (await file).packets) assert(beforeNs <= atNs && atNs <= afterNs, `${atNs}`);
+  });
+});
+
+describe("on standard output", () => {
+  /** `ringlun capture`, when the head of the file has come. */
+  async function piped(...args: string[]): Promise<RunningCommand> {
+    const command = new RunningCommand("capture", "--config", target.configPath, ...args);
+    await once(command.child.stdout!, "data");
+    return command;
+  }
+
+  test("it is a file, for programs that read one as it comes", async (context) => {
+    const initiator = await login("iqn.2026-11.io.ringlun:pipe");
+    context.after(() => initiator.destroy());
+    const command = await piped("--headers");
+    await initiator.ping();
+    const { code, stdout, stderr } = await command.interrupt();
+    assert.deepEqual([code, stderr], [0, "2 packets captured\n"]);
+    assert.equal(readPcapng(Buffer.from(stdout, "latin1")).packets.length, 2);
+  });
+
+  test("it ends when nobody reads it any more", async (context) => {
+    const initiator = await login("iqn.2026-11.io.ringlun:head");
+    context.after(() => initiator.destroy());
+    const command = await piped();
+    command.child.stdout!.destroy();
+    const ended = command.ended.then(({ code, stderr }) => ({ code, trace: /Error/.exec(stderr)?.[0] }));
+    let isOver = false;
+    void ended.then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      await initiator.ping();
+      await sleep(20);
+    }
+    assert.deepEqual(await ended, { code: 0, trace: undefined });
   });
 });
 

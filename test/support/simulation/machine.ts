@@ -17,6 +17,7 @@ import type {
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
 import { allocateStatistics } from "../../../dataplane/statistics.js";
 import { assertAccounts, assertNothingLeaked } from "./accounts.js";
+import { CapturedStreams } from "./captured-streams.js";
 import type { Doorbell } from "./doorbell.js";
 import { Kernel } from "./kernel.js";
 import type { PipeOptions } from "./pipe.js";
@@ -61,6 +62,7 @@ export class Machine {
   readonly #doorbell: Doorbell;
   /** The ring of messages to the shard. */
   readonly #inbox: ControlMessage[] = [];
+  readonly #captured: CapturedStreams;
   readonly #closeListeners = new Map<number, (reason: string) => void>();
   /** sessionId -> what follows when the shard has given the session up. */
   readonly #endListeners = new Map<number, () => void>();
@@ -75,6 +77,7 @@ export class Machine {
     this.kernel = new Kernel(world);
     this.ring = new SimulatedRing(world, this.kernel, options.sqEntries, options.cqEntries, shards === 1);
     const host = new Host(this);
+    const captured = allocateRing(CAPTURE_RING_BYTES);
     this.shard = new Shard(this.ring, host, {
       shard,
       shards,
@@ -84,7 +87,7 @@ export class Machine {
       counters: allocateCounters(),
       statistics: allocateStatistics(),
       slowCommandsUs: new SharedArrayBuffer(8),
-      captured: allocateRing(CAPTURE_RING_BYTES),
+      captured,
       arenaBytes: options.arenaBytes,
     });
     this.kernel.memory.attach(this.shard.arena);
@@ -97,6 +100,9 @@ export class Machine {
     const { fd, doorbell } = this.kernel.openDoorbell();
     this.#doorbell = doorbell;
     this.#loop = new Loop(this.shard, fd);
+    // Neighbours differ.
+    this.#captured = new CapturedStreams(captured, shard % 2 === 0);
+    this.#inbox.push({ type: "capture", selection: this.#captured.selection });
   }
 
   /** One turn of the shard's loop, as its worker has it. */
@@ -108,6 +114,7 @@ export class Machine {
     }
     this.#loop.finish();
     assertAccounts(this.shard);
+    this.#captured.check();
     if (this.shard.lifecycle.stopped) this.stopped = true;
   }
 
