@@ -90,7 +90,7 @@ function synopsis(argument: Argument): string {
 function optionText({ flags, description, argChoices, defaultValue }: Option): string {
   const more = [
     ...(argChoices === undefined ? [] : [`one of ${argChoices.join(", ")}`]),
-    ...(defaultValue === undefined ? [] : [`default: ${defaultValue}`]),
+    ...(`${defaultValue ?? ""}` === "" ? [] : [`default: ${defaultValue}`]),
   ];
   const meaning = more.length === 0 ? description : `${description} (${more.join("; ")})`;
   return `.TP\n.B ${text(flags)}\n${text(sentence(meaning))}`;

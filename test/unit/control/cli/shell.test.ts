@@ -100,6 +100,7 @@ test("the manual page has every command and option, and roff has nothing to say 
   }
   assert.ok(page.includes("\n.B \\-c, \\-\\-config <file>\n"));
   assert.equal(page.match(/^\.B \\-\\-socket/gm)?.length, 1, "what many commands have is described once");
+  assert.doesNotMatch(page, /default: \)/, "an empty list is no default");
   for (const section of ["NAME", "SYNOPSIS", "EXIT STATUS", "SIGNALS", "ENVIRONMENT", "FILES"]) {
     assert.ok(page.includes(`\n.SH ${section}\n`), section);
   }
