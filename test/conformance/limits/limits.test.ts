@@ -209,6 +209,27 @@ describe("limits", () => {
     initiator.destroy();
   });
 
+  it("keeps buffers for others: of what waits with data, the more is told TASK SET FULL the fewer are left", async () => {
+    const [initiator, neighbour] = [await loginToStuck(), await login()];
+    const data = Buffer.alloc(256 * 1024, 0xee);
+    // Each holds a buffer for all of its data, of which a block has come. A shard has some 130 of them.
+    const options = {
+      cdb: write10(0, data.length / BLOCK),
+      write: data,
+      immediateLength: BLOCK,
+      unsolicitedLength: BLOCK,
+    };
+    const tasks: RawTask[] = [];
+    for (let i = 0; i < 120; i++) tasks.push(await initiator.start({ ...options, lun: STUCK }));
+    await wait(initiator, []);
+    const ended = tasks.filter((task) => task.end !== undefined);
+    assert.ok(ended.length >= 30 && ended.length <= 90, `${ended.length} of ${tasks.length} have ended`);
+    assert.ok(ended.every((task) => task.result.status === TASK_SET_FULL));
+    const others = [initiator, neighbour].map((of) => of.good({ ...options, lun: FREE }));
+    await Promise.all(others);
+    initiator.destroy();
+  });
+
   it("lets go of all that wait when the limits go, judges them anew, and takes data that came meanwhile", async () => {
     const [initiator, other] = [await loginToStuck(), await login(LIMITED)];
     const data = Buffer.alloc(2 * BLOCK, 0xd5);
