@@ -55,7 +55,8 @@ export const CONNECTION_CREDIT_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
  * While buffers, tasks or batches are short for so long, connections are closed that hold some and have kept the target waiting
- * for as long: they do not read what is sent, do not send what they were asked for or have begun, or leave a gap in CmdSN.
+ * for as long: they do not read what is sent, do not acknowledge what is kept for them, do not send what they were asked for or have
+ * begun, or leave a gap in CmdSN. Of connections that have failed, and whose tasks wait to be reassigned, one a second is given up.
  * Microseconds.
  */
 export const SHORTAGE_PATIENCE_US = 4_000_000;

@@ -75,6 +75,8 @@ export class Connection {
   // -- transmit
   /** What was sent and may be asked for again; null where the session does not recover from errors. */
   retained: Retained | null = null;
+  /** When the initiator acknowledged some of that last, or there was none. */
+  acknowledgedUs = 0;
   queueHead: Outgoing | null = null;
   queueTail: Outgoing | null = null;
   replies = 0;

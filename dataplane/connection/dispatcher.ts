@@ -147,7 +147,10 @@ export class Dispatcher {
   #acknowledge(connection: Connection, expStatSN: number): void {
     if (!serialLess(connection.expStatSN, expStatSN) || serialLess(connection.statSN, expStatSN)) return;
     connection.expStatSN = expStatSN;
-    if (connection.retained !== null) this.#shard.transmitter.acknowledge(connection);
+    if (connection.retained !== null) {
+      connection.acknowledgedUs = this.#shard.ring.nowUs;
+      this.#shard.transmitter.acknowledge(connection);
+    }
     this.#shard.fences.acknowledged(connection);
   }
 

@@ -102,6 +102,7 @@ export class Lifecycle {
     connection.expStatSN = record.statSN;
     if (record.session.errorRecoveryLevel > 0) connection.retained = new Retained(session);
     connection.lastReceiveUs = shard.ring.nowUs;
+    connection.acknowledgedUs = shard.ring.nowUs;
     this.#byId.set(record.connectionId, connection);
     this.#count();
 
@@ -346,6 +347,7 @@ export class Lifecycle {
     this.#shard.engine.throttles.settle();
     this.#shard.slowCommands.sweep(nowUs);
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
+    if (this.isShort) this.#giveUpOneFailed();
     this.#shard.fences.sweep(nowUs);
     for (const connection of this.#byId.values()) {
       if (connection.state === CONNECTION_CLOSING && nowUs >= connection.expiresUs) this.#shutDown(connection);
@@ -356,8 +358,12 @@ export class Lifecycle {
       }
       if (connection.departure !== null && this.#shard.departures.sweep(connection, nowUs)) continue;
       if (this.isShort && this.#endIfStalled(connection, nowUs)) continue;
-      // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
-      if (this.#shortSinceUs > 0) this.#shard.receiver.cancel(connection);
+      if (this.#shortSinceUs > 0) {
+        // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
+        this.#shard.receiver.cancel(connection);
+        // One that has nothing else to say has no occasion to acknowledge what is kept for it.
+        if (connection.retained !== null && connection.retained.first !== null) this.#shard.requests.ping(connection);
+      }
       const session = connection.session!;
       if (serialLess(session.announcedMaxCmdSN, session.maxCmdSN) && connection.queueHead === null) {
         this.#shard.requests.announceWindow(connection);
@@ -412,6 +418,17 @@ export class Lifecycle {
     else if (this.#shortSinceUs === 0) this.#shortSinceUs = nowUs;
   }
 
+  /** Of all that have failed, the one that would be given up first. */
+  #giveUpOneFailed(): void {
+    let first: Connection | null = null;
+    for (const { failed } of this.#shard.sessions.values()) {
+      for (const connection of failed) {
+        if (connection.taskCount > 0 && (first === null || connection.expiresUs < first.expiresUs)) first = connection;
+      }
+    }
+    if (first !== null) this.close(first, "its tasks were not reassigned yet, and others wait for buffers");
+  }
+
   /** True: the connection is closed. One that does not read is found out when its send is cancelled. */
   #endIfStalled(connection: Connection, nowUs: number): boolean {
     const { batch, sink } = connection;
@@ -420,6 +437,12 @@ export class Lifecycle {
     if (batch !== null && isOverdue(batch.sinceUs)) this.#shard.transmitter.cancel(connection);
     if (sink !== null && isOverdue(connection.lastReceiveUs)) {
       this.close(connection, "the initiator stopped inside a PDU, and others wait for buffers");
+    } else if (
+      connection.retained !== null &&
+      connection.retained.first !== null &&
+      isOverdue(connection.acknowledgedUs)
+    ) {
+      this.close(connection, "the initiator acknowledges nothing of what it was sent, and others wait for buffers");
     } else if (session.held.size > 0 && isOverdue(session.heldSinceUs)) {
       this.closeSession(session, "a gap in CmdSN is not filled, and others wait for buffers");
     } else {

@@ -505,7 +505,10 @@ export class Transmitter {
     connection.statSN = serialAdd(statSN, 1);
     node.statSN = statSN;
     // The Login Response belongs to a phase without SNACK, and without digests: it is not sent again.
-    if (node.outgoingKind !== OUTGOING_REPLY || !(node as Reply).plain) retained?.add(node);
+    if (retained !== null && (node.outgoingKind !== OUTGOING_REPLY || !(node as Reply).plain)) {
+      if (retained.first === null) connection.acknowledgedUs = this.#shard.ring.nowUs;
+      retained.add(node);
+    }
     return statSN;
   }
 

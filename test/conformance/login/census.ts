@@ -39,7 +39,8 @@ export async function assertSettles(target: RunningTarget, before: Census): Prom
   for (;;) {
     const now = await takeCensus(target);
     // A descriptor more or less is one of HTTP's own.
-    if (now.descriptors <= before.descriptors + 1 && now.sessions === before.sessions) {
+    const isIdle = now.sessions === before.sessions && now.unauthenticated === before.unauthenticated;
+    if (now.descriptors <= before.descriptors + 1 && isIdle) {
       assert.deepEqual({ ...now, descriptors: before.descriptors }, before);
       return;
     }
