@@ -4,11 +4,13 @@
  */
 import { type Command, InvalidArgumentError } from "commander";
 import { printable } from "../printable.js";
-import { Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
+import { ANSWER_TIMEOUT_S, Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
 
 const EXIT_UNAVAILABLE = 1;
 const EXIT_FAULTS = 2;
 const EXIT_REFUSED = 3;
+
+const EXIT_CODES = "\nExit codes: 0 done, 1 nobody there, or no answer, 2 what was given has faults, 3 refused";
 
 export interface GlobalOptions extends ClientOptions {
   readonly json?: boolean;
@@ -27,7 +29,9 @@ export function client(parent: Command, name: string, description: string): Comm
     .option("--ca <file>", "for --url: certificates (PEM) by which the server's is judged, instead of the system's")
     .option("--token-file <file>", "for --url: file that holds the bearer token (default: $RINGLUN_TOKEN)")
     .option("--token <token>", "the token itself, which every user of this machine sees while this runs")
-    .option("--json", "print what the API says");
+    .option("--wait <seconds>", `for an answer (default: ${ANSWER_TIMEOUT_S})`, wholeNumber)
+    .option("--json", "print what the API says")
+    .addHelpText("after", EXIT_CODES);
 }
 
 export function wholeNumber(text: string): number {

@@ -17,6 +17,8 @@ export interface ClientOptions {
   readonly socket?: string;
   /** Configuration file of the program: its socket is asked. */
   readonly config?: string;
+  /** For an answer, in seconds. */
+  readonly wait?: number;
 }
 
 export const DEFAULT_CONFIGURATION = "/etc/ringlun/ringlun.yaml";
@@ -44,6 +46,9 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Longer than the program takes to say how far it came (ADMINISTRATION_TIMEOUT_MS). Seconds. */
+export const ANSWER_TIMEOUT_S = 75;
+
 export class Client {
   readonly #options: ClientOptions;
 
@@ -54,8 +59,7 @@ export class Client {
   /** The JSON document at the path. @throws ClientError */
   async ask(path: string, options: RequestOptions = {}): Promise<unknown> {
     const response = await this.open(path, options);
-    let text = "";
-    for await (const part of response.setEncoding("utf8")) text += part;
+    const text = await this.#bodyOf(response);
     let document: unknown;
     try {
       document = JSON.parse(text);
@@ -89,8 +93,37 @@ export class Client {
       const outgoing =
         target instanceof URL ? send(target, options, resolve) : send({ ...target, ...options }, resolve);
       outgoing.once("error", (error: NodeJS.ErrnoException) => reject(new ClientError(this.#reason(error))));
+      const timer = setTimeout(() => {
+        reject(this.#silence());
+        outgoing.destroy();
+      }, this.#waitMs);
+      for (const event of ["response", "close"]) outgoing.once(event, () => clearTimeout(timer));
       outgoing.end(body);
     });
+  }
+
+  /** All of it, within the time for an answer. */
+  async #bodyOf(response: IncomingMessage): Promise<string> {
+    const timer = setTimeout(() => response.destroy(this.#silence()), this.#waitMs);
+    try {
+      let text = "";
+      for await (const part of response.setEncoding("utf8")) text += part;
+      return text;
+    } catch (error) {
+      throw error instanceof ClientError ? error : new ClientError(`the answer of ${this.#place} broke off`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #waitMs(): number {
+    return (this.#options.wait ?? ANSWER_TIMEOUT_S) * 1000;
+  }
+
+  #silence(): ClientError {
+    return new ClientError(
+      `${this.#place} does not answer within ${this.#waitMs / 1000} s: what was asked for may be done or not; see its log`,
+    );
   }
 
   #token(): string | undefined {

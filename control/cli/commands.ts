@@ -11,6 +11,7 @@ import { addCaptureCommand } from "./capture.js";
 import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
 import { addDrainCommand } from "./drain.js";
+import { addInitiatorCommands } from "./initiator-commands.js";
 import { bytes, type Column, duration, table } from "./table.js";
 import { addUnitCommands } from "./unit-commands.js";
 
@@ -38,6 +39,7 @@ export function addClientCommands(program: Command): void {
     .action(run((asker, options: GlobalOptions & { file: string }) => apply(asker, options, false)));
   addDrainCommand(program);
   client(program, "reload", "read the configuration file again").action(run(reload));
+  addInitiatorCommands(program);
   client(program, "log-level", "what is logged; with a level, log that from now on")
     .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
     .action(run(logLevel));

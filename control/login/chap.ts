@@ -138,7 +138,7 @@ export function verifyInitiator(
 }
 
 /** RFC 1994 section 4.1: the hash over identifier, secret and challenge, in this order. */
-function respond({ algorithm, identifier, challenge }: ChapChallenge, secret: ChapSecret): Uint8Array {
+export function respond({ algorithm, identifier, challenge }: ChapChallenge, secret: ChapSecret): Uint8Array {
   return createHash(algorithmOf(algorithm).hash)
     .update(Uint8Array.of(identifier))
     .update(secret.bytes())
