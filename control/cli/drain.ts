@@ -4,8 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { ISCSI_PORT } from "../config/portal-address.js";
 import type { DrainDocument } from "../http/drain-routes.js";
 import { DRAIN_OVERTIME_MS, DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S } from "../limits.js";
+import { mapName } from "../stringprep.js";
 import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
 import { type Client, ClientError } from "./client.js";
 import { type Column, table } from "./table.js";
@@ -94,10 +96,10 @@ async function undo(asker: Client, options: DrainOptions, scope: Scope): Promise
   show(options, undone, (it) => `${nameOf(it)} is in service again\n`);
 }
 
-/** Port 3260 goes without saying. */
+/** The port goes without saying where it is that of iSCSI, and names however they are written. */
 function sameName(one: string | number | undefined, other: string | number): boolean {
-  const name = String(other).toLowerCase();
-  return String(one).toLowerCase() === name || one === `${name}:3260`;
+  const name = mapName(String(other));
+  return String(one) === name || one === `${name}:${ISCSI_PORT}`;
 }
 
 function nameOf({ portal, portalGroup, target }: DrainDocument): string {

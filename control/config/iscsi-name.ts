@@ -1,33 +1,25 @@
 /** iSCSI names (RFC 7143 section 4.2.7): which are legal, and the form in which they are compared. */
+import { mapName, prohibitedIn, unassignedIn } from "../stringprep.js";
+
 const NAME_LENGTH_MAX_BYTES = 223;
 const IQN = /^iqn\.([0-9]{4})-([0-9]{2})\.([^:]+)(?::.*)?$/;
 const IQN_DOMAIN_LABEL = /^[\p{L}\p{N}]([\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?$/u;
 const EUI = /^eui\.[0-9a-f]{16}$/;
 const TYPES = ["iqn.", "eui.", "naa."];
 const NAA = /^naa\.([0-9a-f]{16}|[0-9a-f]{32})$/;
-/**
- * What the stringprep profile for iSCSI names never puts out: control characters, white space, ASCII punctuation but
- * for dash, dot and colon, the ideographic full stop, private and unassigned code points. The underscore is prohibited
- * too, but stands in so many names in use that refusing it would lock hosts out.
- */
-const PROHIBITED = /[\p{C}\p{Z}\u0021-\u002c\u002f\u003b-\u0040\u005b-\u005e\u0060\u007b-\u007f\u3002]/u;
-
 export type NameParse = { readonly ok: true; readonly name: string } | { readonly ok: false; readonly reason: string };
 
-/**
- * An iSCSI name (RFC 7143 section 4.2.7) in the normal form in which names are compared byte for byte: lower case,
- * compatibility forms folded, Normalization Form C (section 4.2.7.2).
- */
+/** An iSCSI name (RFC 7143 section 4.2.7) in the normal form in which names are compared byte for byte. */
 export function parseIscsiName(text: string): NameParse {
-  const name = text.normalize("NFKC").toLowerCase().normalize("NFKC");
+  const name = mapName(text);
   const lengthBytes = Buffer.byteLength(name);
   if (lengthBytes > NAME_LENGTH_MAX_BYTES) {
     return refusal(`is ${lengthBytes} bytes long: an iSCSI name has at most ${NAME_LENGTH_MAX_BYTES}`);
   }
-  const prohibited = PROHIBITED.exec(name);
-  if (prohibited !== null) {
+  const prohibited = prohibitedIn(name) ?? unassignedIn(text);
+  if (prohibited !== undefined) {
     return refusal(
-      `has ${JSON.stringify(prohibited[0])} in it: an iSCSI name is made of letters, digits, dash, dot and colon`,
+      `has ${JSON.stringify(prohibited)} in it: an iSCSI name is made of letters, digits, dash, dot and colon`,
     );
   }
   if (name.startsWith("iqn.")) return parseQualifiedName(name);
@@ -48,14 +40,13 @@ export function isNamePattern(text: string): boolean {
 /** A name, or a pattern for names, in the normal form of names. */
 export function parseNamePattern(text: string): NameParse {
   if (!isNamePattern(text)) return parseIscsiName(text);
-  const pattern = text.normalize("NFKC").toLowerCase().normalize("NFKC");
+  const pattern = mapName(text);
   if (Buffer.byteLength(pattern) > NAME_LENGTH_MAX_BYTES) {
     return refusal(`is ${Buffer.byteLength(pattern)} bytes long: a pattern has at most ${NAME_LENGTH_MAX_BYTES}`);
   }
-  const prohibited = PROHIBITED.exec(pattern.replace(/[*?]/g, ""));
-  if (prohibited !== null) {
-    return refusal(`has ${JSON.stringify(prohibited[0])} in it, which is in no iSCSI name`);
-  }
+  const fixed = pattern.replace(/[*?]/g, "");
+  const prohibited = prohibitedIn(fixed) ?? unassignedIn(text);
+  if (prohibited !== undefined) return refusal(`has ${JSON.stringify(prohibited)} in it, which is in no iSCSI name`);
   const [type] = pattern.split(/[*?]/, 1);
   const isPossible = TYPES.some((start) => start.startsWith(type!) || type!.startsWith(start));
   return isPossible ? { ok: true, name: pattern } : refusal("fits no iSCSI name: they begin with iqn., eui. or naa.");

@@ -4,6 +4,7 @@ import { formatPortalAddress, ISCSI_PORT, parsePortalAddress } from "../config/p
 import type { DrainProgress, DrainScope } from "../drains.js";
 import { DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S, HTTP_BODY_LENGTH_MAX } from "../limits.js";
 import type { Server } from "../server.js";
+import { mapName } from "../stringprep.js";
 import * as documents from "./documents.js";
 import { problem, type Route } from "./route.js";
 
@@ -137,8 +138,8 @@ function scopeOf({ portal, portalGroup, target }: z.output<typeof asked>, server
       ? { kind: "portalGroup", tag: portalGroup }
       : `no portal group has the tag ${portalGroup}; there are ${portalGroups.map(({ tag }) => tag).join(", ")}`;
   }
-  const name = targets.find((one) => one.name === target?.toLowerCase())?.name;
-  return name === undefined ? `there is no target ${target}` : { kind: "target", target: name };
+  const name = mapName(target ?? "");
+  return !targets.some((one) => one.name === name) ? `there is no target ${target}` : { kind: "target", target: name };
 }
 
 function drainDocument({ drain, state, connections, sessions }: DrainProgress): DrainDocument {

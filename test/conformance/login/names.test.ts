@@ -17,7 +17,13 @@ import {
 } from "./fixture.js";
 
 const ELSEWHERE = "iqn.2026-11.io.ringlun:elsewhere";
-const target = startTarget(configOf({ targets: `- { name: "${ELSEWHERE}", portalGroups: [2], luns: { 0: disk } }` }));
+const PREPARED = "iqn.2026-11.io.ringlun:Stra\u00dfe.\u00e9";
+const target = startTarget(
+  configOf({
+    targets: `- { name: "${ELSEWHERE}", portalGroups: [2], luns: { 0: disk } }
+- { name: "${PREPARED}", portalGroups: [1], luns: { 0: disk } }`,
+  }),
+);
 
 async function isRefused(keys: Readonly<Record<string, string>>, status: number): Promise<void> {
   await refused(await target.connect(), { ...TO_FULL_FEATURE, keys }, status, JSON.stringify(keys));
@@ -53,6 +59,16 @@ test("RFC 7143 4.2.7.1: names of 223 bytes are served, and case does not matter"
   const initiatorName = `iqn.2026-11.io.ringlun:${"x".repeat(200)}`;
   assert.equal(initiatorName.length, 223);
   await initiator.login({ initiatorName, targetName: TARGET_NAME.toUpperCase() });
+});
+
+test("RFC 7143 4.2.7.2: names are prepared by RFC 3722 before they are compared, configured ones and those on the wire", async () => {
+  for (const name of ["STRASSE.\u00e9", "stra\u00dfe.e\u0301", "\uff53tra\u00ad\u00dfe.\u00c9"]) {
+    const initiator = await target.connect();
+    await initiator.login({ targetName: `iqn.2026-11.io.ringlun:${name}` });
+  }
+  for (const name of ["a=b", "a;b", "a\u05d0", "a\u3002b", "a/b"]) {
+    await isRefused({ ...NAMES, TargetName: `iqn.2026-11.io.ringlun:${name}` }, STATUS_INITIATOR_ERROR);
+  }
 });
 
 test("RFC 7143 13.4, 13.5: names again, in the first request or in a later one: 0200h", async () => {

@@ -85,8 +85,16 @@ test("what is no name is refused with the reason", () => {
 });
 
 test("characters that stringprep never puts out are refused", () => {
-  for (const character of " !\"#$%&'()*+,/;<=>?@[\\]^`{|}~\0\t\n\u007f\u0080\u00a0\u200b\u202e\u2028\u3000\u3002\ue000\ud800") {
+  for (const character of " !\"#$%&'()*+,/;<=>?@[\\]^`{|}~\0\t\n\u007f\u0080\u00a0\u202e\u2028\u3000\u3002\ue000\ud800") {
     assert.match(reason(`iqn.2026-11.io.ringlun:a${character}b`), /^has ".+" in it/s, JSON.stringify(character));
+  }
+});
+
+test("characters that are written from right to left are refused, and those that Unicode 3.2 did not have", () => {
+  for (const character of "\u05d0\u0627\u{1f600}\u0220\u1e9e") {
+    const text = `iqn.2026-11.io.ringlun:a${character}b`;
+    if (character === "\u0220") normal(text);
+    else assert.match(reason(text), /^has ".+" in it/, JSON.stringify(character));
   }
 });
 
