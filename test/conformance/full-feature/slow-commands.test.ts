@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OPCODE_R2T } from "../../../dataplane/wire/bhs.js";
 import { read10, write10 } from "../../support/cdb.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
+import type { RawTask } from "../../support/raw-task.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 
 const BLOCK = 512;
@@ -23,8 +24,10 @@ before(async () => {
   target = await RunningTarget.start({
     config: ({ port }) => `
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
-targets: [{ name: ${TARGET_NAME}, portalGroups: [1], luns: { 3: disk } }]
-units: { disk: { file: ./disk.img, size: 1MiB, cache: writeback } }
+targets: [{ name: ${TARGET_NAME}, portalGroups: [1], luns: { 3: disk, 4: limited } }]
+units:
+  disk: { file: ./disk.img, size: 1MiB, cache: writeback }
+  limited: { null: true, size: 1MiB, limits: { iops: 4, burst: 0 } }
 workers: 1
 log: { slowCommands: ${SLOW_MS} }
 `,
@@ -74,6 +77,17 @@ test("a WRITE whose initiator sends its data late; what waits for its turn behin
   assert.equal(read.bytes, 4 * BLOCK);
   assert.equal(read.dataMs, 0);
   assert(Number(read.waitMs) >= DELAY_MS - 1 && Number(read.ms) >= Number(read.waitMs), JSON.stringify(read));
+});
+
+test("one that a limit has held back", async () => {
+  const reads: RawTask[] = [];
+  for (let lba = 1; lba <= 4; lba++) {
+    reads.push(await initiator.start({ cdb: read10(lba, 1), lun: 4, read: BLOCK }));
+  }
+  for (const read of reads) assert.equal((await initiator.finish(read)).status, 0);
+  const { unit, limitMs, ms } = await lineOf("READ\\(10\\)", 4);
+  assert.equal(unit, "limited");
+  assert(Number(limitMs) > 0 && Number(ms) >= Number(limitMs), `${limitMs} of ${ms} ms`);
 });
 
 test("one that is given up is told of when it is", async () => {
