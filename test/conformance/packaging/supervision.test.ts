@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { NotifyListener } from "../../support/notify-listener.js";
+import { idleShards, stopThread } from "../../support/stopped-thread.js";
 import { RunningTarget } from "../../support/target.js";
 
 /** Less would be less than shards take for a turn. */
@@ -37,6 +39,39 @@ describe("supervision", () => {
       assert.match(listener.messages.at(-1) ?? "", /^STOPPING=1$/m);
       await listener.message(/^STOPPING=1$/m);
     } finally {
+      await target.stop();
+      await listener.end();
+    }
+  });
+
+  test("a shard that hangs: the watchdog is not held off until it turns again", async (t) => {
+    const listener = new NotifyListener(`@ringlun-supervision-hanging-${process.pid}`);
+    const target = await supervised(listener, { WATCHDOG_USEC });
+    let goOn: (() => Promise<void>) | undefined;
+    try {
+      await listener.message(/^WATCHDOG=1$/m);
+      // A shard that is just turning is in no wait: idle, it soon is.
+      let [shard] = idleShards(target.pid);
+      for (let attempt = 0; shard === undefined && attempt < 20; attempt++) {
+        await setTimeout(50);
+        [shard] = idleShards(target.pid);
+      }
+      goOn = shard === undefined ? undefined : await stopThread(t, shard);
+      if (goOn === undefined) {
+        t.skip("threads cannot be seen, or not be stopped, here (ptrace)");
+        return;
+      }
+      const stoppedAt = listener.messages.length;
+      assert.equal(await listener.message(/does not turn/, stoppedAt), "STATUS=shard 0 does not turn");
+      const from = listener.messages.findIndex((message, i) => i >= stoppedAt && message.includes("does not turn"));
+      await target.waitForLog(/shards do not turn/);
+      await listener.message(/does not turn/, from + 1);
+      assert.ok(!listener.messages.slice(from).some((message) => message.includes("WATCHDOG=1")));
+      const until = listener.messages.length;
+      await goOn();
+      await listener.message(/^WATCHDOG=1\nSTATUS=serving/, until);
+    } finally {
+      await goOn?.();
       await target.stop();
       await listener.end();
     }
