@@ -71,7 +71,7 @@ export interface LoadResult {
   readonly client: CpuPerIo;
   /** Of --pid. */
   readonly target?: CpuPerIo;
-  /** BUSY and TASK SET FULL answers. */
+  /** BUSY and TASK SET FULL answers, and unit attentions. */
   readonly refusals: number;
   /** What the target answered in the login. */
   readonly negotiated: Readonly<Record<string, string>>;
@@ -256,7 +256,8 @@ export function formatLoad(result: LoadResult): string {
     `CPU per I/O  load generator ${cpu(result.client)}`,
   ];
   if (result.target !== undefined) lines.push(`CPU per I/O  target ${cpu(result.target)}`);
-  if (result.refusals > 0) lines.push(`${result.refusals} commands refused with BUSY or TASK SET FULL`);
+  if (result.refusals > 0)
+    lines.push(`${result.refusals} commands refused with BUSY, TASK SET FULL or a unit attention`);
   return lines.join("\n");
 }
 

@@ -1,11 +1,18 @@
 /** What a load consists of: the measured load itself, and filling and checking an area for it. */
 import type { Arena } from "../../dataplane/arena.js";
-import { SCSI_STATUS_BUSY, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../../dataplane/wire/scsi-response.js";
+import {
+  SCSI_STATUS_BUSY,
+  SCSI_STATUS_CHECK_CONDITION,
+  SCSI_STATUS_GOOD,
+  SCSI_STATUS_TASK_SET_FULL,
+} from "../../dataplane/wire/scsi-response.js";
 import { type BlockStamps, describeStamp } from "./block-stamps.js";
 import { InitiatorError, VerifyError } from "./errors.js";
 import { OPERATION_CDB, OPERATION_READ, OPERATION_WRITE, type Task, type Workload } from "./task.js";
 import type { Area, WriteHistory } from "./write-history.js";
 
+const SENSE_KEY_UNIT_ATTENTION = 6;
+const ASC_RESET_OCCURRED = 0x29;
 const CDB_SYNCHRONIZE_CACHE_10 = 0x35;
 /** Slots are drawn so often before a task goes without: all that were drawn were busy. */
 const CLAIMS_MAX = 16;
@@ -165,7 +172,7 @@ const PHASE_OVER = 2;
 /** Random or sequential reads and writes of one size for a time. */
 export class LoadWorkload implements Workload {
   finished = false;
-  /** BUSY and TASK SET FULL answers; their commands are not repeated. */
+  /** BUSY and TASK SET FULL answers, and unit attentions; their commands are not repeated. */
   refusals = 0;
   readonly #shape: LoadShape;
   readonly #meter: LoadMeter;
@@ -214,7 +221,7 @@ export class LoadWorkload implements Workload {
 
   done(task: Task, nowUs: number): void {
     this.#advance(nowUs);
-    const refused = task.status === SCSI_STATUS_BUSY || task.status === SCSI_STATUS_TASK_SET_FULL;
+    const refused = isRefused(task);
     if (refused) this.refusals++;
     else assertGood(task);
     const history = this.#verification?.history;
@@ -303,4 +310,11 @@ export function fillRandom(arena: Arena, offset: number, length: number, seed: n
     x ^= x << 5;
     arena.view.setInt32(at, x);
   }
+}
+
+/** It was not executed, and the load goes on: the unit had too much to do, or something to tell. Of a reset it has more to tell. */
+function isRefused({ status, sense }: Task): boolean {
+  if (status === SCSI_STATUS_BUSY || status === SCSI_STATUS_TASK_SET_FULL) return true;
+  const isAttention = status === SCSI_STATUS_CHECK_CONDITION && sense >>> 16 === SENSE_KEY_UNIT_ATTENTION;
+  return isAttention && ((sense >>> 8) & 0xff) !== ASC_RESET_OCCURRED;
 }
