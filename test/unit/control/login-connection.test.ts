@@ -122,6 +122,15 @@ describe("the hand-off", () => {
     assert.deepEqual([...hall.registry.sessions()], []);
   });
 
+  test("does not happen where a drain has begun during the login: 0301h", async (context) => {
+    const hall = await open(context);
+    hall.unavailable = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "drained meanwhile" };
+    const initiator = await hall.connect();
+    assert.equal(loginOutcome(await initiator.login({ keys: KEYS }))?.status, LOGIN_STATUS_SERVICE_UNAVAILABLE);
+    assert.deepEqual([...hall.registry.sessions()], []);
+    assert.deepEqual(hall.shards.sent, []);
+  });
+
   test("does not happen while the session to be replaced does not end: 0301h", async (context) => {
     context.mock.timers.enable({ apis: ["setTimeout"] });
     const hall = await open(context);

@@ -1,6 +1,6 @@
 /** A portal with everything behind it but threads: connections are served by LoginConnection, shards are FakeShards. */
 import { visibleTargets } from "../../../../control/access.js";
-import { Admission } from "../../../../control/admission.js";
+import { Admission, type Refusal } from "../../../../control/admission.js";
 import { LoginTap, type LoginTrace } from "../../../../control/capture/login-trace.js";
 import type { Configuration } from "../../../../control/config/schema.js";
 import type { Logger } from "../../../../control/logger.js";
@@ -21,6 +21,8 @@ export class EntranceHall {
   readonly served: Promise<void>[] = [];
   readonly #initiators: Initiator[] = [];
   authenticated = 0;
+  /** Why no session may begin. */
+  unavailable: Refusal | undefined;
   /** Where PDUs of logins are captured; null: nowhere. */
   logins: LoginTrace | null = null;
   configuration: Configuration;
@@ -44,7 +46,7 @@ export class EntranceHall {
         portals: () => [hall.portal],
       }),
       configuration: () => hall.configuration,
-      unavailable: () => undefined,
+      unavailable: () => hall.unavailable,
       offer: (initiatorName: string) => ({
         targets: visibleTargets(hall.configuration, initiatorName),
         portals: [hall.portal],
