@@ -102,14 +102,15 @@ export class Requests {
     }
   }
 
-  /** Reject with the header of the bad PDU as its data (RFC 7143 section 11.17). */
-  reject(connection: Connection, header: number, reason: number): void {
+  /** Reject with the header of the bad PDU as its data (RFC 7143 section 11.17). `dataSN`: of a Data/R2T SNACK (section 11.17.2). */
+  reject(connection: Connection, header: number, reason: number, dataSN = 0): void {
     this.#shard.counters[COUNTER.rejects]!++;
     const pdu = new Pdu(this.#shard.arena.view, header);
     this.#log(connection, "debug", `rejected (reason ${hex(reason, 2)}): ${pdu.describe()}`);
     const reply = new Reply(STAMP_STATUS);
     const view = new RejectPdu(reply.header).clear();
     view.reason = reason;
+    view.dataSN = dataSN;
     // With its additional segments (section 11.17.4), as far as the initiator receives so much.
     const length = Math.min(pdu.headerLength, connection.maxSend);
     reply.slice = this.#shard.slices.acquireReserved(length);

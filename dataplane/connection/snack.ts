@@ -61,7 +61,7 @@ export class Snacks {
     const count = all ? sent : pdu.runLength;
     // Numbers count from 0 and a task has fewer than 2^31 PDUs, so plain comparison tells what was never sent.
     if (first < task.acknowledgedDataSN || first > task.dataSN || count > sent || (count === 0 && pdu.begRun !== 0)) {
-      return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+      return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
     }
     if (count === 0) return;
     // Cut for a MaxRecvDataSegmentLength that the initiator has made shorter since: only an R-Data SNACK brings that again.
@@ -73,7 +73,7 @@ export class Snacks {
   /** Those that are out and not answered in full. */
   #r2t(connection: Connection, task: Task, pdu: SnackRequestPdu): void {
     const end = pdu.runLength === 0 ? task.dataSN : pdu.begRun + pdu.runLength;
-    if (end > task.dataSN) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    if (end > task.dataSN) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
     let found = 0;
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
       if (slice.tag === NO_TAG || slice.queued || slice.r2tSN < pdu.begRun || slice.r2tSN >= end) continue;
@@ -81,7 +81,9 @@ export class Snacks {
       found++;
     }
     // An R2T is acknowledged by its data.
-    if (found === 0 && pdu.begRun + pdu.runLength > 0) this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
+    if (found === 0 && pdu.begRun + pdu.runLength > 0) {
+      this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
+    }
   }
 
   #status(connection: Connection, pdu: SnackRequestPdu): void {
@@ -146,8 +148,9 @@ export class Snacks {
     this.#shard.transmitter.queueResend(connection, node);
   }
 
-  #reject(connection: Connection, pdu: SnackRequestPdu, reason: number): void {
-    this.#shard.requests.reject(connection, pdu.offset, reason);
+  /** `dataSN`: the next one of the task, where a Data/R2T SNACK is a protocol error (section 11.17.2). */
+  #reject(connection: Connection, pdu: SnackRequestPdu, reason: number, dataSN = 0): void {
+    this.#shard.requests.reject(connection, pdu.offset, reason, dataSN);
   }
 }
 

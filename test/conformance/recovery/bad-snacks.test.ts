@@ -6,6 +6,7 @@ import {
   FLAG_ACKNOWLEDGE,
   FLAG_FINAL,
   type HeaderFields,
+  lunBytes,
   OPCODE_DATA_IN,
   OPCODE_R2T,
   OPCODE_REJECT,
@@ -67,15 +68,15 @@ async function read(): Promise<ReadDone> {
   return { initiator, tag, pdus, expStatSN };
 }
 
-/** The SNACK is rejected, and nothing else comes. */
+/** The SNACK is rejected, and nothing else comes. `dataSN`: the next one of its task (section 11.17.2). */
 async function isRejected(
   initiator: RawInitiator,
   request: HeaderFields,
-  reason = REASON_PROTOCOL_ERROR,
+  { reason = REASON_PROTOCOL_ERROR, dataSN = 0 } = {},
 ): Promise<void> {
   await initiator.send(request);
   const reject = await initiator.expect(OPCODE_REJECT);
-  assert.equal(reject.field("reason"), reason, JSON.stringify(request));
+  assert.deepEqual([reject.field("reason"), reject.field("dataSN")], [reason, dataSN], JSON.stringify(request));
   assert.equal(reject.data[0]! & 0x3f, OPCODE_SNACK_REQUEST);
 }
 
@@ -106,7 +107,8 @@ describe("Data SNACK", () => {
       [LAST_SN, LAST_SN],
       [0x80000000, 0x80000000],
     ] as const) {
-      await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun, runLength, expStatSN }));
+      const request = snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun, runLength, expStatSN });
+      await isRejected(initiator, request, { dataSN: DATA_PDUS });
     }
     await isKept(done);
   });
@@ -166,12 +168,12 @@ describe("R2T SNACK", () => {
       [LAST_SN, 1],
       [LAST_SN, LAST_SN],
     ] as const) {
-      await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun, runLength }));
+      await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun, runLength }), { dataSN: 1 });
     }
     await isRejected(initiator, snack(SNACK_R_DATA, { initiatorTaskTag, targetTransferTag: 0x55 }));
     await initiator.answerR2T(task, first);
     const second = await initiator.expect(OPCODE_R2T);
-    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 0, runLength: 1 }));
+    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 0, runLength: 1 }), { dataSN: 2 });
     await initiator.answerR2T(task, second);
     assert.equal((await initiator.finish(task)).status, 0);
     await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 1, runLength: 1 }));
@@ -184,26 +186,31 @@ describe("DataACK", () => {
     const done = await read();
     const { initiator, tag, pdus, expStatSN } = done;
     const asking = pdus.filter((pdu) => pdu.opcode === OPCODE_DATA_IN && (pdu.flags & FLAG_ACKNOWLEDGE) !== 0);
+    // With A=1 both are provided, with A=0 they are reserved (section 11.7.4).
+    for (const pdu of pdus.slice(0, -1)) {
+      assert.equal(pdu.targetTransferTag !== TAG_NONE, asking.includes(pdu));
+      assert.ok(pdu.lun.equals(lunBytes(0)));
+    }
     assert.ok(asking.length > 0);
     const { targetTransferTag, lun } = asking[0]!;
     const dataAck = (begRun: number, fields: Partial<HeaderFields> = {}): HeaderFields =>
       snack(SNACK_DATA_ACK, { targetTransferTag, lun, begRun, expStatSN, ...fields });
     for (const begRun of [DATA_PDUS + 1, LAST_SN, 0x80000000]) {
-      await isRejected(initiator, dataAck(begRun), REASON_INVALID_DATA_ACK);
+      await isRejected(initiator, dataAck(begRun), { reason: REASON_INVALID_DATA_ACK });
     }
     await initiator.send(dataAck(DATA_PDUS, { targetTransferTag: targetTransferTag ^ 0x10000 }));
     await initiator.send(dataAck(DATA_PDUS, { targetTransferTag: 0xfffffffe }));
     await isKept(done);
     await initiator.send(dataAck(4));
-    await isRejected(initiator, dataAck(3), REASON_INVALID_DATA_ACK);
-    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun: 3, runLength: 1, expStatSN }));
+    await isRejected(initiator, dataAck(3), { reason: REASON_INVALID_DATA_ACK });
+    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun: 3, runLength: 1, expStatSN }), {
+      dataSN: DATA_PDUS,
+    });
     await initiator.send(dataAck(4));
     await isKept(done);
     await initiator.send(dataAck(DATA_PDUS));
-    await isRejected(
-      initiator,
-      snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun: DATA_PDUS - 1, runLength: 1, expStatSN }),
-    );
+    const last = snack(SNACK_DATA_R2T, { initiatorTaskTag: tag, begRun: DATA_PDUS - 1, runLength: 1, expStatSN });
+    await isRejected(initiator, last, { dataSN: DATA_PDUS });
   });
 });
 
