@@ -1,6 +1,7 @@
 /** What the log says of logins and logouts: one line each, with who, to what, and why. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { LOGOUT_OVERDUE } from "../../../dataplane/messages.js";
 import { OPCODE_SCSI_COMMAND } from "../../../dataplane/wire/bhs.js";
 import { LOGIN_STATUS_NOT_FOUND } from "../../../dataplane/wire/login-response.js";
 import { SessionNumbers } from "../../support/raw-connection.js";
@@ -161,5 +162,6 @@ test("at the end everybody who is left is told, and said to be", async () => {
   const initiator = await login("last");
   await target.terminate();
   initiator.destroy();
-  assert.equal(await reasonOf("last"), "the target stops");
+  // It was asked to log out.
+  assert.equal(await reasonOf("last"), LOGOUT_OVERDUE);
 });
