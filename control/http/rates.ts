@@ -36,8 +36,15 @@ export interface Latency {
   readonly p99: number;
 }
 
+const IDLE: Rates = {
+  ...{ reads: 0, writes: 0, others: 0, errors: 0, readBytes: 0, writtenBytes: 0 },
+  ...{ inFlight: 0, readLatency: null, writeLatency: null },
+};
+
 export function ratesBetween(before: Float64Array, now: Float64Array, seconds: number): Rates {
   const rise = (index: number): number => Math.max(0, now[index]! - (before[index] ?? 0));
+  // Most of many units are idle.
+  if (rise(READS) === 0 && rise(WRITES) === 0 && rise(OTHERS) === 0) return { ...IDLE, inFlight: now[IN_FLIGHT]! };
   const perSecond = (index: number): number => rise(index) / seconds;
   let errors = 0;
   for (let reason = 0; reason < ERROR_REASONS; reason++) errors += rise(ERRORS + reason);
