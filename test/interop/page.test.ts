@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import type { State, Statistics, Status } from "../../control/http/documents.js";
+import { STATISTICS_STREAMS_MAX } from "../../control/limits.js";
 import { byteRate, commandRate, latency } from "../../control/page/format.js";
 import { ask, socketOf } from "../support/administration.js";
 import { launchBrowser, VisitedPage } from "../support/browser.js";
@@ -211,6 +212,22 @@ test("a portal that is taken out of service is marked", { skip }, async (context
   assert.deepEqual(await visited.until(marks, ({ length }) => length > 0), [`${portal} drained`]);
   await ask({ method: "DELETE", path: `/api/v1/drains/${document.drainId}` }, socketOf(target.configPath));
   await visited.until(marks, ({ length }) => length === 0);
+});
+
+test("where too many look at it, the page says so, and waits for its turn", { skip }, async (context) => {
+  const leave = new AbortController();
+  const looks = Array.from({ length: STATISTICS_STREAMS_MAX }, () =>
+    fetch(`${url()}api/v1/statistics?interval=60`, { signal: leave.signal }),
+  );
+  const streams = await Promise.all(looks);
+  const visited = await VisitedPage.visit(browser, url(), { viewport: { width: 1280, height: 800 } });
+  context.after(() => visited.close());
+  const notice = async () => (await visited.texts("#notice"))[0]!;
+  await visited.until(notice, (text) => text.includes("too many people may be looking at this page"));
+  // Held until now: fetch cancels what nobody refers to.
+  assert.ok(streams.every(({ status }) => status === 200));
+  leave.abort();
+  await visited.until(pill(visited), (text) => text === "Live");
 });
 
 test("a server that goes and comes back is told of, and shown again without a hand", { skip }, async (context) => {
