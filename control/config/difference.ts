@@ -68,7 +68,7 @@ function effectOf(
   to: unknown,
   units: ReadonlySet<string>,
 ): Effect {
-  const [section, name, key, , ...below] = path;
+  const [section, name, key, member, ...below] = path;
   switch (section) {
     case "portalGroups":
       return key === undefined && kind === "removed" ? "session" : "live";
@@ -77,7 +77,8 @@ function effectOf(
       if (key === "luns") return effectOnLun(path.slice(3), kind, from, units);
       if (key === "initiators" && below[0] === "luns") return effectOnLun(below.slice(1), kind, from, units);
       if (key === "initiators" && below[0] === "auth") return "live";
-      if (key === "initiators") return kind === "added" ? "live" : "session";
+      // A list where there was none keeps out whoever is not on it.
+      if (key === "initiators") return kind === "added" && member !== undefined ? "live" : "session";
       return key === undefined && kind === "removed" ? "session" : "live";
     case "units":
       if (key === undefined) return kind === "removed" ? "session" : "live";

@@ -58,6 +58,17 @@ test("what is changed is shown as it was and as it will be, in the words of the 
   assert.deepEqual(found({ workers: 7 }), ["changed workers: 1 -> 7 (restart)"]);
 });
 
+test("a first list of initiators ends sessions, one more on it does not", () => {
+  const entry = (name: string) => ({ name, portalGroups: [1], auth: null, luns: [], limits: null });
+  const listed = [target({ initiators: [entry(INITIATOR)] })];
+  assert.deepEqual(found({ targets: listed }), [`added targets["${TARGET}"].initiators (session)`]);
+  const other = "iqn.2026-11.io.ringlun:other";
+  const more = [target({ initiators: [entry(INITIATOR), entry(other)] })];
+  assert.deepEqual(found({ targets: more }, { ...base, targets: listed }), [
+    `added targets["${TARGET}"].initiators["${other}"] (live)`,
+  ]);
+});
+
 test("how units are reached is told by portal group, and is live", () => {
   const standby = { state: "standby", preferred: true } as const;
   assert.deepEqual(found({ portalGroups: [portalGroup({ access: standby })] }), [
