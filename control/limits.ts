@@ -129,6 +129,10 @@ export const CAPTURE_LOGIN_BYTES_MAX = 4 * 1024 * 1024;
 /** An administrative request is answered after so long, with how far it came. */
 export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 
+/** Files of new units that are allocated at a time: one more is refused. And how many that have ended are remembered. */
+export const CREATIONS_MAX = 4;
+export const CREATIONS_KEPT_MAX = 16;
+
 /** Size of a shard's arena where nothing else is configured. */
 export const ARENA_BYTES = 64 * 1024 * 1024;
 

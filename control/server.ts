@@ -31,6 +31,7 @@ import { logFields, type Session, type SessionIdentity, SessionRegistry } from "
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitAdministration } from "./unit-administration.js";
+import { UnitCreations } from "./unit-creations.js";
 import { UnitResets } from "./unit-resets.js";
 import { AsymmetricAccess, type UnitPath } from "./units/access/asymmetric-access.js";
 import { CopyManager } from "./units/copy/copy-manager.js";
@@ -92,6 +93,7 @@ export class Server {
   /** What people ask for while it serves. */
   readonly administration: Administration;
   readonly unitAdministration: UnitAdministration;
+  readonly unitCreations: UnitCreations;
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
@@ -135,6 +137,7 @@ export class Server {
     });
     this.administration = new Administration(this, options.configurationFile ?? null, this.#logger);
     this.unitAdministration = new UnitAdministration(this, this.administration, this.#logger);
+    this.unitCreations = new UnitCreations(this, this.administration, this.#logger);
   }
 
   /**

@@ -15,10 +15,15 @@ export async function change(
   file: string | undefined,
   ask: () => Promise<unknown>,
 ): Promise<void> {
+  const changed = (await withFaults(file, ask)) as Changed;
+  for (const warning of changed.warnings) process.stderr.write(`warning: ${faultsText(file, [warning])}\n`);
+  show(options, changed, differenceText);
+}
+
+/** Asks, and says which faults what was sent has. @throws ClientError all the same */
+export async function withFaults(file: string | undefined, ask: () => Promise<unknown>): Promise<unknown> {
   try {
-    const changed = (await ask()) as Changed;
-    for (const warning of changed.warnings) process.stderr.write(`warning: ${faultsText(file, [warning])}\n`);
-    show(options, changed, differenceText);
+    return await ask();
   } catch (error) {
     const { faults = [] } = (error instanceof ClientError ? (error.document as Partial<Refused> | null) : null) ?? {};
     if (faults.length > 0) process.stderr.write(`${faultsText(file, faults)}\n`);

@@ -1,12 +1,15 @@
 /** `ringlun units create, resize, rename, set, delete, map, unmap`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import type * as z from "zod";
 import type * as documents from "../http/documents.js";
 import { printable } from "../printable.js";
 import { client, type GlobalOptions, run, show } from "./asking.js";
-import { change, differenceText } from "./changes.js";
-import type { Client } from "./client.js";
+import { change, differenceText, withFaults } from "./changes.js";
+import { type Client, ClientError } from "./client.js";
+import { bytes } from "./table.js";
 
+type Creation = z.output<typeof documents.creation>;
 type UnitDeleted = z.output<typeof documents.unitDeleted>;
 
 interface Mapping {
@@ -21,6 +24,7 @@ interface CreateOptions extends GlobalOptions {
   readonly blockLength?: string;
   readonly cache?: string;
   readonly readOnly?: boolean;
+  readonly preallocate?: boolean;
   readonly map: readonly Mapping[];
   readonly initiator?: string;
 }
@@ -34,6 +38,7 @@ export function addUnitCommands(units: Command): void {
     .option("--block-length <bytes>", "512 or 4096")
     .option("--cache <mode>", "direct, writeback or writethrough")
     .option("--read-only", "refuse writes")
+    .option("--preallocate", "give the file all of its blocks first; Ctrl-C cancels that, and leaves nothing")
     .option("--map <target:lun>", "show it as this LUN; may be given again", collectMapping, [])
     .option("--initiator <name>", "for --map: to this entry of the target's initiators alone")
     .action(run(create));
@@ -101,8 +106,36 @@ async function create(asker: Client, options: CreateOptions, name: string): Prom
     cache,
     readOnly,
     maps,
+    preallocate: options.preallocate ?? false,
   });
-  await change(options, undefined, () => asker.ask("/api/v1/units", { method: "POST", type: JSON_TYPE, body }));
+  const ask = () => asker.ask("/api/v1/units", { method: "POST", type: JSON_TYPE, body });
+  if (options.preallocate !== true) await change(options, undefined, ask);
+  else await follow(asker, options, (await withFaults(undefined, ask)) as Creation);
+}
+
+const POLL_MS = 200;
+
+/** Shows how far it is, on a terminal, until it has ended. */
+async function follow(asker: Client, options: CreateOptions, begun: Creation): Promise<void> {
+  const path = `/api/v1/creations/${begun.id}`;
+  let isCancelled = false;
+  process.on("SIGINT", () => {
+    isCancelled = true;
+  });
+  let creation = begun;
+  while (creation.state === "running") {
+    if (process.stderr.isTTY) process.stderr.write(`\r${progressText(creation)}`);
+    await sleep(POLL_MS);
+    creation = (await asker.ask(path, isCancelled ? { method: "DELETE" } : {})) as Creation;
+  }
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  const { state, unit, message } = creation;
+  if (state === "done") show(options, creation, () => `+ units.${printable(unit)}\n`);
+  else throw new ClientError(`unit ${unit} is not created: ${message ?? "cancelled"}; nothing is left`, 409, creation);
+}
+
+function progressText({ unit, doneBytes, totalBytes }: Creation): string {
+  return `${printable(unit)}: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${Math.floor((100 * doneBytes) / totalBytes)} %\x1b[K`;
 }
 
 async function set(asker: Client, options: GlobalOptions, name: string, pairs: readonly string[]): Promise<void> {

@@ -136,6 +136,15 @@ export const changed = z.strictObject({
   digest: z.string().nullable().describe("Of the text that is in force: the If-Match of the next change."),
 });
 
+export const creation = z.strictObject({
+  id: z.int(),
+  unit: z.string(),
+  state: z.enum(["running", "done", "failed", "cancelled"]),
+  doneBytes: z.int(),
+  totalBytes: z.int(),
+  message: z.string().nullable().describe("Why it has failed."),
+});
+
 export const unitDeleted = changed.extend({
   file: z
     .strictObject({ path: z.string(), deleted: z.boolean(), reason: z.string().nullable().describe("Why it was not.") })

@@ -5,7 +5,7 @@ import { HTTP_BODY_LENGTH_MAX } from "../limits.js";
 import type { DeletionResult } from "../unit-administration.js";
 import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
-import type { Route } from "./route.js";
+import { problem, type Route } from "./route.js";
 
 const JSON_TYPE = "application/json";
 
@@ -37,6 +37,10 @@ const mapping = z.strictObject({
 
 const newUnit = z.object({
   name: unitName,
+  preallocate: z
+    .boolean()
+    .default(false)
+    .describe("Give the file all of its blocks first: answered with 202 and what to ask how far it is."),
   maps: z.array(mapping).max(64).default([]).describe("Where it is to be seen."),
   ...optional(unitKeys),
 });
@@ -52,6 +56,9 @@ const ANSWERS = { ...CHANGE_ANSWERS, 404: NOT_FOUND };
 const lunOfTarget = z.object({ target: z.string(), lun: z.coerce.number().pipe(lun) });
 const ofInitiator = z.object({ initiator: initiator.exactOptional() });
 
+const creationId = z.object({ id: z.coerce.number().int().min(1) });
+const NO_CREATION = { description: "There is none of that number", schema: documents.problem };
+
 export const UNIT_ROUTES: readonly Route[] = [
   {
     method: "POST",
@@ -61,15 +68,50 @@ export const UNIT_ROUTES: readonly Route[] = [
     isPrivileged: true,
     body: { type: JSON_TYPE, schema: newUnit.loose() },
     bodyLimit: HTTP_BODY_LENGTH_MAX,
-    answers: ANSWERS,
-    handle: async ({ administration, server }, { body }, reply) => {
-      const { name, maps, ...keys } = body as z.output<typeof newUnit>;
-      return answerChange(
-        administration,
-        await server.unitAdministration.create({ name, keys, mappings: maps }),
-        reply,
-      );
+    answers: {
+      ...ANSWERS,
+      202: { description: "It is being made: /api/v1/creations/{id}", schema: documents.creation },
     },
+    handle: async ({ administration, server }, { body }, reply) => {
+      const { name, maps, preallocate, ...keys } = body as z.output<typeof newUnit>;
+      const request = { name, keys, mappings: maps };
+      if (!preallocate) return answerChange(administration, await server.unitAdministration.create(request), reply);
+      const begun = await server.unitCreations.begin(request);
+      if (!begun.ok) return answerChange(administration, begun, reply);
+      reply.code(202);
+      return begun.creation;
+    },
+  },
+  {
+    method: "GET",
+    url: "/api/v1/creations",
+    operationId: "getCreations",
+    summary: "Units whose files are being made, and those that were last",
+    isPrivileged: true,
+    answers: { 200: { description: "Creations", schema: z.array(documents.creation) } },
+    handle: ({ server }) => server.unitCreations.list(),
+  },
+  {
+    method: "GET",
+    url: "/api/v1/creations/:id",
+    operationId: "getCreation",
+    summary: "How far the creation of a unit is",
+    isPrivileged: true,
+    params: creationId,
+    answers: { 200: { description: "The creation", schema: documents.creation }, 404: NO_CREATION },
+    handle: ({ server }, { params }, reply) =>
+      server.unitCreations.find(params.id as number) ?? problem(reply, 404, `no creation ${params.id}`),
+  },
+  {
+    method: "DELETE",
+    url: "/api/v1/creations/:id",
+    operationId: "cancelCreation",
+    summary: "Cancels the creation of a unit; nothing of its file is left",
+    isPrivileged: true,
+    params: creationId,
+    answers: { 200: { description: "How it has ended", schema: documents.creation }, 404: NO_CREATION },
+    handle: async ({ server }, { params }, reply) =>
+      (await server.unitCreations.cancel(params.id as number)) ?? problem(reply, 404, `no creation ${params.id}`),
   },
   {
     method: "PATCH",

@@ -1,9 +1,10 @@
 /** Units and LUNs that are changed one at a time, by `ringlun units` and over HTTP, under a session that goes on. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ask, ringlun, socketOf } from "../../support/administration.js";
 import { modeSense6, read16, readCapacity16, testUnitReady, write16 } from "../../support/cdb.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
@@ -205,6 +206,57 @@ test("a unit is read-only from one command to the next, its sessions go on and a
     assert.equal(await wp(), 0);
     await initiator.good(write);
   }
+});
+
+describe("a unit whose file gets its blocks first", () => {
+  const begin = (keys: object) =>
+    send("POST", "units", { name: "p", file: "p.img", size: "96MiB", preallocate: true, ...keys });
+  const parts = () => readdirSync(target.places.directory).filter((entry) => entry.endsWith(".part"));
+
+  async function ended(id: number) {
+    for (;;) {
+      const { document } = await send("GET", `creations/${id}`);
+      if (document.state !== "running") return document;
+      await sleep(10);
+    }
+  }
+
+  test("is there when all of them are", async () => {
+    const { status, document } = await begin({ maps: [{ target: TARGET_NAME, lun: 3 }] });
+    assert.deepEqual([status, document.state, document.totalBytes], [202, "running", 96 << 20]);
+    assert.deepEqual(await ended(document.id), { ...document, state: "done", doneBytes: 96 << 20 });
+    const { size, blocks, mode } = await stat(file("p.img"));
+    assert.deepEqual([size, mode & 0o777], [96 << 20, 0o600]);
+    assert.ok(blocks * 512 >= size);
+    assert.deepEqual(await senseAt(3), [UNIT_ATTENTION, REPORTED_LUNS_DATA_HAS_CHANGED]);
+    assert.deepEqual(parts(), []);
+    // What is refused in the end is refused at once.
+    await refused(409, /there is a unit p already/, "POST", "units", {
+      name: "p",
+      file: "p2.img",
+      size: 512,
+      preallocate: true,
+    });
+    await writeFile(file("b-file"), "x");
+    await refused(409, /is there already/, "POST", "units", {
+      name: "q",
+      file: "b-file",
+      size: 512,
+      preallocate: true,
+    });
+    await refused(400, /takes a file and a size/, "POST", "units", { name: "q", file: "q.img", preallocate: true });
+    await done("DELETE", "units/p?force=true&deleteFile=true");
+  });
+
+  test("is cancelled, and leaves nothing", async () => {
+    const { document } = await begin({ size: "2GiB" });
+    const cancelled = await send("DELETE", `creations/${document.id}`);
+    assert.equal(cancelled.document.state, "cancelled");
+    assert.ok(!existsSync(file("p.img")));
+    assert.deepEqual(parts(), []);
+    assert.equal(await text(), config(target.places));
+    assert.equal((await send("DELETE", "creations/9999")).status, 404);
+  });
 });
 
 describe("what is refused changes nothing", () => {
