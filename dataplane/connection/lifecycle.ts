@@ -245,7 +245,7 @@ export class Lifecycle {
     connection.closeReason = reason;
     connection.expiresUs = shard.ring.nowUs + ENDING_PATIENCE_US;
     // A task that data is being received for is not gone before that has ended.
-    shard.receiver.cancel(connection);
+    if (connection.sink !== null && !connection.sinkOwned) shard.receiver.end(connection);
     shard.engine.abortConnection(connection, null);
     this.drain(connection);
   }

@@ -63,7 +63,12 @@ export class Receiver {
 
   /** Ends a receive into a task's buffer early, to see how far it came. */
   cancel(connection: Connection): void {
-    if (!connection.receiveDirect || !connection.receiveBusy) return;
+    if (connection.receiveDirect) this.end(connection);
+  }
+
+  /** Ends whatever receive there is. */
+  end(connection: Connection): void {
+    if (!connection.receiveBusy) return;
     this.#shard.ring.cancel(KIND_RECEIVE, connection.index, ASYNC_CANCEL_ALL, KIND_IGNORED, 0);
   }
 

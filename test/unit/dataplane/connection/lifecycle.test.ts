@@ -48,36 +48,38 @@ test("but no later than the store may take, and control not before the writes ha
   assert.ok(hasLanded());
 });
 
-test("at once, if nothing is with the store: not even a Data-Out of which more is to come is waited for", () => {
-  const { timeline, cluster, connect } = setUp();
-  const first = connect();
-  const second = connect(1);
-  const length = 65536;
-  const fields = { initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, expectedDataTransferLength: length };
-  const flags = FLAG_FINAL | FLAG_WRITE | 1;
-  send(first.peer, { opcode: OPCODE_SCSI_COMMAND, flags, ...fields, cdb: write10(0, length / BLOCK_BYTES) });
-  const { received } = first;
-  const responses = received.length;
-  cluster.turnUntil(() => received.length > responses);
-  const targetTransferTag = received.at(-1)!.readUInt32BE(20);
-  const dataOut = buildHeader({
-    opcode: OPCODE_DATA_OUT,
-    flags: FLAG_FINAL,
-    dataSegmentLength: 8192,
-    initiatorTaskTag: 1,
-    targetTransferTag,
-    lun: 0,
+for (const received of [0, 8000]) {
+  test(`at once, if nothing is with the store: not even a Data-Out that has come as far as byte ${received} is waited for`, () => {
+    const { timeline, cluster, connect } = setUp();
+    const first = connect();
+    const second = connect(1);
+    const length = 65536;
+    const fields = { initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, expectedDataTransferLength: length };
+    const flags = FLAG_FINAL | FLAG_WRITE | 1;
+    send(first.peer, { opcode: OPCODE_SCSI_COMMAND, flags, ...fields, cdb: write10(0, length / BLOCK_BYTES) });
+    const pdus = first.received;
+    const before = pdus.length;
+    cluster.turnUntil(() => pdus.length > before);
+    const targetTransferTag = pdus.at(-1)!.readUInt32BE(20);
+    const dataOut = buildHeader({
+      opcode: OPCODE_DATA_OUT,
+      flags: FLAG_FINAL,
+      dataSegmentLength: 8192,
+      initiatorTaskTag: 1,
+      targetTransferTag,
+      lun: 0,
+    });
+    first.peer.write(Buffer.concat([dataOut, Buffer.alloc(received)]));
+    const startUs = timeline.nowUs + 1000;
+    // The rest of its data segment is awaited meanwhile: straight into the task's buffer, if it is much.
+    cluster.turnUntil(() => timeline.nowUs >= startUs);
+    breakFormat(second.peer);
+    cluster.turnUntil(() => first.end.atUs > 0 && second.end.atUs > 0);
+    for (const { end } of [first, second]) assert.ok(end.atUs < startUs + ENDING_PATIENCE_US / 10);
+    cluster.turnUntil(() => first.end.reportedUs > 0 && second.end.reportedUs > 0);
+    cluster.assertNothingLeft();
   });
-  first.peer.write(dataOut);
-  const startUs = timeline.nowUs + 1000;
-  // Its data segment is being received straight into the task's buffer meanwhile.
-  cluster.turnUntil(() => timeline.nowUs >= startUs);
-  breakFormat(second.peer);
-  cluster.turnUntil(() => first.end.atUs > 0 && second.end.atUs > 0);
-  for (const { end } of [first, second]) assert.ok(end.atUs < startUs + ENDING_PATIENCE_US / 10);
-  cluster.turnUntil(() => first.end.reportedUs > 0 && second.end.reportedUs > 0);
-  cluster.assertNothingLeft();
-});
+}
 
 test("a connection that its initiator has ended: a login of the same initiator to the same units waits for its writes", () => {
   const { timeline, cluster, shard, connect, hasLanded } = setUp();
