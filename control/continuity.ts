@@ -68,7 +68,27 @@ export function differencesBetween(
   const names = renamed.map(
     ({ from, to }): Difference => ({ path: formatted(["units", from]), kind: "changed", from, to, effect: "live" }),
   );
-  return [...names, ...differences(current, next)];
+  const unnoticed = unnoticedPaths(current, open);
+  const found = differences(current, next).map(
+    (difference): Difference => (unnoticed.has(difference.path) ? { ...difference, effect: "live" } : difference),
+  );
+  return [...names, ...found];
+}
+
+/** What no session has to do with: units that are mapped nowhere, and whether one is read-only that is open for writing. */
+function unnoticedPaths({ units, targets }: Configuration, open: readonly UnitRecord[]): Set<string> {
+  const mapped = new Set(
+    targets.flatMap(({ luns, initiators }) =>
+      [...luns, ...(initiators ?? []).flatMap((initiator) => initiator.luns)].map(({ unit }) => unit),
+    ),
+  );
+  const records = byName(open);
+  return new Set([
+    ...units.filter(({ name }) => !mapped.has(name)).map(({ name }) => formatted(["units", name])),
+    ...units
+      .filter(({ name }) => records.get(name)?.readOnly === false)
+      .map(({ name }) => formatted(["units", name, "readOnly"])),
+  ]);
 }
 
 /** Whether a unit need not be opened anew: access states, limits and the threshold change whatever it is open as. */

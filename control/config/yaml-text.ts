@@ -152,8 +152,11 @@ export class YamlText {
     const meant = this.#document.toJS();
     const outcome = parse(cut);
     const isMeant = outcome.errors.length === 0 && isDeepStrictEqual(outcome.toJS(), meant);
-    this.#text = isMeant ? cut : this.#document.toString({ lineWidth: 0 });
-    this.#read(this.#text);
+    if (isMeant) [this.#text, this.#document] = [cut, outcome];
+    else {
+      this.#text = this.#document.toString({ lineWidth: 0 });
+      this.#read(this.#text);
+    }
   }
 
   #read(text: string): void {
