@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { resolve } from "node:path";
-import { loadConfiguration } from "../config/load.js";
+import { apiSocketOf } from "../config/load.js";
 import { systemReason } from "../config/named-files.js";
 
 /** Where to ask. The first that is given counts. */
@@ -135,12 +135,12 @@ export class Client {
   #socket(): string {
     const { socket, config = process.env.RINGLUN_CONFIG ?? DEFAULT_CONFIGURATION } = this.#options;
     if (socket !== undefined) return resolve(socket);
-    const loaded = loadConfiguration(config);
-    if (loaded.ok) return loaded.configuration.api.socket;
-    const [fault] = loaded.faults;
-    throw new ClientError(
-      `where the program listens is not known: ${resolve(config)}: ${fault?.message}; give --config, --socket or --url`,
-    );
+    try {
+      return apiSocketOf(config);
+    } catch (error) {
+      const place = `${resolve(config)} cannot be read: ${systemReason(error)}`;
+      throw new ClientError(`where the program listens is not known: ${place}; give --config, --socket or --url`);
+    }
   }
 
   get #place(): string {

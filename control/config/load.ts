@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import type { Fault } from "./fault.js";
 import { type Finding, formatPath } from "./findings.js";
 import { systemReason } from "./named-files.js";
-import { parseConfiguration } from "./parse.js";
+import { parseConfiguration, placesOf } from "./parse.js";
 import type { Configuration } from "./schema.js";
 import { readYamlTree, type TreeFault, type YamlTree } from "./yaml-tree.js";
 
@@ -53,6 +53,30 @@ export function checkConfiguration(
   }
   const found = result.ok ? [] : result.faults.map((fault) => place(fault, tree));
   return { ok: false, faults: [...faults.map(placeTreeFault), ...found].sort(byPlace) };
+}
+
+/**
+ * Where the program that serves the file listens: what it serves may be an earlier text, while this one has faults. As far as the file
+ * says where.
+ *
+ * @throws SystemError where it cannot be read
+ */
+export function apiSocketOf(path: string): string {
+  const file = resolve(path);
+  const { bytes } = readBounded(file);
+  const document = mappingOf(readYamlTree(bytes.toString()).tree?.value);
+  return placesOf(
+    { file },
+    { stateDir: textOf(document.stateDir), api: { socket: textOf(mappingOf(document.api).socket) } },
+  ).socket;
+}
+
+function mappingOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 export function digestOf(bytes: Uint8Array): string {

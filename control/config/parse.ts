@@ -135,7 +135,7 @@ function complete(
     };
   };
 
-  const stateDir = document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir);
+  const { stateDir, socket } = placesOf(origin, document);
   return {
     file: origin.file,
     portalGroups,
@@ -144,7 +144,7 @@ function complete(
     discoveryAuth: completeAuth(document.discovery.auth),
     http: document.http === undefined ? null : { listen: document.http.listen, hosts: document.http.hosts, tls },
     api: {
-      socket: document.api.socket === undefined ? join(stateDir, "api.sock") : resolveFrom(origin, document.api.socket),
+      socket,
       fileRoots: document.api.fileRoots.map((path) => resolveFrom(origin, path)),
       tokens: document.api.tokens.map((token) => ({ name: token.name, secret: secretOf(token) })),
     },
@@ -153,6 +153,16 @@ function complete(
     stateDir,
     log: { level: document.log.level, slowCommandsMs: document.log.slowCommands },
   };
+}
+
+/** Where what survives a restart is, and where the API listens. */
+export function placesOf(
+  origin: Origin,
+  document: { readonly stateDir?: string | undefined; readonly api: { readonly socket?: string | undefined } },
+): { readonly stateDir: string; readonly socket: string } {
+  const stateDir = document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir);
+  const { socket } = document.api;
+  return { stateDir, socket: socket === undefined ? join(stateDir, "api.sock") : resolveFrom(origin, socket) };
 }
 
 function workersOf({ workers, affinity }: ConfigurationDocument): number {

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { stringify } from "yaml";
 import { readAllowedCpus } from "../../../../control/config/allowed-cpus.js";
 import { formatFaults } from "../../../../control/config/fault.js";
-import { loadConfiguration } from "../../../../control/config/load.js";
+import { apiSocketOf, loadConfiguration } from "../../../../control/config/load.js";
 import { parseConfiguration } from "../../../../control/config/parse.js";
 import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixture.js";
 
@@ -592,4 +592,19 @@ test("no YAML, however odd, is more than faults with a place", (t) => {
     }),
     { numRuns: 400 },
   );
+});
+
+test("where the program of a configuration listens is known in spite of faults in it", (t) => {
+  const folder = temporaryFolder(t);
+  const socketOf = (text: string) => {
+    writeFiles(folder, { "ringlun.yaml": text });
+    return apiSocketOf(join(folder, "ringlun.yaml"));
+  };
+  const byDefault = join(folder, "ringlun.yaml.state/api.sock");
+  assert.equal(socketOf("targets: 5"), byDefault);
+  assert.equal(socketOf("[not: {a mapping"), byDefault);
+  assert.equal(socketOf("stateDir: 7\napi: []"), byDefault);
+  assert.equal(socketOf("nonsense: 1\nstateDir: kept"), join(folder, "kept/api.sock"));
+  assert.equal(socketOf("stateDir: kept\napi: { socket: /run/ringlun.sock }\nunits: x"), "/run/ringlun.sock");
+  assert.throws(() => apiSocketOf(join(folder, "none.yaml")), /ENOENT/);
 });
