@@ -301,13 +301,17 @@ test("an attempt to send that tells only of what it could not send", () => {
       ring.setSqeFlags(send(1000), SQE_CQE_SKIP_SUCCESS);
       assert.equal(ring.enter(0, 0), 0, "sent whole: nothing is told, and nothing is in flight");
       assert.equal(ring.inFlight(), 0);
-      ring.setSqeFlags(send(length), SQE_CQE_SKIP_SUCCESS);
-      const [{ result }] = complete(ring, 1) as [Completion];
-      assert.ok(result > 0 && result < length, `sent in part: ${result}`);
-      ring.setSqeFlags(send(length), SQE_CQE_SKIP_SUCCESS);
-      assert.equal(resultOf(ring, 1), -errno.EAGAIN);
-      ring.recv(far, into.address, 1000 + result, MSG_WAITALL, 2, 0);
-      assert.equal(resultOf(ring, 2), 1000 + result);
+      let sent = 1000;
+      for (let part = 1; ; part++) {
+        ring.setSqeFlags(send(length), SQE_CQE_SKIP_SUCCESS);
+        const [{ result }] = complete(ring, 1) as [Completion];
+        // What the kernel moves on to the receiver meanwhile makes room for a little more.
+        if (part > 1 && result === -errno.EAGAIN) break;
+        assert.ok(result > 0 && result < length, `sent in part: ${result}`);
+        sent += result;
+      }
+      ring.recv(far, into.address, sent, MSG_WAITALL, 2, 0);
+      assert.equal(resultOf(ring, 2), sent);
     }
   });
 });
