@@ -384,14 +384,14 @@ describe("reload", () => {
     const unit = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
     const started = await start(context, { units: [unit] });
     const ended = await logIn(started.connect);
-    await started.server.reload({ ...started.configuration, units: [{ ...unit, readOnly: true }] });
+    await started.server.reload({ ...started.configuration, units: [{ ...unit, removable: true }] });
     assert.ok(await ended.ends());
-    assert.equal(started.server.units[0]?.readOnly, true);
+    assert.equal(started.server.units[0]?.removable, true);
     await logIn(started.connect);
     // It cannot become what is asked for: it is what it was.
     const other = { ...unit, path: join(path, "nothing.img"), sizeBytes: null };
     await assert.rejects(started.server.reload({ ...started.configuration, units: [other] }), /ENOENT|does not exist/);
-    assert.equal(started.server.units[0]?.readOnly, true);
+    assert.equal(started.server.units[0]?.removable, true);
     await logIn(started.connect);
   });
 
