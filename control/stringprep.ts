@@ -36,7 +36,12 @@ export function unassignedIn(text: string): string | undefined {
   return NEVER_ASSIGNED.exec(text)?.[0];
 }
 
-/** B.2: what differs in case only, as `ß` and `SS` or the two small sigmas, becomes the same; but for the i without a dot. */
+/**
+ * B.2: what differs in case only, as `ß` and `SS` or the two small sigmas, becomes the same; but for the i without a dot, and for capital
+ * letters (Georgian, Cherokee) that had no small ones when the tables were made.
+ */
 function folded(text: string): string {
-  return text === "\u0131" ? text : text.toLowerCase().toUpperCase().toLowerCase().replaceAll("\u03c2", "\u03c3");
+  if (text === "\u0131") return text;
+  const small = text.toLowerCase().toUpperCase().toLowerCase().replaceAll("\u03c2", "\u03c3");
+  return NEVER_ASSIGNED.test(small) ? text : small;
 }

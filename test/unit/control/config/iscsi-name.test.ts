@@ -98,6 +98,13 @@ test("characters that are written from right to left are refused, and those that
   }
 });
 
+test("capital letters that had no small ones in Unicode 3.2 stay what they are", () => {
+  for (const character of "\u10a0\u13a0\u04c0") {
+    const text = `iqn.2026-11.io.ringlun:a${character}b`;
+    assert.equal(normal(text), text);
+  }
+});
+
 test("normal form is a fixed point, and anything else is refused", () => {
   const texts = fc.oneof(
     fc.string({ unit: "binary" }),
