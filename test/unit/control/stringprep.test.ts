@@ -24,9 +24,10 @@ test("every code point becomes what RFC 3722 says (the tables of Python's string
     }
   }
   // The same of Python 3.11: "?" for in_table_a1; else B.1, map_table_b2, unicodedata.ucd_3_2_0.normalize("NFKC"), and "!" for what is
-  // of C.1.1 to C.9, D.1, or prohibited ASCII other than the underscore.
+  // of C.1.1 to C.9, D.1, or prohibited ASCII other than the underscore. Small letters that Unicode 3.2 did not have, which map_table_b3
+  // takes from the Unicode of today, are left out of it.
   const digest = createHash("sha256").update(outcomes.join("\n")).digest("hex");
-  assert.equal(digest, "0552d8bc33045f83216a4be84190fbaa380b60a773c1f93478118d27220ee574");
+  assert.equal(digest, "9dc07b5637c925fa3692d7a3eb62473c7dc4379622fe08b0af3b9d3cd97db7bd");
 });
 
 test("what differs in case alone becomes the same", () => {
