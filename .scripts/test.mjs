@@ -14,7 +14,8 @@ import { fail, filesBelow, ROOT, run } from "./common.mjs";
 const isLinux = process.argv.includes("--linux");
 /** Those with the longest files first, so that none is left over at the end. test/linux boots a Linux kernel, and is a run of its own. */
 const KINDS = isLinux ? ["linux"] : ["interop", "simulation", "conformance", "fuzz", "unit"];
-const CONCURRENCY = 2;
+/** More than two cores: many files wait a third of their time. */
+const CONCURRENCY = 3;
 /** For a file, on a machine that is busy with other things; what takes minutes on an idle one is a *.long.test.ts. */
 const TIMEOUT_MS = 600_000;
 const TIMEOUT_LONG_MS = 1_500_000;
