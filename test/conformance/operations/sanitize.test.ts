@@ -124,6 +124,8 @@ test("with IMMED it goes on in the background: progress, what is refused, what i
     "progress goes on",
   );
   assert.ok(new Set(seen).size > 2, `progress seen: ${seen}`);
+  // Its shard may hear of the end a moment later.
+  await other.untilReady(SANITIZE_IN_PROGRESS);
   assert.deepEqual(await other.pollable(), { sense: "0/0000", progress: undefined });
   assertContent(diskPath(target), pattern);
 });
