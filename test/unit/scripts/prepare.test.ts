@@ -6,6 +6,7 @@ import { Project, ROOT } from "./project.js";
 
 const ADDON = "native-shims/io-uring-node";
 const NPM = 'mkdir -p node_modules/.bin && cp bin/tsc.stand-in node_modules/.bin/tsc && echo "npm ci was here"';
+const COMPILE_TYPESCRIPT = "tsc --build . control/page/browser";
 const COMPILE = "npm ci --include=dev --no-audit --no-fund --loglevel=error";
 
 function clone(context: TestContext): Project {
@@ -38,7 +39,7 @@ describe("prepare", () => {
   test("installs and builds in a fresh clone, and says so; the second time it does nothing, silently", (t) => {
     const project = clone(t);
     const first = prepare(project);
-    assert.deepEqual(first.calls, [COMPILE, "addon", "tsc --build"]);
+    assert.deepEqual(first.calls, [COMPILE, "addon", COMPILE_TYPESCRIPT]);
     assert.equal(
       first.stderr,
       "ringlun: installing dependencies (npm ci)\nringlun: building the addon\nringlun: compiling TypeScript\n",
@@ -55,15 +56,15 @@ describe("prepare", () => {
     const project = clone(t);
     prepare(project);
     project.write("control/main.ts", "export const changed = true;");
-    assert.deepEqual(prepare(project).calls, ["tsc --build"]);
+    assert.deepEqual(prepare(project).calls, [COMPILE_TYPESCRIPT]);
     project.write(`${ADDON}/addon/addon.cc`, "// changed");
     assert.deepEqual(prepare(project).calls, ["addon"]);
     project.write(`${ADDON}/package.json`, '{ "changed": true }');
-    assert.deepEqual(prepare(project).calls, [COMPILE, "tsc --build"]);
+    assert.deepEqual(prepare(project).calls, [COMPILE, COMPILE_TYPESCRIPT]);
     rmSync(join(project.root, ADDON, "build"), { recursive: true });
     assert.deepEqual(prepare(project).calls, ["addon"]);
     rmSync(join(project.root, "dist/control/main.js"));
-    assert.deepEqual(prepare(project).calls, ["tsc --build"]);
+    assert.deepEqual(prepare(project).calls, [COMPILE_TYPESCRIPT]);
   });
 
   test("what failed is done again", (t) => {
@@ -74,7 +75,7 @@ describe("prepare", () => {
     assert.match(stderr, /ringlun: npm ci failed \(7\)\nno network\n$/);
     assert.deepEqual(project.calls(), [COMPILE]);
     project.program("bin/npm", NPM);
-    assert.deepEqual(prepare(project).calls, [COMPILE, "addon", "tsc --build"]);
+    assert.deepEqual(prepare(project).calls, [COMPILE, "addon", COMPILE_TYPESCRIPT]);
   });
 
   test("sources that do not compile: exit 1, with what the compiler says", (t) => {
