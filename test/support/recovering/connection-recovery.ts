@@ -18,6 +18,8 @@ export class ConnectionRecovery {
   readonly #done: () => void;
   readonly #epoch: number;
   #isOver = false;
+  /** On which it has gone on. */
+  #over: RecoveringConnection | null = null;
 
   constructor(session: RecoveringSession, random: Random, lost: RecoveringConnection, done: () => void) {
     this.#session = session;
@@ -34,7 +36,7 @@ export class ConnectionRecovery {
     for (const task of this.#session.tasks.values()) {
       if (task.connection === this.#lost) task.expiresUs = Math.min(task.expiresUs, nowUs + retainedUs);
     }
-    if (this.#session.keepsTasks) this.#after(retainedUs - SECOND_US, () => this.#session.mayAttend(this.#lost));
+    if (this.#session.keepsTasks) this.#whenRetained(retainedUs - SECOND_US);
     else this.#session.mayAttend(this.#lost);
     const isLate = this.#session.keepsTasks && this.#random.chance(TOO_LATE);
     if (isLate) this.#session.tallies.recoveries.count("connection recovery that is late");
@@ -80,12 +82,21 @@ export class ConnectionRecovery {
       return;
     }
     this.#isOver = true;
+    this.#over = connection;
     const tasks = this.#session.resend(this.#lost, connection);
     for (const task of tasks) {
       if (this.#session.keepsTasks && !task.isImmediate) this.#session.reassign(task, connection);
       else this.#session.abandon(task);
     }
     this.#done();
+  }
+
+  /** The target gives up what nobody has reassigned; what was asked for over a connection that broke, too, may not have come. */
+  #whenRetained(us: number): void {
+    this.#session.clock.after(us, () => {
+      if (this.#epoch !== this.#session.epoch || (this.#isOver && this.#over?.isOpen !== false)) return;
+      this.#session.mayAttend(this.#lost);
+    });
   }
 
   #count(how: string): void {

@@ -52,6 +52,7 @@ import { TextExchange } from "./text-exchange.js";
 /** Mostly SIMPLE; also untagged, ORDERED and HEAD OF QUEUE (RFC 7143 section 11.3.1). */
 const ATTRIBUTES = [1, 1, 1, 1, 1, 1, 0, 2, 3];
 const ASYNC_EVENT_LOGOUT_REQUEST = 1;
+const ASYNC_EVENT_SESSION_DROP = 3;
 const ASYNC_EVENT_TASK_TERMINATION = 5;
 /** Reject: "can't generate Target Transfer Tag - out of resources". */
 const REASON_LONG_OPERATION = 0x0a;
@@ -100,6 +101,7 @@ export class InitiatorConnection {
   #isCut = false;
   #isLoggedIn = false;
   #isLoggedOut = false;
+  #isAskedToLogOut = false;
   #stalledUntilUs = 0;
   #windowWidth = 0;
   #nextTag: number;
@@ -472,7 +474,10 @@ export class InitiatorConnection {
         return this.#managed(pdu);
       case OPCODE_ASYNC_MESSAGE:
         if (pdu.field("asyncEvent") === ASYNC_EVENT_TASK_TERMINATION) return this.#tasksTerminated(pdu);
+        // Who has not logged out in time is told that it is over.
+        if (this.#isAskedToLogOut && pdu.field("asyncEvent") === ASYNC_EVENT_SESSION_DROP) return;
         assert.equal(pdu.field("asyncEvent"), ASYNC_EVENT_LOGOUT_REQUEST, "the target asks for nothing but a logout");
+        this.#isAskedToLogOut = true;
         return this.#listener.logoutRequested();
       case OPCODE_LOGOUT_RESPONSE:
         assert.equal(pdu.initiatorTaskTag, this.#logoutTag, "a Logout Response answers a Logout Request");
