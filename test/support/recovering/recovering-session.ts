@@ -102,6 +102,11 @@ interface Management {
   readonly connection: RecoveringConnection;
 }
 
+interface Reassign extends Management {
+  /** It has been asked for on this connection before. */
+  readonly isRepeated: boolean;
+}
+
 export class RecoveringSession implements ConnectionOwner {
   readonly options: SessionOptions;
   readonly errorRecoveryLevel: number;
@@ -126,7 +131,7 @@ export class RecoveringSession implements ConnectionOwner {
   #lastTag = 0;
   #lastCid = 0;
   readonly #managements = new Map<number, Management>();
-  readonly #reassigns = new Map<number, Management>();
+  readonly #reassigns = new Map<number, Reassign>();
   readonly #logouts = new Map<
     number,
     { readonly connection: RecoveringConnection; readonly done: (response: number) => void }
@@ -302,13 +307,14 @@ export class RecoveringSession implements ConnectionOwner {
     const expDataSN = task.acknowledged === 0 && this.#random.chance(0.5) ? 0 : task.nextDataSN;
     this.tallies.recoveries.count(expDataSN > 0 ? "TASK REASSIGN with ExpDataSN" : "TASK REASSIGN");
     if (task.command.reads) task.acknowledged = Math.max(task.acknowledged, expDataSN);
+    const isRepeated = task.connection === connection;
     task.connection.forget(task);
     task.connection = connection;
     task.snackTag = 0;
     task.reassigns++;
     task.progressUs = this.clock.nowUs;
     task.restart(task.command.reads ? expDataSN : 0);
-    this.#reassigns.set(tag, { task, connection });
+    this.#reassigns.set(tag, { task, connection, isRepeated });
     const fields = { initiatorTaskTag: tag, referencedTaskTag: task.initiatorTaskTag, expDataSN };
     connection.manage(8, fields, task.command.lun);
   }
@@ -639,7 +645,7 @@ export class RecoveringSession implements ConnectionOwner {
 
   #managed(connection: RecoveringConnection, pdu: ReceivedPdu): void {
     const reassign = this.#reassigns.get(pdu.initiatorTaskTag);
-    if (reassign !== undefined) return this.#reassigned(connection, reassign.task, pdu);
+    if (reassign !== undefined) return this.#reassigned(connection, reassign, pdu);
     const management = this.#managements.get(pdu.initiatorTaskTag);
     if (management === undefined) return;
     this.#managements.delete(pdu.initiatorTaskTag);
@@ -658,7 +664,7 @@ export class RecoveringSession implements ConnectionOwner {
 
   #reassigned(
     connection: RecoveringConnection,
-    task: RecoveringTask,
+    { task, isRepeated }: Reassign,
     { initiatorTaskTag, response }: ReceivedPdu,
   ): void {
     this.#reassigns.delete(initiatorTaskTag);
@@ -675,7 +681,7 @@ export class RecoveringSession implements ConnectionOwner {
         return this.abandon(task);
       default:
         // It was asked for twice, and the first time was enough.
-        assert(response === 3 && task.reassigns > 1, `TASK REASSIGN: response ${response}`);
+        assert(response === 3 && (isRepeated || task.reassigns > 1), `TASK REASSIGN: response ${response}`);
     }
   }
 
