@@ -16,11 +16,11 @@ import { Command } from "commander";
 import { type CpuTime, mainThreadCpuTimeOf, ownCpuTime } from "./cpu-time.js";
 import { environment, formatEnvironment } from "./environment.js";
 import type { LoadResult } from "./load.js";
+import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
 import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
 
-const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
 const BUSY_LOOP = fileURLToPath(new URL("busy-loop.js", import.meta.url));
 const FILE_BYTES = 256 * 1024 * 1024;
 const HTTP_CONNECTIONS = 4;
@@ -34,14 +34,8 @@ interface Rounds {
   readonly https: autocannon.Result[];
 }
 
-async function load({ url, pid }: StartedTarget, seconds: number): Promise<LoadResult> {
-  const args = [LOAD, url, "--json", "--duration", `${seconds}`, "--ramp", `${RAMP_SECONDS}`, "--pid", `${pid}`];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-  const exitCode = await new Promise((resolve) => child.once("close", resolve));
-  if (exitCode !== 0) throw new Error(`the load generator ended with ${exitCode}`);
-  return JSON.parse(output) as LoadResult;
+function load({ url, pid }: StartedTarget, seconds: number): Promise<LoadResult> {
+  return runLoad(url, ["--duration", `${seconds}`, "--ramp", `${RAMP_SECONDS}`, "--pid", `${pid}`]);
 }
 
 function hammer(socketPath: string, seconds: number): Promise<autocannon.Result> {

@@ -7,14 +7,13 @@
  * The targets take turns within every round. A ratio is the median of the ratios of the rounds, so that what slows the machine for a while
  * slows both sides of it. Exit status 2 with --check where a ratio misses what is asked for.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { environment, formatEnvironment } from "./environment.js";
 import { EXCHANGES, type FloorResult, formatFloor, measureFloor } from "./floor.js";
 import type { LoadResult } from "./load.js";
+import { killAllLoads, runLoad } from "./load-process.js";
 import { parseBytes, parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
 import {
@@ -101,7 +100,6 @@ const WORKLOADS: readonly PeerWorkload[] = [
 
 const REFERENCE = "tgt";
 const OURS = "ringlun";
-const LOAD = fileURLToPath(new URL("./load.js", import.meta.url));
 const RAMP_S = 0.5;
 const FILL_BYTES = 4 * 2 ** 20;
 
@@ -124,12 +122,11 @@ type Results = Map<string, Map<string, LoadResult[]>>;
 
 // -- running
 
-let load: ChildProcess | undefined;
 let temporary: string | undefined;
 
 /** Ends everything at once: what is left to do in a signal handler or after a failure. */
 function abandon(): void {
-  load?.kill("SIGKILL");
+  killAllLoads();
   killAllTargets();
   if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
 }
@@ -144,38 +141,12 @@ function createFile(path: string, sizeBytes: number): void {
 }
 
 async function measure(target: StartedTarget, workload: PeerWorkload, seconds: number): Promise<LoadResult> {
-  const child = spawn(
-    process.execPath,
-    [
-      LOAD,
-      target.url,
-      "--json",
-      "--pid",
-      String(target.pid),
-      "--duration",
-      String(seconds),
-      "--ramp",
-      String(RAMP_S),
-      ...workload.args,
-    ],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
-  load = child;
-  let output = "";
-  let complaint = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text;
-  });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", resolve);
-  });
-  load = undefined;
-  if (code !== 0) throw new Error(`${workload.title} on ${target.name}: ${complaint.trim() || `exit status ${code}`}`);
-  return JSON.parse(output) as LoadResult;
+  const options = ["--pid", `${target.pid}`, "--duration", `${seconds}`, "--ramp", `${RAMP_S}`];
+  try {
+    return await runLoad(target.url, [...options, ...workload.args]);
+  } catch (error) {
+    throw new Error(`${workload.title} on ${target.name}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** One line that is written over; nothing where nobody watches. */

@@ -8,11 +8,9 @@
  *
  * node dist/bench/sessions.js [--rounds 5] [--seconds 2]
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { read10, write10 } from "../test/support/cdb.js";
 import { RawInitiator } from "../test/support/raw-initiator.js";
@@ -20,11 +18,11 @@ import type { RawTask } from "../test/support/raw-task.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { parseTargetUrl } from "./initiator/url.js";
 import type { LoadResult } from "./load.js";
+import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median } from "./statistics.js";
 import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
 
-const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
 const FILE_BYTES = 256 * 1024 * 1024;
 const SESSION =
   "maxConnections: 4, errorRecoveryLevel: 2, defaultTime2Wait: 0, defaultTime2Retain: 20, initialR2T: true, immediateData: false";
@@ -59,19 +57,22 @@ const COMPARISONS: readonly Comparison[] = [
   })),
 ];
 
-function load(target: StartedTarget, args: readonly string[], seconds: number): LoadResult {
-  const options = ["--json", "--duration", `${seconds}`, "--pid", `${target.pid}`];
-  const output = execFileSync(process.execPath, [LOAD, target.url, ...options, ...args], { encoding: "utf8" });
-  return JSON.parse(output) as LoadResult;
+function load({ url, pid }: StartedTarget, args: readonly string[], seconds: number): Promise<LoadResult> {
+  return runLoad(url, ["--duration", `${seconds}`, "--pid", `${pid}`, ...args]);
 }
 
-function compare(target: StartedTarget, { name, base, other }: Comparison, rounds: number, seconds: number): string[] {
+async function compare(
+  target: StartedTarget,
+  { name, base, other }: Comparison,
+  rounds: number,
+  seconds: number,
+): Promise<string[]> {
   const rates: number[] = [];
   const costs: number[] = [];
   for (let round = 0; round < rounds; round++) {
     // Neither is always the first.
     const order = round % 2 === 0 ? [base, other] : [other, base];
-    const results = order.map((args) => load(target, args, seconds));
+    const results = [await load(target, order[0]!, seconds), await load(target, order[1]!, seconds)];
     const [of, to] = round % 2 === 0 ? [results[1]!, results[0]!] : [results[0]!, results[1]!];
     rates.push(of.iops / to.iops);
     costs.push(cost(of) / cost(to));
@@ -141,7 +142,8 @@ async function main(): Promise<void> {
       sizeBytes: FILE_BYTES,
       directory,
     });
-    const rows = COMPARISONS.map((comparison) => compare(target, comparison, rounds, seconds));
+    const rows: string[][] = [];
+    for (const comparison of COMPARISONS) rows.push(await compare(target, comparison, rounds, seconds));
     const times: number[] = [];
     for (let i = 0; i < rounds * RECOVERIES_PER_ROUND; i++) times.push(await recover(target));
     await target.stop();

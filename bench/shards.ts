@@ -8,19 +8,16 @@
  * Two shards want 1.6 times what one does at least. That can be judged only where each shard and each load generator has a core; elsewhere
  * it says so. Exit status 2 with --check where it can be judged and is missed.
  */
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { environment, formatEnvironment } from "./environment.js";
-import type { LoadResult } from "./load.js";
+import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
 import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
 
-const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
 const FILE_BYTES = 256 * 1024 * 1024;
 const RAMP_SECONDS = 0.5;
 const SESSIONS = 2;
@@ -35,19 +32,10 @@ interface Options {
   readonly check: boolean;
 }
 
-async function load(url: string, { seconds, depth }: Options): Promise<LoadResult> {
-  const args = [LOAD, url, "--json", "--duration", `${seconds}`, "--ramp", `${RAMP_SECONDS}`, "--depth", `${depth}`];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-  const exitCode = await new Promise((resolve) => child.once("close", resolve));
-  if (exitCode !== 0) throw new Error(`a load generator ended with ${exitCode}`);
-  return JSON.parse(output) as LoadResult;
-}
-
 /** Commands a second of both sessions together. */
-async function iopsOf({ url }: StartedTarget, options: Options): Promise<number> {
-  const results = await Promise.all(Array.from({ length: SESSIONS }, () => load(url, options)));
+async function iopsOf({ url }: StartedTarget, { seconds, depth }: Options): Promise<number> {
+  const args = ["--duration", `${seconds}`, "--ramp", `${RAMP_SECONDS}`, "--depth", `${depth}`];
+  const results = await Promise.all(Array.from({ length: SESSIONS }, () => runLoad(url, args)));
   return results.reduce((sum, { iops }) => sum + iops, 0);
 }
 

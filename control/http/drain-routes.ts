@@ -1,4 +1,5 @@
 /** Drains over HTTP: what is taken out of service, how far that has come, and back again. */
+import type { FastifyReply } from "fastify";
 import * as z from "zod";
 import { formatPortalAddress, ISCSI_PORT, parsePortalAddress } from "../config/portal-address.js";
 import type { DrainProgress, DrainScope } from "../drains.js";
@@ -99,10 +100,8 @@ export const DRAIN_ROUTES: readonly Route[] = [
       200: { description: "The drain", schema: drain },
       404: { description: "There is none of this number, or it is undone", schema: documents.problem },
     },
-    handle: ({ server }, { params }, reply) => {
-      const progress = server.drains.get(params.drainId as number);
-      return progress === undefined ? problem(reply, 404, `no drain ${params.drainId}`) : drainDocument(progress);
-    },
+    handle: ({ server }, { params }, reply) =>
+      answerOf(params.drainId as number, server.drains.get(params.drainId as number), reply),
   },
   {
     method: "DELETE",
@@ -115,10 +114,8 @@ export const DRAIN_ROUTES: readonly Route[] = [
       200: { description: "How far it had come", schema: drain },
       404: { description: "There is none of this number, or it is undone", schema: documents.problem },
     },
-    handle: ({ server }, { params }, reply) => {
-      const progress = server.drains.undo(params.drainId as number);
-      return progress === undefined ? problem(reply, 404, `no drain ${params.drainId}`) : drainDocument(progress);
-    },
+    handle: ({ server }, { params }, reply) =>
+      answerOf(params.drainId as number, server.drains.undo(params.drainId as number), reply),
   },
 ];
 
@@ -140,6 +137,10 @@ function scopeOf({ portal, portalGroup, target }: z.output<typeof asked>, server
   }
   const name = mapName(target ?? "");
   return !targets.some((one) => one.name === name) ? `there is no target ${target}` : { kind: "target", target: name };
+}
+
+function answerOf(drainId: number, progress: DrainProgress | undefined, reply: FastifyReply) {
+  return progress === undefined ? problem(reply, 404, `no drain ${drainId}`) : drainDocument(progress);
 }
 
 function drainDocument({ drain, state, connections, sessions }: DrainProgress): DrainDocument {
