@@ -79,7 +79,7 @@ export class ReconfigurationError extends Error {
 type Undo = () => unknown;
 
 /** Keys that are read once, at the start; but for the certificate of HTTP that has one. */
-const RESTART_KEYS = ["workers", "affinity", "stateDir", "http", "api"] as const;
+const RESTART_KEYS = ["workers", "affinity", "busyPoll", "stateDir", "http", "api"] as const;
 
 export class Reconfiguration {
   readonly #host: ReconfigurationHost;

@@ -157,7 +157,7 @@ export class Server {
   }
 
   async #start(options: ServerOptions): Promise<void> {
-    const { units, stateDir, workers, affinity, portalGroups, http } = this.#configuration;
+    const { units, stateDir, workers, affinity, busyPoll, portalGroups, http } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
@@ -194,6 +194,7 @@ export class Server {
     const shards = Shards.start({
       count: workers,
       affinity,
+      busyPoll,
       units: () => this.#units.records(),
       statistics: this.#statisticsMemory.shards,
       budgets: this.#budgets.memory,

@@ -35,7 +35,7 @@ const EXEC_ARGV = [
 ];
 
 /** What all shards have in common: see ShardTask. */
-export type Common = Pick<ShardTask, "shards" | "gates" | "budgets" | "wakeFds" | "slowCommandsUs">;
+export type Common = Pick<ShardTask, "shards" | "busyPoll" | "gates" | "budgets" | "wakeFds" | "slowCommandsUs">;
 
 export interface ShardThreadOptions {
   readonly shard: number;

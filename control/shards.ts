@@ -12,6 +12,8 @@ export interface ShardsOptions {
   readonly count: number;
   /** CPUs to which the shards' threads are bound, in turn; absent or empty: none is. */
   readonly affinity?: readonly number[];
+  /** See ShardTask; default: true. */
+  readonly busyPoll?: boolean;
   /** Those of the moment: every thread of a shard starts with them; `addUnit` tells of later ones. */
   readonly units: () => readonly UnitRecord[];
   /** One of each shard: see ShardTask. */
@@ -56,10 +58,10 @@ export class Shards implements ShardControl {
   /** What is captured: threads that are started later are told too. */
   #selection: CaptureSelection | null = null;
 
-  private constructor({ count, budgets, settled = async () => {} }: ShardsOptions) {
+  private constructor({ count, budgets, busyPoll = true, settled = async () => {} }: ShardsOptions) {
     const wakeFds = new SharedArrayBuffer(4 * count);
     const slowCommandsUs = new SharedArrayBuffer(8);
-    this.#common = { shards: count, gates: allocateGates(count), budgets, wakeFds, slowCommandsUs };
+    this.#common = { shards: count, busyPoll, gates: allocateGates(count), budgets, wakeFds, slowCommandsUs };
     this.#settled = settled;
     new Int32Array(wakeFds).fill(-1);
   }

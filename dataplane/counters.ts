@@ -19,6 +19,7 @@ export const COUNTER_NAMES = [
   "sessions",
   "connections",
   "cpu_microseconds",
+  "busy_poll_microseconds",
   "capture_dropped_pdus",
   "resent_pdus",
   "submissions",

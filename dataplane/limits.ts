@@ -75,6 +75,9 @@ export const HEADER_RECEIVE_BYTES = 4096;
 /** Longest data segment that the target declares and accepts (RFC 7143 section 13.12). */
 export const MAX_RECV_DATA_SEGMENT_LENGTH = 262144;
 
+/** The longest that a shard with nothing to do stays awake for what it expects. Microseconds. */
+export const AWAKE_US_MAX = 100;
+
 /** PDUs gathered in one sendmsg, and the sends that may be in flight on a shard. A connection without a batch waits for one. */
 export const BATCH_PDUS_MAX = 128;
 export const BATCHES = 256;

@@ -23,18 +23,21 @@ import {
 import { changeUnit } from "./storage/unit-change.js";
 import { Barrier } from "./task/barrier.js";
 import { resetUnit } from "./task/task-sets.js";
+import type { Vigil } from "./vigil.js";
 
 const WAKE_BYTES = 8;
 
 export class Loop {
   readonly #shard: Shard;
   readonly #wakeFd: number;
+  readonly #vigil: Vigil;
   #awake = true;
 
   /** `wakeFd`: an eventfd that control signals when it has put messages into our ring. */
-  constructor(shard: Shard, wakeFd: number) {
+  constructor(shard: Shard, wakeFd: number, vigil: Vigil) {
     this.#shard = shard;
     this.#wakeFd = wakeFd;
+    this.#vigil = vigil;
     this.#listen();
   }
 
@@ -42,7 +45,8 @@ export class Loop {
   turn(): boolean {
     const { ring, counters, transmitter, engine } = this.#shard;
     const moreFollows = transmitter.takeMoreFollows() || (engine.hasParked && transmitter.hasAttempts);
-    ring.enter(moreFollows || engine.gates.hasChanged ? 0 : 1, engine.throttles.waitMs(ENTER_WAIT_MS_MAX));
+    if (moreFollows || engine.gates.hasChanged) ring.enter(0, 0);
+    else this.#vigil.wait(engine.throttles.waitMs(ENTER_WAIT_MS_MAX));
     const isSubmitted = ring.sqSpace() === ring.sqEntries;
     counters[COUNTER.turns]!++;
     let completions = 0;

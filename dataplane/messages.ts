@@ -406,6 +406,8 @@ export interface ShardTask {
   readonly shard: number;
   /** The CPU to which its thread is bound; null: none. */
   readonly cpu: number | null;
+  /** It stays awake for short waits: see vigil.ts. */
+  readonly busyPoll: boolean;
   /** Rings of sharedarraybuffer-ring. */
   readonly toShard: SharedArrayBuffer;
   readonly toControl: SharedArrayBuffer;

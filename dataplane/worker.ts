@@ -21,6 +21,7 @@ import { Loop } from "./loop.js";
 import type { ControlMessage, ShardMessage, ShardTask } from "./messages.js";
 import { Shard, type ShardHost } from "./shard.js";
 import type { SynchronousFiles } from "./storage/store.js";
+import { measureSleepUs, Vigil } from "./vigil.js";
 
 /** CPU time is looked at only so often: it costs a system call. */
 const REPORT_INTERVAL_US = 500_000;
@@ -98,8 +99,9 @@ export default function run(task: ShardTask): void {
   registerSlices(ring, shard);
   for (const unit of task.units) shard.addUnit(unit);
   const messages = new Consumer(task.toShard);
-  const loop = new Loop(shard, task.wakeFd);
-  const report = new Report(ring, shard);
+  const vigil = new Vigil(ring, task.busyPoll ? measureSleepUs(ring, shard.arena, shard.wakeCell) : 0);
+  const loop = new Loop(shard, task.wakeFd, vigil);
+  const report = new Report(ring, shard, vigil);
   host.post({ type: "ready" });
 
   while (true) {
@@ -134,16 +136,20 @@ function bindTo(cpu: number, host: ThreadHost): void {
 class Report {
   readonly #ring: Ring;
   readonly #shard: Shard;
+  readonly #vigil: Vigil;
   /** The shard goes on counting where its last thread stopped. */
   readonly #cpuBeforeUs: number;
+  readonly #awakeBeforeUs: number;
   #submittedCount: number;
   /** When the next is to be made, on the ring's clock. */
   dueUs = 0;
 
-  constructor(ring: Ring, shard: Shard) {
+  constructor(ring: Ring, shard: Shard, vigil: Vigil) {
     this.#ring = ring;
     this.#shard = shard;
+    this.#vigil = vigil;
     this.#cpuBeforeUs = shard.counters[COUNTER.cpu_microseconds]!;
+    this.#awakeBeforeUs = shard.counters[COUNTER.busy_poll_microseconds]!;
     this.#submittedCount = ring.submittedCount;
     shard.counters[COUNTER.buffer_bytes] = shard.slices.capacityBytes;
   }
@@ -152,6 +158,7 @@ class Report {
     const { counters, slices } = this.#shard;
     const { submittedCount, nowUs } = this.#ring;
     counters[COUNTER.cpu_microseconds] = this.#cpuBeforeUs + threadCpuUs();
+    counters[COUNTER.busy_poll_microseconds] = this.#awakeBeforeUs + this.#vigil.awakeUs;
     counters[COUNTER.submissions]! += (submittedCount - this.#submittedCount) >>> 0;
     counters[COUNTER.free_buffer_bytes] = slices.allFreeBytes;
     this.#submittedCount = submittedCount;

@@ -124,7 +124,8 @@ function shown(value: unknown): string {
 // -- a configuration as the file has it: lists by what names their members
 
 function treeOf(configuration: Configuration): Tree {
-  const { portalGroups, targets, units, discoveryAuth, http, api, workers, affinity, stateDir, log } = configuration;
+  const { portalGroups, targets, units, discoveryAuth, http, api, workers, affinity, busyPoll, stateDir, log } =
+    configuration;
   return {
     portalGroups: keyed(portalGroups, ({ tag, portals, access: { state, preferred }, redirect }) => [
       String(tag),
@@ -144,6 +145,7 @@ function treeOf(configuration: Configuration): Tree {
     api,
     workers,
     affinity,
+    busyPoll,
     stateDir,
     log: renamed(log),
   };

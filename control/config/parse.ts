@@ -150,6 +150,7 @@ function complete(
     },
     workers: workersOf(document),
     affinity: document.affinity ?? [],
+    busyPoll: document.busyPoll === "auto",
     stateDir,
     log: { level: document.log.level, slowCommandsMs: document.log.slowCommands },
   };

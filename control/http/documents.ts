@@ -112,7 +112,14 @@ export const statistics = z.strictObject({
   sessions: z.array(
     z.strictObject({ sessionId: z.int(), initiatorName: z.string(), targetName: z.string(), ...rates }),
   ),
-  shards: z.array(z.strictObject({ shard: z.int(), cpu: z.number().describe("Part of one core that it has used.") })),
+  shards: z.array(
+    z.strictObject({
+      shard: z.int(),
+      cpu: z
+        .number()
+        .describe("Part of one core that its work took: less than it has used, where it stays awake for short waits."),
+    }),
+  ),
 });
 
 /** What changes now and then, beside statistics. Of sessions only what tells them apart: it is sent often. */

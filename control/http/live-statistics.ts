@@ -28,7 +28,7 @@ interface Look {
   readonly units: ReadonlyMap<number, Float64Array>;
   /** By sessionId. */
   readonly sessions: ReadonlyMap<number, Float64Array>;
-  /** CPU time of each shard, in microseconds; undefined where there is none at the moment. */
+  /** CPU time of each shard, in microseconds, less that in which it was awake for nothing; undefined where there is none at the moment. */
   readonly shards: readonly (number | undefined)[];
 }
 
@@ -44,7 +44,9 @@ function look(server: Server): Look {
     sessions,
     shards: Array.from({ length: server.shards.count }, (_, shard) => {
       const counters = server.shards.counters(shard);
-      return counters && new Float64Array(counters)[COUNTER.cpu_microseconds];
+      if (counters === undefined) return undefined;
+      const counted = new Float64Array(counters);
+      return counted[COUNTER.cpu_microseconds]! - counted[COUNTER.busy_poll_microseconds]!;
     }),
   };
 }

@@ -79,8 +79,8 @@ export class Metrics {
     const isGauge = SHARD_GAUGES.has(counter);
     const Kind = isGauge ? Gauge : Counter;
     // Prometheus counts time in seconds.
-    const isTime = counter === "cpu_microseconds";
-    const name = isTime ? "cpu_seconds" : counter;
+    const isTime = counter.endsWith("_microseconds");
+    const name = counter.replace(/_microseconds$/, "_seconds");
     const scale = isTime ? 1e-6 : 1;
     new Kind({
       name: isGauge ? `ringlun_shard_${name}` : `ringlun_shard_${name}_total`,
@@ -146,7 +146,7 @@ export class Metrics {
 }
 
 const SHARD_HELP: Readonly<Record<CounterName, string>> = {
-  turns: "Turns of the shard's loop, one io_uring_enter each.",
+  turns: "Turns of the shard's loop: each works off what one wait has brought.",
   completions: "Completions that the ring brought.",
   scsi_commands: "SCSI commands that the shard began.",
   read_bytes: "Data sent to initiators by reads, in bytes.",
@@ -162,6 +162,8 @@ const SHARD_HELP: Readonly<Record<CounterName, string>> = {
   sessions: "Sessions that the shard serves.",
   connections: "Connections that the shard serves.",
   cpu_microseconds: "CPU time of the shard's thread, in seconds.",
+  busy_poll_microseconds:
+    "Part of the CPU time in which the shard had nothing to do, and stayed awake for what it expected.",
   capture_dropped_pdus: "PDUs that a capture has left out, because its reader was too slow.",
   resent_pdus: "PDUs sent again, because a SNACK asked for them.",
   submissions: "Operations that the shard gave to the ring.",

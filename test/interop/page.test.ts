@@ -214,16 +214,19 @@ test("a portal that is taken out of service is marked", { skip }, async (context
 
 test("where too many look at it, the page says so, and waits for its turn", { skip }, async (context) => {
   const leave = new AbortController();
-  const looks = Array.from({ length: STATISTICS_STREAMS_MAX }, () =>
-    fetch(`${url()}api/v1/statistics?interval=60`, { signal: leave.signal }),
-  );
-  const streams = await Promise.all(looks);
+  const streams: Response[] = [];
+  // The pages of the tests before this one are gone, but the server may not have heard of it yet: 503 until it has.
+  while (streams.length < STATISTICS_STREAMS_MAX) {
+    const stream = await fetch(`${url()}api/v1/statistics?interval=60`, { signal: leave.signal });
+    if (stream.status === 200) streams.push(stream);
+    else await stream.body?.cancel();
+  }
   const visited = await VisitedPage.visit(browser, url(), { viewport: { width: 1280, height: 800 } });
   context.after(() => visited.close());
   const notice = async () => (await visited.texts("#notice"))[0]!;
   await visited.until(notice, (text) => text.includes("too many people may be looking at this page"));
   // Held until now: fetch cancels what nobody refers to.
-  assert.ok(streams.every(({ status }) => status === 200));
+  assert.equal(streams.length, STATISTICS_STREAMS_MAX);
   leave.abort();
   await visited.until(pill(visited), (text) => text === "Live");
 });

@@ -16,6 +16,7 @@ import type {
 } from "../../../dataplane/messages.js";
 import { Shard, type ShardHost } from "../../../dataplane/shard.js";
 import { allocateStatistics } from "../../../dataplane/statistics.js";
+import { Vigil } from "../../../dataplane/vigil.js";
 import { assertAccounts, assertNothingLeaked } from "./accounts.js";
 import { CapturedStreams } from "./captured-streams.js";
 import type { Doorbell } from "./doorbell.js";
@@ -99,7 +100,7 @@ export class Machine {
     for (const unit of options.units) this.shard.addUnit(this.#open(unit));
     const { fd, doorbell } = this.kernel.openDoorbell();
     this.#doorbell = doorbell;
-    this.#loop = new Loop(this.shard, fd);
+    this.#loop = new Loop(this.shard, fd, new Vigil(this.ring, 0));
     // Neighbours differ.
     this.#captured = new CapturedStreams(captured, shard % 2 === 0);
     this.#inbox.push({ type: "capture", selection: this.#captured.selection });

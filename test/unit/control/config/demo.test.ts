@@ -57,6 +57,7 @@ test("the demo is what the outside may depend on", (t) => {
     http: { listen: { host: "127.0.0.1", port: 9260 }, hosts: [], tls: null },
     api: { socket: join(folder, "demo", "state", "api.sock"), fileRoots: [join(folder, "demo")], tokens: [] },
     affinity: [],
+    busyPoll: true,
     stateDir: join(folder, "demo", "state"),
     log: { level: "info", slowCommandsMs: 1000 },
   });

@@ -66,6 +66,7 @@ discovery: { auth: { chap: [{ user: dora, secret: "dddddddddddd" }] } }
 http: { listen: "[::]", hosts: [SAN.example, san] }
 workers: 3
 affinity: [${CPU}]
+busyPoll: off
 stateDir: state
 log: { level: debug, slowCommands: 250 }
 `;
@@ -150,6 +151,7 @@ test("every key arrives, normalised", (t) => {
       http: { listen: { host: "::", port: 9260 }, hosts: ["san.example", "san"], tls: null },
       workers: 3,
       affinity: [CPU],
+      busyPoll: false,
       api: { socket: join(folder, "state", "api.sock"), fileRoots: [folder], tokens: [] },
       stateDir: join(folder, "state"),
       log: { level: "debug", slowCommandsMs: 250 },
@@ -260,6 +262,7 @@ test("what a file leaves out has its default", (t) => {
     http: null,
     workers: Math.max(1, availableParallelism() - 1),
     affinity: [],
+    busyPoll: true,
     api: { socket: join(folder, "ringlun.yaml.state", "api.sock"), fileRoots: [folder], tokens: [] },
     stateDir: join(folder, "ringlun.yaml.state"),
     log: { level: "info", slowCommandsMs: 1000 },
@@ -487,6 +490,7 @@ const KEYS = [
     "api",
     "workers",
     "affinity",
+    "busyPoll",
     "stateDir",
     "log",
     "tag",

@@ -109,6 +109,7 @@ export function configuration(folder: string, changes: Partial<Configuration> = 
     api: { socket: `${folder}/api.sock`, fileRoots: [folder], tokens: [] },
     workers: 1,
     affinity: [],
+    busyPoll: true,
     stateDir: `${folder}/state`,
     log: { level: "debug", slowCommandsMs: 1000 },
     ...changes,
