@@ -94,6 +94,12 @@ export const ATTEMPT_BYTES_MIN = 65536;
 export const TEXT_BYTES_MAX = 65536;
 
 /**
+ * Text Requests of one connection that control is asked about at a time: more than one only where the others were given up. One
+ * more is rejected.
+ */
+export const TEXTS_ASKED_MAX = 4;
+
+/**
  * Replies (NOP-In, Reject, Text, Logout, task management) waiting on one connection: far more than one receive can ask for. One
  * more closes it: the peer asks and does not read.
  */
@@ -115,6 +121,9 @@ export const HELD_BYTES_MAX = 1024 * 1024;
 
 /** Lines of a shard's log about slow commands in a second: of more only the number is told. */
 export const SLOW_COMMANDS_PER_SECOND_MAX = 10;
+
+/** Likewise about PDUs that are rejected. */
+export const REJECTED_LINES_PER_SECOND_MAX = 10;
 
 /** What a capture's reader may be behind its shard. Of more, PDUs are left out, and counted. */
 export const CAPTURE_RING_BYTES = 16 * 1024 * 1024;

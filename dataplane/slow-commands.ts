@@ -1,6 +1,7 @@
 /** Commands that have taken longer than people want to hear nothing of: a line of the log each, with where the time went. */
 import { hexadecimal } from "./hexadecimal.js";
 import { SLOW_COMMANDS_PER_SECOND_MAX } from "./limits.js";
+import { LineBudget } from "./line-budget.js";
 import type { Shard } from "./shard.js";
 import {
   TASK_ABORTED,
@@ -12,19 +13,18 @@ import {
 } from "./task/task.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "./wire/scsi-response.js";
 
-const SECOND_US = 1_000_000;
-
 export class SlowCommands {
   readonly #shard: Shard;
   /** [0]: from so many microseconds on a command is slow; 0: none is. Control may change it at any time. */
   readonly #limitUs: Float64Array;
-  #secondUs = 0;
-  #told = 0;
-  #leftOut = 0;
+  readonly #lines: LineBudget;
 
   constructor(shard: Shard, memory: SharedArrayBuffer) {
     this.#shard = shard;
     this.#limitUs = new Float64Array(memory);
+    this.#lines = new LineBudget(SLOW_COMMANDS_PER_SECOND_MAX, (commands) =>
+      shard.host.post({ type: "log", level: "warn", message: "more slow commands", fields: { commands } }),
+    );
   }
 
   /** The command has ended, with its status or without. */
@@ -35,22 +35,11 @@ export class SlowCommands {
 
   /** Called every second, at least: those that there was no line for are told of together. */
   sweep(nowUs: number): void {
-    if (nowUs - this.#secondUs < SECOND_US) return;
-    const commands = this.#leftOut;
-    this.#secondUs = nowUs;
-    this.#told = 0;
-    this.#leftOut = 0;
-    if (commands === 0) return;
-    this.#shard.host.post({ type: "log", level: "warn", message: "more slow commands", fields: { commands } });
+    this.#lines.sweep(nowUs);
   }
 
   #note(task: Task, nowUs: number): void {
-    this.sweep(nowUs);
-    if (this.#told === SLOW_COMMANDS_PER_SECOND_MAX) {
-      this.#leftOut++;
-      return;
-    }
-    this.#told++;
+    if (!this.#lines.take(nowUs)) return;
     const { sessionId, initiatorName, targetName } = task.session!;
     this.#shard.host.post({
       type: "log",

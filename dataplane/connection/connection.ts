@@ -98,6 +98,8 @@ export class Connection {
   textToSend = "";
   /** The Target Transfer Tag that the next request of the sequence carries; RESERVED_TAG: there is none to come. */
   textTag = RESERVED_TAG;
+  /** Requests that control has been asked about and has not answered, those that were given up since included. */
+  textsAsked = 0;
   /** What control is asked about: the exchange, and the header of its (last) request. */
   textExchange = 0;
   textHeader: Uint8Array | null = null;

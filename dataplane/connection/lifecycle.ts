@@ -346,6 +346,7 @@ export class Lifecycle {
     this.#shard.engine.relieve();
     this.#shard.engine.throttles.settle();
     this.#shard.slowCommands.sweep(nowUs);
+    this.#shard.requests.rejectedLines.sweep(nowUs);
     for (const session of this.#shard.sessions.values()) this.#sweepSession(session, nowUs);
     if (this.isShort) this.#giveUpOneFailed();
     this.#shard.fences.sweep(nowUs);

@@ -5,7 +5,8 @@
 import { unreachable } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { SLICE_BYTES_MAX, TEXT_BYTES_MAX } from "../limits.js";
+import { REJECTED_LINES_PER_SECOND_MAX, SLICE_BYTES_MAX, TEXT_BYTES_MAX, TEXTS_ASKED_MAX } from "../limits.js";
+import { LineBudget } from "../line-budget.js";
 import { LOGGED_OUT } from "../messages.js";
 import { statusQualifier } from "../scsi/status-qualifier.js";
 import type { Shard } from "../shard.js";
@@ -65,6 +66,8 @@ export const TEXT_REJECTED = 1;
 export const TEXT_ASKED = 2;
 
 export class Requests {
+  /** Of PDUs that were rejected. */
+  readonly rejectedLines: LineBudget;
   readonly #shard: Shard;
   readonly #nopOut: NopOutPdu;
   readonly #text: TextRequestPdu;
@@ -74,6 +77,9 @@ export class Requests {
 
   constructor(shard: Shard) {
     this.#shard = shard;
+    this.rejectedLines = new LineBudget(REJECTED_LINES_PER_SECOND_MAX, (pdus) =>
+      shard.host.post({ type: "log", level: "debug", message: "more PDUs rejected", fields: { pdus } }),
+    );
     const view = shard.arena.view;
     this.#nopOut = new NopOutPdu(view);
     this.#text = new TextRequestPdu(view);
@@ -106,7 +112,7 @@ export class Requests {
   reject(connection: Connection, header: number, reason: number, dataSN = 0): void {
     this.#shard.counters[COUNTER.rejects]!++;
     const pdu = new Pdu(this.#shard.arena.view, header);
-    this.#log(connection, "debug", `rejected (reason ${hex(reason, 2)}): ${pdu.describe()}`);
+    if (this.rejectedLines.take(this.#shard.ring.nowUs)) this.#logRejected(connection, reason, pdu);
     const reply = new Reply(STAMP_STATUS);
     const view = new RejectPdu(reply.header).clear();
     view.reason = reason;
@@ -181,18 +187,20 @@ export class Requests {
 
   /** Control's answer to a text exchange. `maxSend` is the peer's new MaxRecvDataSegmentLength, or 0. */
   textReply(connection: Connection, exchange: number, text: string, maxSend: number): void {
+    connection.textsAsked--;
     if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange) return;
     connection.textHeader = null;
     connection.textContinues = true;
     connection.textToSend = text;
     if (maxSend > 0) connection.textMaxSend = maxSend;
-    this.#sendText(connection);
     const session = connection.session!;
+    this.#sendText(connection);
     if (session.askingText === connection) this.#shard.dispatcher.textDecided(session, false);
   }
 
   /** Control's other answer: the exchange is over, nothing of the sequence takes effect (RFC 7143 sections 6.4, 7.12). */
   textReject(connection: Connection, exchange: number): void {
+    connection.textsAsked--;
     const header = connection.textHeader;
     if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange || header === null) return;
     const session = connection.session!;
@@ -255,6 +263,10 @@ export class Requests {
       this.#textResponse(connection, "", false, connection.textTag);
       return TEXT_TAKEN;
     }
+    if (connection.textsAsked === TEXTS_ASKED_MAX) {
+      return this.#rejectText(connection, pdu.offset, REJECT_REASON_LONG_OPERATION);
+    }
+    connection.textsAsked++;
     connection.textFinal = pdu.final;
     // "MUST NOT have more than one outstanding Text Request" (section 11.10): none goes on before this one is answered.
     connection.textTag = RESERVED_TAG;
@@ -404,10 +416,11 @@ export class Requests {
     return tag;
   }
 
-  #log({ session, cid }: Connection, level: "debug" | "warn", message: string): void {
+  #logRejected({ session, cid }: Connection, reason: number, pdu: Pdu): void {
     const { sessionId, initiatorName, targetName } = session!;
     const fields = { sessionId, initiator: initiatorName, target: targetName, cid };
-    this.#shard.host.post({ type: "log", level, message, fields });
+    const message = `rejected (reason ${hex(reason, 2)}): ${pdu.describe()}`;
+    this.#shard.host.post({ type: "log", level: "debug", message, fields });
   }
 }
 
@@ -422,8 +435,7 @@ function resetText(connection: Connection): void {
   connection.textMaxSend = 0;
 }
 
+/** In one piece: added up character by character, a text takes thirty times as much. */
 function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

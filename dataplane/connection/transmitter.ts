@@ -67,6 +67,8 @@ export class Transmitter {
   readonly #target: TargetPdu;
   readonly #dirty: Connection[] = [];
   readonly #waiting: Connection[] = [];
+  /** See `#boundReplies`. */
+  readonly #greedy: Connection[] = [];
   readonly #jobs = new Uint32Array(JOBS_MAX * JOB_WORDS);
   readonly #jobStores = new Uint32Array(JOBS_MAX);
   #jobCount = 0;
@@ -98,7 +100,7 @@ export class Transmitter {
   }
 
   queueReply(connection: Connection, reply: Reply): void {
-    if (connection.isAnsweredLast) {
+    if (connection.isAnsweredLast || connection.state !== CONNECTION_OPEN) {
       if (reply.slice !== null) this.#shard.slices.release(reply.slice);
       if (reply.onGone !== null) reply.onGone();
       return;
@@ -107,20 +109,27 @@ export class Transmitter {
     connection.replies++;
     if (reply.slice !== null) connection.replyBytes += reply.slice.capacity;
     this.queue(connection, reply);
-    this.#closeIfGreedy(connection);
-  }
-
-  #closeIfGreedy(connection: Connection): void {
-    if (connection.replies > CONNECTION_REPLIES_MAX || connection.replyBytes > CONNECTION_REPLY_BYTES_MAX) {
-      this.#shard.lifecycle.close(connection, "the initiator asks and does not read the answers");
-    }
+    this.#boundReplies(connection);
   }
 
   /** Retransmissions are bounded as replies are: a peer that asks for ever and reads nothing is closed. */
   queueResend(connection: Connection, node: Outgoing): void {
+    if (connection.isSuspended || connection.state !== CONNECTION_OPEN) return;
     connection.replies++;
     this.queue(connection, node);
-    this.#closeIfGreedy(connection);
+    this.#boundReplies(connection);
+  }
+
+  /**
+   * A peer that asks for too much is not listened to any more, and closed at the end of the turn: whoever is at work on it, or on
+   * its tasks, goes on with what is there.
+   */
+  #boundReplies(connection: Connection): void {
+    const isWithin =
+      connection.replies <= CONNECTION_REPLIES_MAX && connection.replyBytes <= CONNECTION_REPLY_BYTES_MAX;
+    if (isWithin || connection.loggedOut) return;
+    connection.loggedOut = true;
+    this.#greedy.push(connection);
   }
 
   /** Takes out all nodes for which `matches` holds. */
@@ -145,6 +154,9 @@ export class Transmitter {
 
   /** The end of a turn: everything that is ready leaves. */
   flush(): void {
+    while (this.#greedy.length > 0) {
+      this.#shard.lifecycle.close(this.#greedy.pop()!, "the initiator asks and does not read the answers");
+    }
     const dirty = this.#dirty;
     for (let i = 0; i < dirty.length; i++) {
       const connection = dirty[i]!;

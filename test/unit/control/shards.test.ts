@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { openSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
+import { pino } from "pino";
 import { Shards, type ShardsOptions } from "../../../control/shards.js";
 import { StatisticsMemory } from "../../../control/statistics.js";
 import { initialState } from "../../../control/units/unit-state.js";
 import type { HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
 import { allocateBudgets } from "../../../dataplane/throttle/budget.js";
-import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START } from "./support/fake-shard.js";
+import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START, UNIT_TALKS } from "./support/fake-shard.js";
 import { recordingLogger } from "./support/fixtures.js";
 
 const WORKER = new URL("./support/fake-shard.js", import.meta.url);
@@ -187,6 +188,13 @@ describe("messages", () => {
     shards.send(0, { type: "resetDone", exchange: 2 });
     await seen.message((text) => text.includes("resetDone"));
   });
+});
+
+test("a shard that talks without end leaves time for timers, and for other shards", async (context) => {
+  const { shards } = await start(context, { units: () => [unit(UNIT_TALKS)], logger: pino({ level: "silent" }) });
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  await shards.stop(0);
+  assert.deepEqual(shards.serving(), []);
 });
 
 describe("a shard that dies", () => {

@@ -12,6 +12,8 @@ export const UNIT_FAILS_AT_START = "fails-at-start";
 export const UNIT_ENDS_NOTHING = "ends-nothing";
 /** A unit of this name makes the shard report an undrained ring when it throws. */
 export const UNIT_DOES_NOT_DRAIN = "does-not-drain";
+/** A unit of this name makes the shard talk without end. */
+export const UNIT_TALKS = "talks";
 /** A connection of an initiator of this name makes the task throw. */
 export const INITIATOR_KILLS = "iqn.2026-11.io.ringlun:kills";
 
@@ -52,7 +54,8 @@ class FakeShard {
         this.#consumer.release();
         this.#handle(JSON.parse(record) as ControlMessage);
       }
-      this.#consumer.wait(100);
+      if (this.#units.has(UNIT_TALKS)) this.#log("something");
+      else this.#consumer.wait(100);
     }
   }
 

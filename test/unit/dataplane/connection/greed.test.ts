@@ -1,0 +1,75 @@
+/** Peers that ask for more than they take are closed when nobody is at work on them: at the end of the turn. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
+import {
+  buildHeader,
+  FLAG_FINAL,
+  type HeaderFields,
+  OPCODE_NOP_OUT,
+  OPCODE_REJECT,
+  OPCODE_SNACK_REQUEST,
+  OPCODE_TEXT_REQUEST,
+  OPCODE_TEXT_RESPONSE,
+  TAG_NONE,
+} from "../../../support/pdu.js";
+import { FIRST_CMD_SN, setUp } from "./fixture.js";
+
+/** Of the first reply after the Login Response. */
+const FIRST_STAT_SN = 2;
+const STATUS_SNACK = 1;
+/** Statuses that a session keeps. */
+const KEPT = 192;
+
+const times = (count: number, fields: HeaderFields): Buffer =>
+  Buffer.concat(Array.from({ length: count }, () => buildHeader({ flags: FLAG_FINAL, ...fields })));
+
+test("SNACKs that bring too much again", () => {
+  const { cluster, connect } = setUp(0, { errorRecoveryLevel: 1 });
+  const { peer, end, received } = connect();
+  const ping = { opcode: OPCODE_NOP_OUT, immediate: true, initiatorTaskTag: 1, targetTransferTag: TAG_NONE };
+  peer.write(times(KEPT, { ...ping, cmdSN: FIRST_CMD_SN }));
+  cluster.turnUntil(() => Buffer.concat(received).length >= KEPT * 48);
+  // All in one receive. The last of them asks for what is no longer there, or nobody keeps it any more.
+  const run = { begRun: FIRST_STAT_SN, runLength: KEPT };
+  peer.write(
+    times(30, {
+      ...{ opcode: OPCODE_SNACK_REQUEST, flags: FLAG_FINAL | STATUS_SNACK, initiatorTaskTag: TAG_NONE },
+      ...{ snackTag: TAG_NONE, ...run },
+    }),
+  );
+  cluster.turnUntil(() => end.reportedUs > 0);
+  assert.ok(end.atUs > 0);
+});
+
+test("Text Requests that are rejected, more of them than leave", () => {
+  const { cluster, connect } = setUp(0);
+  const { peer, end } = connect();
+  const request = { opcode: OPCODE_TEXT_REQUEST, immediate: true, initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN };
+  peer.write(times(8000, { ...request, targetTransferTag: 7 }));
+  cluster.turnUntil(() => end.reportedUs > 0);
+  assert.ok(end.atUs > 0);
+});
+
+test("Text Requests that come before the answer to others: control is asked about a few, the rest is rejected", () => {
+  const { timeline, cluster, connect } = setUp(0);
+  const { peer, received } = connect();
+  const loginBytes = Buffer.concat(received).length;
+  const opcodes = (): number[] => {
+    const bytes = Buffer.concat(received).subarray(loginBytes);
+    const found: number[] = [];
+    for (let at = 0; at < bytes.length; at += 48 + ((bytes.readUIntBE(at + 5, 3) + 3) & ~3))
+      found.push(bytes[at]! & 0x3f);
+    return found;
+  };
+  const request = { opcode: OPCODE_TEXT_REQUEST, immediate: true, initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN };
+  peer.write(times(TEXTS_ASKED_MAX + 6, { ...request, targetTransferTag: TAG_NONE }));
+  cluster.turnUntil(() => opcodes().length === 6);
+  assert.deepEqual(opcodes(), Array(6).fill(OPCODE_REJECT));
+  // Nobody waits for the answers any more. When they have come there is room again.
+  const answeredUs = timeline.nowUs + 1_000_000;
+  cluster.turnUntil(() => timeline.nowUs >= answeredUs);
+  peer.write(times(1, { ...request, targetTransferTag: TAG_NONE }));
+  cluster.turnUntil(() => opcodes().length === 7);
+  assert.equal(opcodes().at(-1), OPCODE_TEXT_RESPONSE);
+});
