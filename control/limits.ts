@@ -102,6 +102,8 @@ export const WRITES_ENDED_POLL_MS = 2;
 export const RING_TO_SHARD_BYTES = 4_194_304;
 export const RING_TO_CONTROL_BYTES = 1_048_576;
 assert(2 * CONTROL_PARAMETERS_BYTES_MAX < RING_TO_CONTROL_BYTES / 2, "a command with its parameter list is one record");
+/** Messages of one shard that control handles before it does anything else. The others wait in the ring. */
+export const SHARD_MESSAGES_PER_TURN = 64;
 /** Messages that control keeps for a shard whose ring is full: one more is a fault of that shard, which is ended. */
 export const SHARD_BACKLOG_MAX = 16_384;
 /** Descriptor numbers that a shard may own are below this: a login that ends up with a higher one is answered with 0302h. */

@@ -17,6 +17,7 @@ import {
   RING_TO_CONTROL_BYTES,
   RING_TO_SHARD_BYTES,
   SHARD_BACKLOG_MAX,
+  SHARD_MESSAGES_PER_TURN,
   SHARD_START_TIMEOUT_MS,
 } from "./limits.js";
 import type { Logger } from "./logger.js";
@@ -244,14 +245,17 @@ export class ShardThread {
 
   async #receive(): Promise<void> {
     const consumer = this.#consumer;
-    while (!this.#released) {
-      while (consumer.next()) {
-        // A copy: Buffer's decoder takes no shared memory.
-        const record = Buffer.from(consumer.bytes.slice(consumer.offset, consumer.offset + consumer.length));
-        consumer.release();
-        this.#dispatch(record);
+    for (let handled = 0; !this.#released; ) {
+      if (!consumer.next()) {
+        await consumer.waitAsync();
+        continue;
       }
-      await consumer.waitAsync();
+      // A copy: Buffer's decoder takes no shared memory.
+      const record = Buffer.from(consumer.bytes.slice(consumer.offset, consumer.offset + consumer.length));
+      consumer.release();
+      this.#dispatch(record);
+      // Promises alone give nobody else a turn: no timer, no login, no other shard, however much this one has to say.
+      if (++handled % SHARD_MESSAGES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
