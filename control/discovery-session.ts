@@ -26,9 +26,6 @@ import { TextResponsePdu } from "../dataplane/wire/text-response.js";
 import { type PduStream, viewOf } from "./pdu-stream.js";
 import { TextExchange, type TextOutcome } from "./text-exchange.js";
 
-/** Commands that the initiator may have under way: it MUST NOT have more than one Text Request (section 11.10). */
-const COMMAND_WINDOW = 2;
-
 const REJECT_REASONS = {
   protocolError: REJECT_REASON_PROTOCOL_ERROR,
   invalidField: REJECT_REASON_INVALID_PDU_FIELD,
@@ -150,7 +147,8 @@ export class DiscoverySession {
   #stamp(pdu: TargetPdu): void {
     pdu.statSN = this.#statSN;
     pdu.expCmdSN = this.#expCmdSN;
-    pdu.maxCmdSN = serialAdd(this.#expCmdSN, COMMAND_WINDOW - 1);
+    // "The queuing capacity ... is MaxCmdSN - ExpCmdSN + 1" (section 4.2.2.1): nothing is held that comes before its turn.
+    pdu.maxCmdSN = this.#expCmdSN;
     this.#statSN = serialAdd(this.#statSN, 1);
   }
 }

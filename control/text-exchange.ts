@@ -67,7 +67,7 @@ export class TextExchange {
       return { kind: "reject", reason: "invalidField" };
     }
     if (state.kind === "collecting") return this.#collect(part, state.text + part.text);
-    if (state.rest === "" && part.text !== "") return this.#collect(part, part.text);
+    // One request a sequence: SendTargets twice would be a key twice (section 6.4), and nothing else may go with it (Appendix C).
     if (part.text !== "" || part.continued) return { kind: "reject", reason: "protocolError" };
     return this.#respond(part, state.rest);
   }

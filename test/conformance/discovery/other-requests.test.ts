@@ -11,6 +11,7 @@ import {
   OPCODE_SNACK_REQUEST,
   OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TEXT_REQUEST,
+  OPCODE_TEXT_RESPONSE,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
@@ -65,6 +66,18 @@ test("RFC 7143 Appendix C, 13.21: text other than one SendTargets is rejected", 
     await initiator.send(text, encodeKeys(pairs));
     assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x04, "Protocol Error");
   }
+  await assertUnharmed(initiator);
+});
+
+test("RFC 7143 6.4, Appendix C: a second SendTargets in the same sequence is rejected", async () => {
+  const initiator = await discover();
+  const text = { opcode: OPCODE_TEXT_REQUEST, immediate: true, initiatorTaskTag: 9 };
+  const data = encodeKeys({ SendTargets: "All" });
+  await initiator.send({ ...text, flags: 0, targetTransferTag: TAG_NONE }, data);
+  const { final, targetTransferTag } = await initiator.expect(OPCODE_TEXT_RESPONSE);
+  assert.equal(final, false);
+  await initiator.send({ ...text, targetTransferTag }, data);
+  assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x04, "Protocol Error");
   await assertUnharmed(initiator);
 });
 

@@ -117,6 +117,13 @@ test("a request that is not final is never answered finally (section 11.11.1)", 
   assert.deepEqual([last.text, last.final, last.targetTransferTag], ["", true, RESERVED_TAG]);
 });
 
+test("a sequence has one request", () => {
+  const exchange = new TextExchange(() => "A=1\0", 512);
+  const { targetTransferTag } = responded(exchange.step({ ...PART, final: false }));
+  const outcome = exchange.step({ ...PART, targetTransferTag });
+  assert.deepEqual(outcome, { kind: "reject", reason: "protocolError" });
+});
+
 test("tags skip the reserved one where they wrap", () => {
   const exchange = new TextExchange(() => "x".repeat(2000), 512, 0xfffffffd);
   const tags: number[] = [];
