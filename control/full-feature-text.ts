@@ -19,8 +19,6 @@ export interface FullFeatureRequest {
   readonly text: string;
   /** It goes on with the negotiation sequence of the request before. */
   readonly continues: boolean;
-  /** The F bit: with the answer to it the sequence is over. */
-  readonly final: boolean;
 }
 
 export type FullFeatureAnswer =
@@ -28,42 +26,31 @@ export type FullFeatureAnswer =
       readonly kind: "answer";
       /** Pairs with their NULs, in latin1. */
       readonly text: string;
-      /** With the end of a sequence: the peer's new MaxRecvDataSegmentLength, if it has declared one. */
+      /** The peer's new MaxRecvDataSegmentLength, if it has declared one: in force when the sequence is over. */
       readonly maxSendDataSegmentLength: number | undefined;
     }
   /** To be answered with a Reject, reason Protocol Error. */
   | { readonly kind: "reject"; readonly reason: string };
 
-/** What a negotiation sequence has come to so far. */
-interface Sequence {
-  readonly keys: ReadonlySet<string>;
-  readonly maxSendDataSegmentLength: number | undefined;
-}
-
-const SEQUENCE_START: Sequence = { keys: new Set(), maxSendDataSegmentLength: undefined };
+const NO_KEYS: ReadonlySet<string> = new Set();
 
 export class FullFeatureTexts {
-  /** By connection: sequences that are not over. */
-  readonly #sequences = new Map<number, Sequence>();
+  /** By connection: the keys of its last negotiation sequence so far. Its shard knows whether that is over. */
+  readonly #sequences = new Map<number, ReadonlySet<string>>();
 
   answer(connectionId: number, request: FullFeatureRequest, session: FullFeatureSession): FullFeatureAnswer {
-    const earlier = (request.continues ? this.#sequences.get(connectionId) : undefined) ?? SEQUENCE_START;
+    const earlier = (request.continues ? this.#sequences.get(connectionId) : undefined) ?? NO_KEYS;
     // Whatever goes wrong below ends the sequence, and nothing of it takes effect (section 7.12).
     this.#sequences.delete(connectionId);
     const decoded = decodeText(Buffer.from(request.text, "latin1"));
     if (decoded.reason !== TEXT_VALID) return { kind: "reject", reason: describeText(decoded.reason) };
     const { pairs } = decoded;
-    if (earlier.keys.size + pairs.length > NEGOTIATION_KEYS_MAX) {
+    if (earlier.size + pairs.length > NEGOTIATION_KEYS_MAX) {
       return { kind: "reject", reason: `more than ${NEGOTIATION_KEYS_MAX} keys` };
     }
     const answer = answerPairs(pairs, earlier, session);
-    if (answer.kind === "answer" && !request.final) {
-      const { maxSendDataSegmentLength } = answer;
-      this.#sequences.set(connectionId, {
-        keys: new Set([...earlier.keys, ...pairs.map(({ key }) => key)]),
-        maxSendDataSegmentLength,
-      });
-      return { ...answer, maxSendDataSegmentLength: undefined };
+    if (answer.kind === "answer") {
+      this.#sequences.set(connectionId, new Set([...earlier, ...pairs.map(({ key }) => key)]));
     }
     return answer;
   }
@@ -74,19 +61,23 @@ export class FullFeatureTexts {
   }
 }
 
-function answerPairs(pairs: readonly KeyValue[], earlier: Sequence, session: FullFeatureSession): FullFeatureAnswer {
-  const negotiated = negotiateFullFeature(pairs, session.parameters, earlier.keys);
+function answerPairs(
+  pairs: readonly KeyValue[],
+  earlier: ReadonlySet<string>,
+  session: FullFeatureSession,
+): FullFeatureAnswer {
+  const negotiated = negotiateFullFeature(pairs, session.parameters, earlier);
   if (negotiated.kind === "protocolError") return { kind: "reject", reason: negotiated.reason };
-  const maxSendDataSegmentLength = negotiated.maxSendDataSegmentLength ?? earlier.maxSendDataSegmentLength;
-  if (negotiated.sendTargets !== undefined) {
-    // Appendix C: "This PDU contains exactly one text key and value."
-    if (pairs.length > 1) return { kind: "reject", reason: "SendTargets with other keys" };
-    // Appendix C: this value "MUST NOT be supported on an operational session".
-    if (negotiated.sendTargets === "All") return { kind: "reject", reason: "SendTargets=All in a Normal session" };
-    return { kind: "answer", text: ownRecord(negotiated.sendTargets, session), maxSendDataSegmentLength };
+  const { answers, maxSendDataSegmentLength, sendTargets } = negotiated;
+  if (sendTargets === undefined) {
+    const text = Buffer.from(encodeText(answers)).toString("latin1");
+    return { kind: "answer", text, maxSendDataSegmentLength };
   }
-  const text = Buffer.from(encodeText(negotiated.answers)).toString("latin1");
-  return { kind: "answer", text, maxSendDataSegmentLength };
+  // Appendix C: "This PDU contains exactly one text key and value."
+  if (pairs.length > 1) return { kind: "reject", reason: "SendTargets with other keys" };
+  // Appendix C: this value "MUST NOT be supported on an operational session".
+  if (sendTargets === "All") return { kind: "reject", reason: "SendTargets=All in a Normal session" };
+  return { kind: "answer", text: ownRecord(sendTargets, session), maxSendDataSegmentLength };
 }
 
 /** Only the target of this session is spoken of: by its name, or by an empty value. */

@@ -296,7 +296,7 @@ export type ControlMessage =
       readonly connectionId: number;
       readonly exchange: number;
       readonly text: string;
-      /** The peer's new MaxRecvDataSegmentLength, in force when the last part of the answer is sent; null: unchanged. */
+      /** The peer's new MaxRecvDataSegmentLength, in force when the negotiation sequence is over; null: unchanged. */
       readonly maxSendDataSegmentLength: number | null;
     }
   /** The other answer to `text`: it breaks the rules, Reject (Protocol Error). */
@@ -370,8 +370,6 @@ export type ShardMessage =
       readonly text: string;
       /** It goes on with the negotiation sequence that the exchange before began (RFC 7143 section 6.4). */
       readonly continues: boolean;
-      /** F: the initiator is ready to end the sequence. */
-      readonly final: boolean;
     }
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number }

@@ -280,7 +280,6 @@ export class Requests {
       exchange: connection.textExchange,
       text,
       continues: connection.textContinues,
-      final: pdu.final,
     });
     return TEXT_ASKED;
   }

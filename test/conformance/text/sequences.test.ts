@@ -57,6 +57,11 @@ async function sendInParts(initiator: RawInitiator, text: Buffer, length: number
   return exchange(initiator, text.subarray(sent), FLAG_FINAL, tag);
 }
 
+/** Of keys that nobody understands. */
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `X-com.example.${index}`);
+}
+
 /** The rest of an answer whose first part is `response`. */
 async function fetchRest(initiator: RawInitiator, response: ReceivedPdu): Promise<Map<string, string>> {
   const parts = [response.data];
@@ -87,13 +92,33 @@ test("RFC 7143 11.11.1: F=0 is answered with F=0, and the sequence goes on", asy
   assert.deepEqual([last.final, last.data.length], [true, 0]);
 });
 
+test("RFC 7143 6.4: F=1 with nothing to answer ends the exchange at once, with nothing", async () => {
+  const initiator = await logIn();
+  for (const keys of [{}, { InitiatorAlias: "A host" }]) {
+    const response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
+    assert.deepEqual([response.final, response.data.length], [true, 0]);
+  }
+});
+
+test("RFC 7143 6.4: a key again is a protocol error, however F comes and goes in the sequence", async () => {
+  const initiator = await logIn({ MaxRecvDataSegmentLength: "512" });
+  const keys = [["InitiatorAlias", "A host"], ...names(50).map((name) => [name, "1"])] as [string, string][];
+  // The initiator is ready to end the sequence, and no longer when the rest of the answer comes.
+  let response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
+  while (response.flags & FLAG_CONTINUE) {
+    response = await exchange(initiator, Buffer.alloc(0), 0, response.targetTransferTag);
+  }
+  assert.equal(response.final, false);
+  await send(initiator, encodeKeys({ InitiatorAlias: "A host" }), FLAG_FINAL, response.targetTransferTag);
+  assert.equal(await rejected(initiator), 0x04, "Protocol Error");
+});
+
 test("RFC 7143 11.11.6: a long answer comes in parts, none longer than declared", async () => {
-  const names = Array.from({ length: 500 }, (_, index) => `X-com.example.${index}`);
   for (const length of ["512", "8192", "16777215"]) {
     const initiator = await logIn({ MaxRecvDataSegmentLength: length });
-    const text = encodeKeys(names.map((name) => [name, "1"]));
+    const text = encodeKeys(names(500).map((name) => [name, "1"]));
     const keys = await fetchRest(initiator, await sendInParts(initiator, text, 8192));
-    assert.deepEqual([...keys.keys()], names);
+    assert.deepEqual([...keys.keys()], names(500));
   }
 });
 
@@ -139,8 +164,8 @@ test("RFC 7143 11.10.2: C=1 with F=1 is a format error", async () => {
 
 test("RFC 7143 6.4: text while the answer goes on is a protocol error", async () => {
   const initiator = await logIn({ MaxRecvDataSegmentLength: "512" });
-  const names = Array.from({ length: 100 }, (_, index) => [`X-com.example.${index}`, "1"] as const);
-  const response = await exchange(initiator, encodeKeys(names), FLAG_FINAL, TAG_NONE);
+  const keys = names(100).map((name) => [name, "1"] as const);
+  const response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
   assert.equal(response.final, false);
   await send(initiator, encodeKeys({ "X-a": "1" }), FLAG_FINAL, response.targetTransferTag);
   assert.equal(await rejected(initiator), 0x04, "Protocol Error");
