@@ -153,18 +153,13 @@ export class LoginConnection {
   }
 
   #eventOf(received: Received): LoginEvent {
-    switch (received.kind) {
-      case "end":
-        return { type: this.#timedOut ? "timeout" : "disconnect" };
-      case "malformed":
-        return { type: "malformedPdu", reason: received.reason };
-      case "pdu": {
-        const { opcode } = new Pdu(viewOf(received.header));
-        if (opcode !== OPCODE_LOGIN_REQUEST) return { type: "otherPdu", opcode };
-        this.#claims = { ...claimsOf(received.data), ...this.#claims };
-        return { type: "request", request: decodeLoginRequest(received.header, received.data) };
-      }
-    }
+    if (received.kind === "end") return { type: this.#timedOut ? "timeout" : "disconnect" };
+    const { opcode } = new Pdu(viewOf(received.header));
+    // Section 4.2.4: "any PDU except a Login Request", whatever else is wrong with it.
+    if (opcode !== OPCODE_LOGIN_REQUEST) return { type: "otherPdu", opcode };
+    if (received.kind === "malformed") return { type: "malformedPdu", reason: received.reason };
+    this.#claims = { ...claimsOf(received.data), ...this.#claims };
+    return { type: "request", request: decodeLoginRequest(received.header, received.data) };
   }
 
   #context() {

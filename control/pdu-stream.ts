@@ -23,7 +23,7 @@ export type Received =
   /** The peer has closed, or the connection was destroyed. */
   | { readonly kind: "end" }
   /** Where the next PDU begins cannot be known. */
-  | { readonly kind: "malformed"; readonly reason: string };
+  | { readonly kind: "malformed"; readonly header: Buffer; readonly reason: string };
 
 /** Sees all PDUs that come and go. */
 export interface WireTap {
@@ -63,7 +63,7 @@ export class PduStream {
     const fault = this.#faultOf(header, digest);
     if (fault !== undefined) {
       this.#observe(header, digest);
-      return { kind: "malformed", reason: fault };
+      return { kind: "malformed", header, reason: fault };
     }
     const length = new Pdu(viewOf(header)).dataSegmentLength;
     const padded = paddedLength(length);

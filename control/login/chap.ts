@@ -187,7 +187,6 @@ function parseReply(keys: KeyMap): ChapReply | LoginFailure {
 }
 
 function parseAlgorithms(text: string): readonly number[] | undefined {
-  if (text.length > SIMPLE_VALUE_LENGTH_MAX) return undefined;
   const numbers = text.split(",").map(parseNumber);
   return numbers.every((number) => number !== undefined) ? numbers : undefined;
 }

@@ -232,9 +232,9 @@ export function isReservedAnswer(value: string): boolean {
 }
 
 /**
- * A numerical-value (section 6.1): a decimal-constant without leading zeroes, or a hex-constant. undefined: neither.
+ * A numerical-value (section 6.1): a decimal-constant without leading zeroes, or a hex-constant, less than 2^64. undefined: neither.
  * Values from 2^53 on come out rounded, far above every range.
  */
 export function parseNumber(text: string): number | undefined {
-  return /^(?:0|[1-9][0-9]{0,19}|0[xX][0-9a-fA-F]{1,64})$/.test(text) ? Number(text) : undefined;
+  return /^(?:0|[1-9][0-9]{0,19}|0[xX]0*[0-9a-fA-F]{1,16})$/.test(text) ? Number(text) : undefined;
 }

@@ -32,14 +32,7 @@ import {
   STAGE_SECURITY_NEGOTIATION,
 } from "../../dataplane/wire/login-stage.js";
 import { serialAdd } from "../../dataplane/wire/serial.js";
-import {
-  decodeText,
-  describeText,
-  encodeText,
-  type KeyValue,
-  SIMPLE_VALUE_LENGTH_MAX,
-  TEXT_VALID,
-} from "../../dataplane/wire/text-keys.js";
+import { decodeText, describeText, encodeText, type KeyValue, TEXT_VALID } from "../../dataplane/wire/text-keys.js";
 import {
   CHAP_ALGORITHMS_DEFAULT,
   type ChapChallenge,
@@ -55,7 +48,7 @@ import {
   type LoginDecision,
   type Redirect,
 } from "./context.js";
-import { ANSWER_REJECT, KEYS } from "./keys.js";
+import { ANSWER_REJECT, isReservedAnswer, KEYS } from "./keys.js";
 import type { LoginAction, LoginEvent, LoginRequest, LoginResponse, LoginResult } from "./messages.js";
 import { normalizeName } from "./names.js";
 import {
@@ -180,7 +173,6 @@ interface Peer {
   readonly kind: "peer";
   readonly sessionType: SessionType;
   readonly initiatorName: string;
-  readonly initiatorAlias: string | undefined;
   readonly targetName: string | undefined;
   readonly decision: Accepted;
 }
@@ -385,7 +377,6 @@ function open(
   const authentication: Authentication = { method: "None" };
   const impostor = impostorFault(peer, authentication);
   if (impostor !== undefined) return authenticationFailure(impostor);
-  greeting.push(...aliasOf(peer));
   return { kind: "opened", stage: enterOperational(peer, negotiation, authentication), greeting };
 }
 
@@ -399,10 +390,6 @@ function introduce(fixed: Fixed, keys: KeyMap, context: LoginContext): Peer | Lo
   const sessionType = keys.get("SessionType") ?? "Normal";
   if (sessionType !== "Normal" && sessionType !== "Discovery") {
     return failure(LOGIN_STATUS_SESSION_TYPE_NOT_SUPPORTED, "SessionType is neither Normal nor Discovery");
-  }
-  const initiatorAlias = keys.get("InitiatorAlias");
-  if (Buffer.byteLength(initiatorAlias ?? "") > SIMPLE_VALUE_LENGTH_MAX) {
-    return protocolError(`InitiatorAlias is longer than ${SIMPLE_VALUE_LENGTH_MAX} bytes`);
   }
   const target = keys.get("TargetName");
   const targetName = target === undefined ? undefined : normalizeName(target);
@@ -424,7 +411,7 @@ function introduce(fixed: Fixed, keys: KeyMap, context: LoginContext): Peer | Lo
       return decision;
     case "accept":
       if ((decision.joins === undefined) !== (tsih === 0)) throw new Error(`TSIH ${tsih}: joins a session or does not`);
-      return { kind: "peer", sessionType, initiatorName, initiatorAlias, targetName, decision };
+      return { kind: "peer", sessionType, initiatorName, targetName, decision };
   }
 }
 
@@ -499,10 +486,8 @@ function authenticate(
       }
       // Section 6.2.1: the first that we support "and are allowed to use for the specific originator". That is just one.
       const method = auth.kind === "chap" ? "CHAP" : "None";
-      if (!methods.split(",").includes(method)) {
-        // Section 6.3.2: "it MUST answer with Reject"; and with that the login has failed (section 7.12).
-        return { ...authenticationFailure(`AuthMethod must be ${method}`), answers: [REJECTED_METHODS] };
-      }
+      const fault = progress.kind === "open" ? proposalFault(methods, method) : answerFault(methods, method);
+      if (fault !== undefined) return fault;
       const answers: KeyValue[] = progress.kind === "open" ? [{ key: "AuthMethod", value: method }] : [];
       const rest = new Map(keys);
       rest.delete("AuthMethod");
@@ -536,6 +521,22 @@ function authenticate(
       if (keys.size > 0) return protocolError("security keys after the authentication");
       return { kind: "stepped", progress, answers: [] };
   }
+}
+
+/** Why `method` cannot be chosen of the methods that the initiator proposes; undefined: it can. */
+function proposalFault(methods: string, method: string): LoginFailure | undefined {
+  if (isReservedAnswer(methods)) return protocolError(`AuthMethod proposes the reserved value ${methods}`);
+  if (methods.split(",").includes(method)) return undefined;
+  // Section 6.3.2: "it MUST answer with Reject"; and with that the login has failed (section 7.12).
+  return { ...authenticationFailure(`AuthMethod must be ${method}`), answers: [REJECTED_METHODS] };
+}
+
+/** Why this is not the initiator's consent to `method`, which is all that we have proposed; undefined: it is. */
+function answerFault(answer: string, method: string): LoginFailure | undefined {
+  if (answer === method) return undefined;
+  if (answer === ANSWER_REJECT) return authenticationFailure(`the initiator declines ${method}`);
+  // Section 6.2.1: "The selection of a value not proposed MUST be handled by the originator as a protocol error."
+  return protocolError(`AuthMethod is no answer to ${method}`);
 }
 
 /** Sends `text`, in as many PDUs as it takes; with the last of them comes the decision on a transition. */
@@ -605,15 +606,16 @@ function leaveSecurity(stage: Security, nsg: number): Leaving {
   const authentication: Authentication = progress.kind === "done" ? progress.authentication : { method: "None" };
   const impostor = impostorFault(peer, authentication);
   if (impostor !== undefined) return authenticationFailure(impostor);
-  const additions = aliasOf(peer);
   // Who is sent elsewhere hears so in answer to one more request.
   if (nsg === STAGE_FULL_FEATURE_PHASE && peer.decision.isRedirected !== true) {
     const conclusion = conclude(negotiation);
-    if (conclusion.kind === "done") return { ...conclusion, kind: "complete", peer, authentication, additions };
+    if (conclusion.kind === "done") {
+      return { ...conclusion, kind: "complete", peer, authentication, additions: aliasOf(peer) };
+    }
     // The defaults do not suit us. "The selected NSG MUST NOT exceed the value stated by the initiator" (section 6.3),
     // but it may be lower: let us negotiate.
   }
-  return { kind: "transit", stage: enterOperational(peer, negotiation, authentication), additions };
+  return { kind: "transit", stage: enterOperational(peer, negotiation, authentication), additions: [] };
 }
 
 function leaveOperational(stage: Operational): Leaving {
@@ -642,11 +644,15 @@ function enterOperational(peer: Peer, negotiation: Negotiation, authentication: 
     peer,
     negotiation: declared.negotiation,
     authentication,
-    undeclared: [declared.declaration],
+    undeclared: [...aliasOf(peer), declared.declaration],
   };
 }
 
-/** Section 13.6: "SHOULD be communicated to the initiator ... if SessionType=Normal"; here, once it is authenticated. */
+/**
+ * Section 13.6: "SHOULD be communicated to the initiator ... if SessionType=Normal"; here, once it is authenticated, and not with the
+ * response that leaves security for the operational stage: where security is skipped, that "only contains the TargetPortalGroupTag
+ * key" (section 6.3.1).
+ */
 function aliasOf({ sessionType, decision }: Peer): KeyValue[] {
   const isTold = sessionType === "Normal" && decision.alias !== undefined;
   return isTold ? [{ key: "TargetAlias", value: decision.alias }] : [];
@@ -669,7 +675,6 @@ function complete(state: InLogin, completion: Completion, text: Uint8Array): Log
   const result: LoginResult = {
     sessionType: peer.sessionType,
     initiatorName: peer.initiatorName,
-    initiatorAlias: peer.initiatorAlias,
     targetName: peer.targetName,
     portalGroupTag: peer.decision.portalGroupTag,
     isid,

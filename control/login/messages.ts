@@ -66,7 +66,6 @@ export interface LoginResult {
   readonly sessionType: SessionType;
   /** Normalized names. */
   readonly initiatorName: string;
-  readonly initiatorAlias: string | undefined;
   /** undefined: Unnamed Discovery session. */
   readonly targetName: string | undefined;
   readonly portalGroupTag: number;

@@ -119,22 +119,27 @@ export type Conclusion =
  * parameters take effect" (section 6.2).
  */
 export function conclude(negotiation: Negotiation): Conclusion {
-  const [unanswered] = negotiation.offered.keys();
-  if (unanswered !== undefined) return protocolError(`${unanswered} is left unanswered`);
+  let settled: Negotiation = { ...negotiation, offered: new Map() };
+  for (const [name, offer] of negotiation.offered) {
+    const key = KEYS.get(name);
+    // Offered are only "No" of an AND and "Yes" of an OR: "the two cases in which answers are OPTIONAL" (section 6.2.2).
+    if (key?.kind !== "boolean") return protocolError(`${name} is left unanswered`);
+    settled = withParameter(settled, key.parameter, parseBoolean(offer)!);
+  }
   const offered = new Map<string, string>();
   for (const key of NEGOTIATED_KEYS) {
-    if (isIrrelevant(key, negotiation) || (key.use === "LO" && !negotiation.leading)) continue;
-    if (suits(key, negotiation.parameters[key.parameter], negotiation)) continue;
-    if (negotiation.seen.has(key.name)) {
-      return protocolError(`${key.name}=${format(negotiation.parameters[key.parameter])} is not acceptable`);
+    if (isIrrelevant(key, settled) || (key.use === "LO" && !settled.leading)) continue;
+    if (suits(key, settled.parameters[key.parameter], settled)) continue;
+    if (settled.seen.has(key.name)) {
+      return protocolError(`${key.name}=${format(settled.parameters[key.parameter])} is not acceptable`);
     }
-    offered.set(key.name, offerOf(key, negotiation));
+    offered.set(key.name, offerOf(key, settled));
   }
   if (offered.size > 0) {
     const offers = Array.from(offered, ([key, value]) => ({ key, value }));
-    return { kind: "offer", negotiation: { ...negotiation, offered }, offers };
+    return { kind: "offer", negotiation: { ...settled, offered }, offers };
   }
-  return { kind: "done", ...split(negotiation.parameters) };
+  return { kind: "done", ...split(settled.parameters) };
 }
 
 /** We have declared our MaxRecvDataSegmentLength (section 13.12). */
@@ -311,7 +316,7 @@ function parseAnswer(key: NegotiatedKey, offer: string, value: string): Paramete
       return isPossible ? number : undefined;
     }
     case "boolean":
-      // Offered are only "No" of an AND and "Yes" of an OR, which leave no choice.
+      // What is offered (see conclude) leaves no choice.
       return value === offer ? parseBoolean(value) : undefined;
     case "list":
       return offer.split(",").includes(value) ? (value as ParameterValue) : undefined;

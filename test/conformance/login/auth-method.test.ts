@@ -45,6 +45,16 @@ test("RFC 7143 6.3.2, 7.12: none of them: Reject, and 0201h", async () => {
   }
 });
 
+test("RFC 7143 6.2: Reject, Irrelevant and NotUnderstood are no methods to propose: 0200h", async () => {
+  for (const AuthMethod of ["Reject", "Irrelevant", "NotUnderstood"]) {
+    for (const names of [NAMES, OPEN_NAMES]) {
+      const options = { ...SECURITY, keys: { ...names, AuthMethod } };
+      const { data } = await refused(await target.connect(), options, STATUS_INITIATOR_ERROR, AuthMethod);
+      assert.equal(data.length, 0);
+    }
+  }
+});
+
 test("RFC 7143 6.3.1: who skips SecurityNegotiation where it is required: 0201h", async () => {
   for (const options of [TO_FULL_FEATURE, { stage: STAGE_OPERATIONAL }]) {
     await refused(await target.connect(), { ...options, keys: NAMES }, STATUS_AUTHENTICATION_FAILURE);
@@ -74,6 +84,12 @@ test("RFC 7143 6.3.2, 12.1: where it is, the target proposes CHAP, and the first
   await refused(await leaveToTarget(), declining, STATUS_AUTHENTICATION_FAILURE);
   const insisting = { ...SECURITY, nextStage: STAGE_OPERATIONAL };
   await refused(await leaveToTarget(), insisting, STATUS_AUTHENTICATION_FAILURE);
+  // Section 6.2.1: a value not proposed; section 6.2: a key that everybody has to understand. And an answer is not answered.
+  for (const AuthMethod of ["None", "None,CHAP", "CHAP,None", "NotUnderstood", ""]) {
+    const options = { ...SECURITY, nextStage: STAGE_OPERATIONAL, keys: { AuthMethod, CHAP_A: "5" } };
+    const { data } = await refused(await leaveToTarget(), options, STATUS_INITIATOR_ERROR, AuthMethod);
+    assert.equal(data.length, 0);
+  }
 });
 
 test("RFC 7143 6.3: no way around: the stage does not change before the authentication is done", async () => {

@@ -20,6 +20,7 @@ test("RFC 7143 12.1.3, 6.2.1: CHAP_A: the first of the initiator's algorithms th
     ["8,7,6,5", 8],
     ["200,99,6", 6],
     ["0x7,5", 7],
+    [`${"200,".repeat(100)}6`, 6],
   ] as const) {
     const { algorithm, challenge, initiator, response } = await challenged(target, { algorithms });
     assert.equal(algorithm, chosen, algorithms);
@@ -39,9 +40,7 @@ test("RFC 7143 12.1.3: none that is supported: 0201h", async () => {
 });
 
 test("RFC 7143 9.2: what is no list of numbers: 0200h", async () => {
-  for (const algorithms of ["", "MD5", "5,", "5;6", "-5", Array.from({ length: 200 }, () => "5").join(",")]) {
-    await isRefused(algorithms, STATUS_INITIATOR_ERROR);
-  }
+  for (const algorithms of ["", "MD5", "5,", "5;6", "-5"]) await isRefused(algorithms, STATUS_INITIATOR_ERROR);
 });
 
 test("RFC 7143 9.2.1: no challenge is used twice, nor an identifier on purpose", async () => {

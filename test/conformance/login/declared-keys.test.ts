@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read10 } from "../../support/cdb.js";
 import { OPCODE_NOP_OUT } from "../../support/pdu.js";
-import { STAGE_OPERATIONAL, STAGE_SECURITY } from "../../support/raw-initiator.js";
+import { STAGE_FULL_FEATURE, STAGE_OPERATIONAL, STAGE_SECURITY } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
 import {
   configOf,
@@ -15,7 +15,13 @@ import {
   UNNAMED_DISCOVERY,
 } from "./fixture.js";
 
-const target = startTarget(configOf({ target: "alias: Größe 7\nsession: { maxRecvDataSegmentLength: 16384 }" }));
+const PLAIN = "iqn.2026-11.io.ringlun:plain";
+const target = startTarget(
+  configOf({
+    target: "alias: Größe 7\nsession: { maxRecvDataSegmentLength: 16384 }",
+    targets: `- { name: "${PLAIN}", alias: Plain, portalGroups: [1], luns: { 0: disk } }`,
+  }),
+);
 
 test("RFC 7143 13.12: MaxRecvDataSegmentLength is declared by the target, and not an answer", async () => {
   for (const declared of [{}, { MaxRecvDataSegmentLength: "512" }, { MaxRecvDataSegmentLength: "16777215" }]) {
@@ -60,6 +66,16 @@ test("RFC 7143 13.6: TargetAlias is told in a Normal session, and in no other", 
   assert.equal(keys.get("TargetAlias"), "Größe 7");
   const discovery = { ...NAMES, SessionType: "Discovery" };
   assert.ok(!(await goesOn(await target.connect(), { ...TO_FULL_FEATURE, keys: discovery })).keys.has("TargetAlias"));
+});
+
+test("RFC 7143 6.3.1: where security is skipped, TargetPortalGroupTag is all that is told before the operational stage", async () => {
+  const initiator = await target.connect();
+  const first = await goesOn(initiator, { stage: STAGE_SECURITY, nextStage: STAGE_OPERATIONAL, keys: NAMES });
+  assert.deepEqual([...first.keys], [["TargetPortalGroupTag", "1"]]);
+  assert.equal((await goesOn(initiator, TO_FULL_FEATURE)).keys.get("TargetAlias"), "Größe 7");
+  // Or where there is no such stage.
+  const direct = { stage: STAGE_SECURITY, nextStage: STAGE_FULL_FEATURE, keys: { ...NAMES, TargetName: PLAIN } };
+  assert.equal((await goesOn(await target.connect(), direct)).keys.get("TargetAlias"), "Plain");
 });
 
 test("RFC 7143 6.3.1, 13.9: TargetPortalGroupTag comes with the first response to a complete request, once", async () => {

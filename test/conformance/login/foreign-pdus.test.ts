@@ -10,7 +10,7 @@ import {
   OPCODE_SCSI_COMMAND,
   OPCODE_TEXT_REQUEST,
 } from "../../support/pdu.js";
-import { STAGE_OPERATIONAL } from "../../support/raw-initiator.js";
+import { type RawInitiator, STAGE_OPERATIONAL } from "../../support/raw-initiator.js";
 import { goesOn, NAMES, STATUS_INVALID_DURING_LOGIN, startTarget, statusOf, TO_FULL_FEATURE } from "./fixture.js";
 
 const target = startTarget();
@@ -31,15 +31,30 @@ test("RFC 7143 4.2.4: a first PDU that is no Login Request ends the connection a
   }
 });
 
+async function isInvalid(initiator: RawInitiator): Promise<void> {
+  const [response, ...more] = await initiator.receiveUntilClosed();
+  assert.equal(response?.opcode, OPCODE_LOGIN_RESPONSE);
+  assert.equal(statusOf(response).toString(16), STATUS_INVALID_DURING_LOGIN.toString(16));
+  assert.deepEqual(more, []);
+}
+
 test("RFC 7143 11.13.5: any other request during login: 020Bh, and the end", async () => {
   for (const opcode of OTHERS) {
     const initiator = await target.connect();
     await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
     await initiator.send({ opcode, immediate: true });
-    const [response, ...more] = await initiator.receiveUntilClosed();
-    assert.equal(response?.opcode, OPCODE_LOGIN_RESPONSE);
-    assert.equal(statusOf(response).toString(16), STATUS_INVALID_DURING_LOGIN.toString(16));
-    assert.deepEqual(more, []);
+    await isInvalid(initiator);
+  }
+});
+
+test("RFC 7143 4.2.4: so it is with whatever else is wrong with it: additional headers, more data than is taken", async () => {
+  for (const fields of [{ totalAHSLength: 2 }, { dataSegmentLength: 65536 }]) {
+    for (const opcode of [OPCODE_SCSI_COMMAND, OPCODE_NOP_OUT, OPCODE_LOGIN_RESPONSE]) {
+      const initiator = await target.connect();
+      await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
+      await initiator.send({ opcode, immediate: true, ...fields });
+      await isInvalid(initiator);
+    }
   }
 });
 

@@ -47,6 +47,8 @@ test("RFC 7143 6.1: numbers are decimal without leading zeroes, or hexadecimal",
   for (const [value, expected] of Object.entries({
     "0x20000": "131072",
     "0X00020000": "131072",
+    [`0x${"0".repeat(300)}20000`]: "131072",
+    "0x10000000000000000": "Reject",
     "010": "Reject",
     "+65536": "Reject",
     "-1": "Reject",

@@ -43,7 +43,13 @@ test("RFC 7143 6.1: values may be empty, hold =, be long or in UTF-8; but not an
     assert.equal(response.keys.get("X-key"), "NotUnderstood", value);
   }
   await isRefused(Buffer.from("X-key=\xff\xfe\0", "latin1"));
-  await isRefused(`InitiatorAlias=${"x".repeat(256)}\0`);
+});
+
+test("RFC 7143 6.1: aliases are as long as they like: they are no simple-values, which have 255 bytes at most", async () => {
+  for (const length of [255, 256, 8000]) {
+    const options = { ...TO_FULL_FEATURE, data: after(`InitiatorAlias=${"x".repeat(length)}\0`) };
+    await goesOn(await target.connect(), options);
+  }
 });
 
 test("RFC 7143 6.1: a value of more than 8192 bytes, in however many PDUs: 0200h", async () => {

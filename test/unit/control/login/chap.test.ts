@@ -105,6 +105,8 @@ test("the first of the initiator's algorithms that we support is chosen (6.2.1),
     ["8,7,6", [6, 7], 7],
     ["8,7,6,5", [5], 5],
     ["0x6,0x5", [8, 7, 6, 5], 6],
+    // 255 bytes are the most for a value of a list, not for the list (section 6.1).
+    [`${"200,".repeat(100)}7`, [8, 7, 6, 5], 7],
     ["99,5", [8, 7, 6, 5], 5],
   ];
   for (const [offered, ours, chosen] of cases) {
@@ -133,7 +135,7 @@ test("no common algorithm is an authentication failure, a malformed list a proto
   assert.equal(statusOf("5", [8]), LOGIN_STATUS_AUTHENTICATION_FAILURE);
   assert.equal(statusOf("9,10"), LOGIN_STATUS_AUTHENTICATION_FAILURE);
   assert.equal(statusOf("9", [9]), LOGIN_STATUS_AUTHENTICATION_FAILURE);
-  for (const list of ["", "5,", ",5", "MD5", "5;7", "05", "5 ,7", `5${",5".repeat(128)}`]) {
+  for (const list of ["", "5,", ",5", "MD5", "5;7", "05", "5 ,7"]) {
     assert.equal(statusOf(list), LOGIN_STATUS_INITIATOR_ERROR, list);
   }
 });

@@ -93,7 +93,6 @@ describe("a login without authentication", () => {
       {
         sessionType: "Normal",
         initiatorName: INITIATOR,
-        initiatorAlias: undefined,
         targetName: TARGET,
         portalGroupTag: 1,
         isid: "00023d000001",
@@ -140,7 +139,6 @@ describe("a login without authentication", () => {
     assert.deepEqual(third.lines, ["ImmediateData=No"]);
     const result = assertComplete(third);
     assert.deepEqual([result.session.initialR2T, result.session.immediateData], [false, false]);
-    assert.equal(result.initiatorAlias, "Höst");
   });
 
   test("security without a proposal is skipped (6.3.1): only TargetPortalGroupTag", () => {
@@ -192,8 +190,10 @@ describe("a login without authentication", () => {
     ]);
     const initiator = accepting({ alias });
     assert.deepEqual(initiator.send({ ...SECURITY, text: NAMES }).lines, ["TargetPortalGroupTag=1"]);
-    assert.deepEqual(initiator.send(TO_OPERATIONAL).lines, [`TargetAlias=${alias}`]);
-    assert.deepEqual(initiator.send(TO_FULL_FEATURE).lines, ["MaxRecvDataSegmentLength=262144"]);
+    // Section 6.3.1: what leaves the stage where security is skipped "only contains the TargetPortalGroupTag key".
+    assert.deepEqual(initiator.send(TO_OPERATIONAL).lines, []);
+    assert.deepEqual(initiator.send(OPERATIONAL).lines, [`TargetAlias=${alias}`, "MaxRecvDataSegmentLength=262144"]);
+    assert.deepEqual(initiator.send(TO_FULL_FEATURE).lines, []);
     assert.deepEqual(accepting({ alias }).send({ ...SECURITY_TO_FULL_FEATURE, text: NAMES }).lines, [
       "TargetPortalGroupTag=1",
       `TargetAlias=${alias}`,
@@ -259,13 +259,12 @@ describe("sessions and names", () => {
     }
   });
 
-  test("names that are none, an alias too long: 0200h; a session type that does not exist: 0209h", () => {
+  test("names that are none: 0200h; a session type that does not exist: 0209h", () => {
     for (const text of [
       `InitiatorName=\0TargetName=${TARGET}\0`,
       `InitiatorName=${"x".repeat(224)}\0TargetName=${TARGET}\0`,
       `InitiatorName=a b\0TargetName=${TARGET}\0`,
       `InitiatorName=${INITIATOR}\0TargetName=\0`,
-      `${NAMES}InitiatorAlias=${"x".repeat(256)}\0`,
     ]) {
       assertRefused(new Initiator().send({ ...TO_FULL_FEATURE, text }), status.LOGIN_STATUS_INITIATOR_ERROR);
     }
@@ -455,8 +454,10 @@ describe("CHAP", () => {
     const response = md5(1, ALICE_SECRET, Buffer.alloc(16, 2));
     const third = initiator.send({ ...TO_OPERATIONAL, text: `CHAP_N=alice\0CHAP_R=0x${response}\0` });
     assert.equal(assertGoesOn(third).transit, true);
-    assert.deepEqual(third.lines, ["TargetAlias=Demo"]);
-    const result = assertComplete(initiator.send(TO_FULL_FEATURE));
+    assert.deepEqual(third.lines, []);
+    const fourth = initiator.send(TO_FULL_FEATURE);
+    assert.equal(fourth.lines[0], "TargetAlias=Demo");
+    const result = assertComplete(fourth);
     assert.deepEqual(result.authentication, { method: "CHAP", user: "alice" });
   });
 
@@ -492,11 +493,19 @@ describe("CHAP", () => {
       assertRefused(accepting({ auth: CHAP }).send(wish), status.LOGIN_STATUS_AUTHENTICATION_FAILURE);
     refused({ ...TO_FULL_FEATURE, text: NAMES });
     refused({ ...OPERATIONAL, text: NAMES });
-    for (const methods of ["None", "", "chap", "KRB5,SRP", "Reject"]) {
+    for (const methods of ["None", "", "chap", "KRB5,SRP", "KRB5,Reject"]) {
       const outcome = accepting({ auth: CHAP }).send({ ...TO_OPERATIONAL, text: `${NAMES}AuthMethod=${methods}\0` });
       assertRefused(outcome, status.LOGIN_STATUS_AUTHENTICATION_FAILURE);
       // Section 6.3.2: "it MUST answer with Reject".
       assert.deepEqual(outcome.lines, ["AuthMethod=Reject"]);
+    }
+  });
+
+  test("a reserved value for a method: 0200h (6.2)", () => {
+    for (const method of ["Reject", "Irrelevant", "NotUnderstood"]) {
+      const outcome = accepting({ auth: CHAP }).send({ ...TO_OPERATIONAL, text: `${NAMES}AuthMethod=${method}\0` });
+      assertRefused(outcome, status.LOGIN_STATUS_INITIATOR_ERROR, /reserved/);
+      assert.deepEqual(outcome.lines, []);
     }
   });
 
@@ -518,10 +527,19 @@ describe("CHAP", () => {
       if (wish.nsg === 1) assert.equal(assertGoesOn(outcome).nsg, 1);
       else assertComplete(outcome);
     }
-    for (const text of ["", "AuthMethod=Reject\0", "AuthMethod=None\0", "InitiatorAlias=a\0"]) {
+    for (const [text, code] of [
+      ["", status.LOGIN_STATUS_AUTHENTICATION_FAILURE],
+      ["InitiatorAlias=a\0", status.LOGIN_STATUS_AUTHENTICATION_FAILURE],
+      ["AuthMethod=Reject\0", status.LOGIN_STATUS_AUTHENTICATION_FAILURE],
+      ["AuthMethod=None\0", status.LOGIN_STATUS_INITIATOR_ERROR],
+      ["AuthMethod=None,CHAP\0", status.LOGIN_STATUS_INITIATOR_ERROR],
+      ["AuthMethod=NotUnderstood\0", status.LOGIN_STATUS_INITIATOR_ERROR],
+    ] as const) {
       const initiator = accepting({ auth: CHAP });
       initiator.send({ ...TO_OPERATIONAL, text: NAMES });
-      assertRefused(initiator.send({ ...TO_OPERATIONAL, text }), status.LOGIN_STATUS_AUTHENTICATION_FAILURE);
+      const outcome = initiator.send({ ...TO_OPERATIONAL, text });
+      assertRefused(outcome, code);
+      assert.deepEqual(outcome.lines, [], "an answer is not answered");
     }
   });
 
@@ -1060,13 +1078,13 @@ describe("every event in every state", () => {
     "S4 opening, receiving":   "0207 0200  0200 0200  0200 0200  +    0207 0207 0200  0200 020b 0200 T7  T7  0301",
     "S4 security, open":       "0200 0200  +    T     0200 0200  +    +    0200 0200  0200 020b 0200 T7  T7  0301",
     "S4 security, receiving":  "0200 0200  0200 0200  0200 0200  +    +    +    0200  0200 020b 0200 T7  T7  0301",
-    "S4 security, proposed":   "0200 0200  0201 0201  0200 0200  +    +    0200 0200  0200 020b 0200 T7  T7  0301",
+    "S4 security, proposed":   "0200 0200  0201 0201  0200 0200  +    0200 0200 0200  0200 020b 0200 T7  T7  0301",
     "S4 security, agreed":     "0200 0200  0207 0207  0200 0200  +    0200 +    0200  0200 020b 0200 T7  T7  0301",
     "S4 security, challenged": "0200 0200  0207 0207  0200 0200  +    0200 0200 0200  0200 020b 0200 T7  T7  0301",
     "S4 security, done":       "0200 0200  +    T     0200 0200  +    0200 0200 0200  0200 020b 0200 T7  T7  0301",
     "S4 operational":          "0200 0200  0200 0200  +    T5    0200 0200 0200 T5    0200 020b 0200 T7  T7  0301",
     "S4 operational, sending": "0200 0200  0200 0200  +    T5    0200 0200 0200 0200  0200 020b 0200 T7  T7  0301",
-    "S4 operational, offered": "0200 0200  0200 0200  +    0200  0200 0200 0200 T5    0200 020b 0200 T7  T7  0301",
+    "S4 operational, offered": "0200 0200  0200 0200  +    T5    0200 0200 0200 T5    0200 020b 0200 T7  T7  0301",
     "S5 LOGGED_IN":            "=    =     =    =     =    =     =    =    =    =     =    =    =    =   =   =",
     "S1 FREE":                 "=    =     =    =     =    =     =    =    =    =     =    =    =    =   =   =",
   };

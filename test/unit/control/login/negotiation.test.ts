@@ -369,6 +369,15 @@ test("where a default does not suit, the target asks for what it needs", () => {
   );
 });
 
+test("a boolean that the target offers needs no answer: it leaves no choice (6.2.2)", () => {
+  const { negotiation, offers } = offered(begin({ limits: { immediateData: false, defaultTime2Wait: 5 } }));
+  assert.equal(offers, "ImmediateData=No DefaultTime2Wait=5");
+  const silent = offer(negotiation, "DefaultTime2Wait=5").negotiation;
+  assert.equal(agreed(silent).immediateData, false);
+  const rejected = conclude(offer(negotiation, "ImmediateData=Reject DefaultTime2Wait=5").negotiation);
+  assert.match(rejected.kind === "failure" ? rejected.reason : "", /^ImmediateData=Yes is not acceptable/);
+});
+
 test("answers to the target's offers that are no answers end the login", () => {
   const limits: Partial<SessionLimits> = {
     headerDigest: ["CRC32C"],
