@@ -43,6 +43,17 @@ test("RFC 7143 6.2: a request with C=1 is answered with no data segment, and the
   assert.ok(hasTransit(response));
 });
 
+test("RFC 7143 6.1: text may be cut between any two bytes", async () => {
+  const text = encodeKeys({ ...NAMES, "X-com.example.key": "a=b", MaxBurstLength: "65536" });
+  for (let cut = 0; cut <= text.length; cut++) {
+    const initiator = await target.connect();
+    assertEmpty(await goesOn(initiator, { ...PART, data: text.subarray(0, cut) }));
+    const { keys } = await goesOn(initiator, { ...TO_FULL_FEATURE, data: text.subarray(cut) });
+    assert.deepEqual([keys.get("X-com.example.key"), keys.get("MaxBurstLength")], ["NotUnderstood", "65536"], `${cut}`);
+    initiator.destroy();
+  }
+});
+
 test("RFC 7143 11.12.2: C=1 with T=1: 0200h", async () => {
   const keys = { ...TO_FULL_FEATURE, more: true, keys: NAMES };
   await refused(await target.connect(), keys, STATUS_INITIATOR_ERROR);

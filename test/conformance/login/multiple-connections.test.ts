@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testUnitReady } from "../../support/cdb.js";
 import { SessionNumbers } from "../../support/raw-connection.js";
-import type { RawInitiator } from "../../support/raw-initiator.js";
+import { type RawInitiator, STAGE_OPERATIONAL } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
 import {
   goesOn,
@@ -58,6 +58,16 @@ test("RFC 7143 6.3.1, 4.4.3: connections join a session by ISID and TSIH, throug
   const second = await join(leader, 1);
   const third = await join(leader, 2, target.running.places.port2);
   await assertServes(leader, second, third, leader);
+});
+
+test("RFC 7143 11.12.8: commands of the session go on while a connection joins it", async () => {
+  const leader = await lead();
+  const second = await target.connect({ session: leader.session });
+  second.cid = 1;
+  await goesOn(second, { stage: STAGE_OPERATIONAL, keys: NAMES });
+  await assertServes(leader, leader, leader);
+  await goesOn(second, TO_FULL_FEATURE);
+  await assertServes(second, leader);
 });
 
 test("RFC 7143 13.2: as many as MaxConnections allows: one more: 0206h", async () => {

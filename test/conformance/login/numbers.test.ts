@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { OPCODE_LOGIN_REQUEST } from "../../support/pdu.js";
 import { SessionNumbers } from "../../support/raw-connection.js";
 import { STAGE_OPERATIONAL, STAGE_SECURITY } from "../../support/raw-initiator.js";
 import { goesOn, NAMES, startTarget, TO_FULL_FEATURE } from "./fixture.js";
@@ -52,6 +53,42 @@ test("RFC 7143 11.12.8: the CmdSN of a leading login is ExpCmdSN from then on, a
     assert.equal(response, 0);
     assert.equal(initiator.expCmdSN, (cmdSN + 1) >>> 0);
   }
+});
+
+test("RFC 7143 11.12.8: of a leading login the first CmdSN counts, whatever the later requests carry", async () => {
+  const initiator = await target.connect({ session: new SessionNumbers({ cmdSN: 123 }) });
+  await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
+  assert.equal((await goesOn(initiator, { ...TO_FULL_FEATURE, fields: { cmdSN: 500 } })).expCmdSN, 123);
+  assert.equal((await initiator.command({ cdb: Buffer.alloc(6) })).response, 0);
+});
+
+test("RFC 7143 11.12.5: an ISID of any format names a session, that of the reserved one, too", async () => {
+  for (const format of [0x00, 0x40, 0x80, 0xc0]) {
+    const session = new SessionNumbers({ isid: Buffer.from([format | 0x3f, 0x12, 0x34, 0x56, 0x78, 0x9a]) });
+    const initiator = await target.connect({ session });
+    session.tsih = (await goesOn(initiator, { ...TO_FULL_FEATURE, keys: NAMES })).field("tsih");
+    // Found again by it.
+    const again = await target.connect({ session });
+    assert.equal((await goesOn(again, { ...TO_FULL_FEATURE, keys: NAMES })).field("tsih"), session.tsih);
+    assert.deepEqual(await initiator.receiveUntilClosed(), []);
+  }
+});
+
+test("RFC 7143 11, 11.12: what is reserved in a Login Request is ignored, and I need not be set", async () => {
+  const initiator = await target.connect();
+  const reserved = 0xffffffff;
+  const fields = {
+    opcodeByte: 0x80 | OPCODE_LOGIN_REQUEST,
+    // Behind the CID.
+    targetTransferTag: 0x0000ffff,
+    ...{ refCmdSN: reserved, expDataSN: reserved, bufferOffset: reserved, runLength: reserved },
+  };
+  // Without T, NSG is reserved, too.
+  const flags = 0x30 | (STAGE_OPERATIONAL << 2) | STAGE_SECURITY;
+  await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES, fields: { ...fields, flags } });
+  await goesOn(initiator, { stage: STAGE_OPERATIONAL, fields: { ...fields, flags: flags | 2 } });
+  await goesOn(initiator, { ...TO_FULL_FEATURE, fields: { ...fields, flags: 0x80 | flags | 3 } });
+  await initiator.ping();
 });
 
 test("RFC 7143 11.13: what is reserved in a Login Response is zero", async () => {

@@ -36,6 +36,8 @@ test("RFC 7143 6.3: straight from either stage to full feature", async () => {
     const initiator = await target.connect();
     const response = await goesOn(initiator, { stage, nextStage: STAGE_FULL_FEATURE, keys: NAMES });
     assert.deepEqual([hasTransit(response), nextStageOf(response)], [true, STAGE_FULL_FEATURE]);
+    // Section 6.3.2: "the target MUST reply with a Login Response with the TSIH value".
+    assert.notEqual(response.field("tsih"), 0);
     await initiator.ping();
   }
 });

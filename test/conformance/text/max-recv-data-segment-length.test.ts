@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read10 } from "../../support/cdb.js";
-import { encodeKeys, OPCODE_REJECT, OPCODE_TEXT_REQUEST, OPCODE_TEXT_RESPONSE, TAG_NONE } from "../../support/pdu.js";
+import {
+  encodeKeys,
+  OPCODE_DATA_IN,
+  OPCODE_REJECT,
+  OPCODE_TEXT_REQUEST,
+  OPCODE_TEXT_RESPONSE,
+  type ReceivedPdu,
+  TAG_NONE,
+} from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
-import { startTarget } from "../login/fixture.js";
+import { configOf, startTarget } from "../login/fixture.js";
 
-const target = startTarget();
+// Of one shard, so that what is asked for on one connection is answered before what is asked for later on another.
+const target = startTarget(configOf({ top: "workers: 1" }));
 
 async function logIn(): Promise<RawInitiator> {
   const initiator = await target.connect();
@@ -38,6 +47,37 @@ async function ask(initiator: RawInitiator, keys: Record<string, string>, flags:
   const fields = { opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag: 77, flags, targetTransferTag };
   await initiator.send(fields, encodeKeys(keys));
 }
+
+test("RFC 7143 13.12, 6.4: of a read under way, too, all that comes behind the response is cut so, and no byte is missing", async () => {
+  const initiator = await logIn();
+  const other = await logIn();
+  initiator.strict = false;
+  const blocks = 65535;
+  for (const length of [2048, 16384]) {
+    // More than the socket holds: the read goes on when the request has been answered, as it has been when a later one has.
+    initiator.pause();
+    const read = await initiator.start({ cdb: read10(0, blocks), read: blocks * 512 });
+    await ask(initiator, { MaxRecvDataSegmentLength: String(length) }, 0x80, TAG_NONE);
+    await other.text({});
+    initiator.resume();
+    const before: ReceivedPdu[] = [];
+    const behind: ReceivedPdu[] = [];
+    let received = 0;
+    for (let pdus = before; received < blocks * 512; ) {
+      const pdu = await initiator.receive();
+      if (pdu.opcode === OPCODE_TEXT_RESPONSE) {
+        pdus = behind;
+        continue;
+      }
+      assert.deepEqual([pdu.opcode, pdu.field("bufferOffset")], [OPCODE_DATA_IN, received]);
+      received += pdu.data.length;
+      pdus.push(pdu);
+    }
+    initiator.forget(read);
+    assert.ok(before.length > 0);
+    assert.equal(Math.max(...behind.map(({ data }) => data.length)), length);
+  }
+});
 
 test("RFC 7143 6.4: not before the sequence is over, if that takes several requests", async () => {
   const initiator = await logIn();
