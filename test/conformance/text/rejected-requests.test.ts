@@ -114,5 +114,7 @@ test("RFC 7143 11.5.1: a Text Request may be aborted while it is looked at; it h
     assert.equal(pdu.opcode, OPCODE_TASK_MANAGEMENT_RESPONSE);
     assert.equal((await initiator.ping()).expCmdSN, cmdSN + 1);
     await initiator.good({ cdb: testUnitReady() });
+    // When this is answered, nobody looks at the aborted one any more: of those that wait there may be a few only.
+    await initiator.text({});
   }
 });
