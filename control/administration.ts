@@ -133,12 +133,15 @@ export class Administration {
     } catch (error) {
       return refusal("conflict", `${file.path} cannot be written: ${(error as Error).message}`);
     }
-    const changed = await this.#putInForce(configuration);
+    const changed = await this.#putInForce(configuration, () => {
+      // Somebody may have written it while units were opened.
+      if (!file.isAsLoaded()) throw new Error(hasChanged(file));
+      prepared.commit();
+    });
     if (!changed.ok) {
       prepared.discard();
       return changed;
     }
-    prepared.commit();
     this.#logger.info({ file: file.path }, "configuration written");
     return { ...changed, warnings };
   }
@@ -149,9 +152,9 @@ export class Administration {
     return session && this.#server.endSession(session, reason);
   }
 
-  async #putInForce(configuration: Configuration): Promise<ChangeResult> {
+  async #putInForce(configuration: Configuration, keep?: () => void): Promise<ChangeResult> {
     try {
-      return { ok: true, differences: await this.#server.reload(configuration), warnings: [] };
+      return { ok: true, differences: await this.#server.reload(configuration, keep), warnings: [] };
     } catch (error) {
       if (error instanceof ReconfigurationError) return refusal("conflict", error.message);
       throw error;

@@ -3,6 +3,7 @@
  *
  *     prepare    what may fail, and disturbs nobody: new units are opened, new portals listen, files grow
  *     reopen     units that cannot be changed while they are open: their sessions end, they are closed and opened anew
+ *     keep       a start from now on finds it: who asked has put the text in the file's place
  *     commit     what cannot fail: the configuration is in force, sessions are told or ended, what is gone is closed
  *
  * Whatever fails before the commit is undone.
@@ -99,12 +100,13 @@ export class Reconfiguration {
   /**
    * Puts the configuration, which has been checked, in force: one after the other, in the order of the calls.
    *
+   * @param keep has it be what the next start finds, once nothing else can fail. What it throws, it has not.
    * @returns what is different. What needs a restart stays as it was.
    * @throws ReconfigurationError
    */
-  apply(next: Configuration): Promise<Difference[]> {
+  apply(next: Configuration, keep: () => void): Promise<Difference[]> {
     const turn = this.#last
-      .then(() => this.#apply(next))
+      .then(() => this.#apply(next, keep))
       .finally(() => {
         this.#step = null;
       });
@@ -112,7 +114,7 @@ export class Reconfiguration {
     return turn;
   }
 
-  async #apply(wanted: Configuration): Promise<Difference[]> {
+  async #apply(wanted: Configuration, keep: () => void): Promise<Difference[]> {
     const { logger } = this.#host;
     const before = this.#host.configuration();
     const found = differencesBetween(before, wanted, this.#host.units.records());
@@ -126,13 +128,24 @@ export class Reconfiguration {
     try {
       await this.#prepare(current, next, change, undo);
       await this.#reopen(change, undo);
+      // Before names are given up that the old text has, and before anybody sees what it does not have.
+      keep();
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      for (const step of undo.reverse()) await this.#takeBack(step);
       throw new ReconfigurationError((error as Error).message, { cause: error });
     }
     await this.#commit(current, next, change);
     logger.info({ differences: found.length }, "configuration reloaded");
     return found;
+  }
+
+  /** Whatever becomes of one step, the others are taken back. */
+  async #takeBack(step: Undo): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#host.logger.error({ reason: (error as Error).message }, "a change that has failed is not undone in full");
+    }
   }
 
   // ---- prepare

@@ -648,12 +648,13 @@ export class Server {
    * Makes the configuration, which has been checked, the one in force, or changes nothing. Sessions that it does not concern
    * go on. What needs a restart is logged, and stays as it was.
    *
+   * @param keep see Reconfiguration.apply.
    * @returns what is different.
    * @throws ReconfigurationError
    */
-  reload(next: Configuration): Promise<Difference[]> {
+  reload(next: Configuration, keep: () => void = () => {}): Promise<Difference[]> {
     this.#warnOfLimits(next);
-    return this.#reconfiguration!.apply(next);
+    return this.#reconfiguration!.apply(next, keep);
   }
 
   /** What the change that is being put in force waits for; null: there is none. */

@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -17,8 +18,9 @@ import { checkConfiguration, digestOf, type LoadResult, loadConfiguration } from
 
 /** A new file that is durable and not in its place yet. */
 export interface PreparedFile {
-  /** Takes the old one's place, for good when this returns. */
+  /** Takes the old one's place, for good when this returns. @throws what the system says */
   commit(): void;
+  /** Instead of `commit`, or after one that has failed. */
   discard(): void;
 }
 
@@ -92,7 +94,7 @@ export class ConfigurationFile {
         syncFolder(folder);
         this.#digest = digestOf(bytes);
       },
-      discard: () => unlinkSync(temporary),
+      discard: () => rmSync(temporary, { force: true }),
     };
   }
 

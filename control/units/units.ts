@@ -106,13 +106,19 @@ export class Units {
    * @throws UnitError
    */
   grow(unit: UnitConfiguration): () => void {
-    const { unitIndex, fd, state } = this.#byName.get(unit.name)!;
+    const { fd, state } = this.#byName.get(unit.name)!;
     const shrink = unit.kind === "null" ? () => {} : growFile(unit, fd);
-    this.setState(unitIndex, { ...state, sizeBytes: unit.sizeBytes! });
+    this.#setSize(unit.name, unit.sizeBytes!);
     return () => {
-      this.setState(unitIndex, state);
+      this.#setSize(unit.name, state.sizeBytes);
       shrink();
     };
+  }
+
+  /** All else of its state stays as it is by now. */
+  #setSize(name: string, sizeBytes: number): void {
+    const { unitIndex, state } = this.#byName.get(name)!;
+    this.setState(unitIndex, { ...state, sizeBytes });
   }
 
   /**

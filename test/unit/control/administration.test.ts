@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Administration } from "../../../control/administration.js";
 import type { ConfigurationFile } from "../../../control/config/configuration-file.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "../../../control/limits.js";
+import { ReconfigurationError } from "../../../control/reconfiguration.js";
 import type { Server } from "../../../control/server.js";
 import { configuration, silent } from "./support/fixtures.js";
 
@@ -46,4 +47,65 @@ test("a change that does not end is answered in its time, with how far it came; 
   end();
   assert.equal((await third).ok, true);
   assert.equal(reloads, 2);
+});
+
+/** A file whose text is in force, and what becomes of another one that is to take its place. */
+class File {
+  text = "old";
+  hasLeftover = false;
+  readonly path = "/nowhere/ringlun.yaml";
+  readonly digest = "old";
+
+  check() {
+    return { ok: true, configuration: configuration("/nowhere"), warnings: [], digest: "new" };
+  }
+
+  isAsLoaded(): boolean {
+    return this.text === "old";
+  }
+
+  prepare(bytes: Uint8Array) {
+    this.hasLeftover = true;
+    return {
+      commit: () => {
+        this.text = bytes.toString();
+        this.hasLeftover = false;
+      },
+      discard: () => {
+        this.hasLeftover = false;
+      },
+    };
+  }
+}
+
+test("a text takes the file's place before it is in force, and not where somebody else's has come meanwhile", async () => {
+  const file = new File();
+  const inForce: string[] = [];
+  let meanwhile = (): void => {};
+  const server = {
+    configuration: configuration("/nowhere"),
+    units: [],
+    reload: async (_next: unknown, keep: () => void) => {
+      meanwhile();
+      try {
+        keep();
+      } catch (error) {
+        throw new ReconfigurationError((error as Error).message);
+      }
+      inForce.push(file.text);
+      return [];
+    },
+  } as unknown as Server;
+  const administration = new Administration(server, file as unknown as ConfigurationFile, silent);
+  meanwhile = () => {
+    file.text = "somebody's";
+  };
+  const refused = await administration.apply(Buffer.from("new"));
+  assert.ok(!refused.ok && refused.reason === "conflict");
+  assert.match(refused.message, /has changed since it was read/);
+  assert.deepEqual([file.text, file.hasLeftover, inForce], ["somebody's", false, []]);
+  file.text = "old";
+  meanwhile = () => {};
+  assert.equal((await administration.apply(Buffer.from("new"))).ok, true);
+  assert.deepEqual([file.hasLeftover, inForce], [false, ["new"]]);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -362,6 +362,42 @@ describe("reload", () => {
     assert.equal(started.server.portals.length, 1);
     assert.equal(started.server.sessions.length, 1);
     await started.server.reload({ ...started.configuration, units: units.slice(0, 3), portalGroups });
+    assert.equal(started.server.sessions.length, 1);
+  });
+
+  test("what the next start would not find is not put in force; both names have the identity until it would", async (context) => {
+    const path = folder(context);
+    const unit = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const started = await start(context, { units: [unit] });
+    await logIn(started.connect);
+    const { stateDir } = started.configuration;
+    const identities = () => {
+      const { data } = JSON.parse(readFileSync(join(stateDir, "unit-identities.json"), "utf8"));
+      return new Map(data.units.map(({ name, id }: { name: string; id: string }) => [name, id]));
+    };
+    const { uuid } = started.server.units[0]!;
+    const luns = [{ lun: 0, unit: "new", readOnly: false }];
+    const next = { ...started.configuration, units: [{ ...unit, name: "new" }], targets: [target({ luns })] };
+    const fail = () => {
+      throw new Error("no room");
+    };
+    await assert.rejects(started.server.reload(next, fail), /^ReconfigurationError: no room/);
+    assert.deepEqual(
+      started.server.units.map(({ name }) => name),
+      ["disk"],
+    );
+    assert.equal(started.server.configuration.units[0]?.name, "disk");
+    assert.deepEqual([...identities()], [["disk", uuid]]);
+    let isKept = false;
+    await started.server.reload(next, () => {
+      // Killed here, a restart finds the disk that it was, with the old text and with the new one.
+      const kept = identities();
+      assert.deepEqual([kept.get("disk"), kept.get("new")], [uuid, uuid]);
+      assert.equal(started.server.configuration.units[0]?.name, "disk");
+      isKept = true;
+    });
+    assert.ok(isKept);
+    assert.deepEqual([...identities()], [["new", uuid]]);
     assert.equal(started.server.sessions.length, 1);
   });
 

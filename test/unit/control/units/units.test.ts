@@ -119,6 +119,18 @@ describe("size", () => {
     assert.equal(readFileSync(path).toString("latin1", 0, 8), "content\0");
   });
 
+  test("that is taken back leaves what else has changed meanwhile", (context) => {
+    const path = join(folder(context), "disk.img");
+    const open = units(context);
+    const { name, unitIndex, state } = open.open(fileUnit(path), UUID);
+    const shrink = open.grow(fileUnit(path, { sizeBytes: 2 * MIB }));
+    assert.equal(statSync(path).size, 2 * MIB);
+    open.setState(unitIndex, { ...open.find(name)!.state, writeCacheEnabled: false });
+    shrink();
+    assert.deepEqual(open.find(name)!.state, { ...state, writeCacheEnabled: false });
+    assert.equal(statSync(path).size, MIB);
+  });
+
   test("never shrinks", (context) => {
     const path = join(folder(context), "old.img");
     writeFileSync(path, "");
