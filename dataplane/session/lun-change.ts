@@ -1,18 +1,28 @@
 /** A change of what a session sees: LUNs that control maps for it, takes away, or makes read-only, while it goes on. */
 import type { ControlMessage } from "../messages.js";
+import { COMMAND_WRITES_MEDIUM } from "../scsi/command.js";
 import { MODE_PARAMETERS_CHANGED, REPORTED_LUNS_DATA_HAS_CHANGED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
+import { Barrier } from "../task/barrier.js";
+import { isAnswered, TASK_DORMANT, TASK_HELD, TASK_THROTTLED, type Task } from "../task/task.js";
 import { noteLimits } from "../throttle/throttles.js";
 import { LunMapping } from "./lun-mapping.js";
+import type { Session } from "./session.js";
 
-/** Commands that have come for a LUN that goes, or is read-only from now on, end as they would have. */
+/**
+ * Commands that have begun on a LUN that goes, or is read-only from now on, end as they would have; those whose turn has not come
+ * are refused then if they write. `done` is posted when nothing can be written through the LUN any more: another host may be given
+ * the unit next, or its file be copied.
+ */
 export function changeLuns(
   shard: Shard,
   { exchange, sessionId, added, removed, switched }: ControlMessage & { type: "lunChange" },
 ): void {
+  const barrier = new Barrier(() => shard.host.post({ type: "done", exchange }));
   const session = shard.sessions.get(sessionId);
   if (session !== undefined) {
     for (const lun of removed) {
+      endWrites(shard, session, lun, barrier);
       session.luns.delete(lun);
       session.attentions.clear(lun);
     }
@@ -25,6 +35,7 @@ export function changeLuns(
       const mapping = session.luns.get(lun);
       if (mapping === undefined) continue;
       mapping.readOnly = readOnly || mapping.unit.readOnly;
+      if (readOnly) endWrites(shard, session, lun, barrier);
       // WP, in the header that all mode pages have (SPC-5).
       session.attentions.add(lun, MODE_PARAMETERS_CHANGED.asc, MODE_PARAMETERS_CHANGED.ascq);
     }
@@ -34,5 +45,23 @@ export function changeLuns(
     }
     noteLimits(session);
   }
-  shard.host.post({ type: "done", exchange });
+  barrier.leave();
+}
+
+/** What control carries out is its own affair: it asks before each part whether it may go on. */
+function endWrites(shard: Shard, session: Session, lun: number, barrier: Barrier): void {
+  const mapping = session.luns.get(lun);
+  for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
+    if (task.mapping !== mapping || isAnswered(task)) continue;
+    if (waitsForItsTurn(task)) task.readOnly = true;
+    else if (writes(task) && !shard.engine.isWithControl(task)) shard.engine.awaitEnd(task, barrier);
+  }
+}
+
+function waitsForItsTurn({ state }: Task): boolean {
+  return state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
+}
+
+function writes({ command }: Task): boolean {
+  return command !== null && (command.conditions & COMMAND_WRITES_MEDIUM) !== 0;
 }

@@ -48,10 +48,12 @@ import { ReadTransfer } from "./read-transfer.js";
 import { dataForgotten, storeBegins, storeEnds } from "./stages.js";
 import {
   DATA_INTACT,
+  leaveAwaiters,
   OPERATION_DISCARD,
   OPERATION_FLUSH,
   OPERATION_READ,
   OPERATION_WRITE,
+  OPERATION_WRITE_ATOMIC,
   OPERATION_ZERO,
   OPERATION_ZERO_KEEP,
   PARK_BEGIN,
@@ -688,12 +690,15 @@ export class TaskEngine implements Services {
 
   // ---------------------------------------------------------------- ending and aborting
 
+  /** `barrier` is left when nothing of the task, which does not read, is in flight any more, however it ends. */
+  awaitEnd(task: Task, barrier: Barrier): void {
+    barrier.join();
+    task.awaiters.push(barrier);
+  }
+
   /** Ends a task without a response. `barrier` is left when nothing of it is in flight any more. */
   abort(task: Task, barrier: Barrier | null): void {
-    if (barrier !== null) {
-      barrier.join();
-      task.aborters.push(barrier);
-    }
+    if (barrier !== null) this.awaitEnd(task, barrier);
     if (task.state === TASK_ABORTED) return;
     task.isAbortedAfterData = false;
     if (task.session!.fence !== null) this.#shard.fences.drop(task);
@@ -727,8 +732,7 @@ export class TaskEngine implements Services {
     if (task.state === TASK_ABORTED || (task.outstandingR2T === 0 && task.unsolicitedEnd < 0)) {
       return this.abort(task, barrier);
     }
-    barrier.join();
-    task.aborters.push(barrier);
+    this.awaitEnd(task, barrier);
     if (task.state === TASK_THROTTLED) this.throttles.remove(task);
     task.isAbortedAfterData = true;
     task.dataUs = this.#shard.ring.nowUs;
@@ -782,6 +786,7 @@ export class TaskEngine implements Services {
       return;
     }
     task.state = TASK_RESPONDING;
+    leaveAwaiters(task);
     this.#respond(task);
   }
 

@@ -8,6 +8,7 @@ import {
   CDB_BYTES_MAX,
   DATA_INTACT,
   GATED_NOT,
+  leaveAwaiters,
   OPERATION_NONE,
   PARK_NOT,
   TASK_ACTIVE,
@@ -102,6 +103,6 @@ export class TaskTable {
     task.mapping = null;
     task.nextFree = this.#free;
     this.#free = task;
-    while (task.aborters.length > 0) task.aborters.pop()!.leave();
+    leaveAwaiters(task);
   }
 }

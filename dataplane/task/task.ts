@@ -79,6 +79,7 @@ export const OPERATION_DISCARD = 4;
 export const OPERATION_ZERO = 5;
 /** As ZERO, and what is allocated stays so. */
 export const OPERATION_ZERO_KEEP = 6;
+export const OPERATION_WRITE_ATOMIC = 7;
 
 /** Why a task waits at the gate. */
 export const GATED_NOT = 0;
@@ -244,8 +245,8 @@ export class Task extends Outgoing {
   isHeldBack = false;
   /** Nothing is done for it any more; it is aborted when all Data-Out that is on its way has come. */
   isAbortedAfterData = false;
-  /** What waits for this task's end (task management, logout). Empty but in an aborted task. */
-  readonly aborters: Barrier[] = [];
+  /** What waits until nothing of this task is in flight any more: task management, logout, a change of its LUN. */
+  readonly awaiters: Barrier[] = [];
   /** Free list. */
   nextFree: Task | null = null;
 
@@ -270,6 +271,11 @@ export class Task extends Outgoing {
     this.index = index;
     this.cdb = cdb;
   }
+}
+
+/** Nothing of it is in flight any more. */
+export function leaveAwaiters({ awaiters }: Task): void {
+  while (awaiters.length > 0) awaiters.pop()!.leave();
 }
 
 /** Its response is on its way. */

@@ -168,6 +168,16 @@ export class Machine {
     this.send({ type: "unitChange", exchange: this.#exchange(() => {}), unitIndex, change });
   }
 
+  /** `done` is called when the shard has confirmed it. */
+  changeLuns(
+    sessionId: number,
+    change: Partial<Pick<ControlMessage & { type: "lunChange" }, "removed" | "switched">>,
+    done: () => void,
+  ): void {
+    const exchange = this.#exchange(done);
+    this.send({ type: "lunChange", exchange, sessionId, added: [], removed: [], switched: [], ...change });
+  }
+
   limitSession(sessionId: number, limits: LimitsRecord | null): void {
     this.send({ type: "sessionLimits", exchange: this.#exchange(() => {}), sessionId, limits });
   }

@@ -101,10 +101,10 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
     cluster.turnUntil(() => received.length > 0);
     return { connectionId, peer, end, received };
   }
-  /** Whether the first block of the unit is what `startWrite` writes. */
-  const hasLanded = (): boolean => {
+  /** Whether the block is what `startWrite` writes. */
+  const hasLanded = (lba = 0): boolean => {
     const block = Buffer.alloc(BLOCK_BYTES);
-    unit.disk!.read(block, 0);
+    unit.disk!.read(block, lba * BLOCK_BYTES);
     return block.equals(DATA);
   };
   return { timeline, cluster, shard, connect, hasLanded };
@@ -114,9 +114,20 @@ export function send(peer: PeerSocket, header: HeaderFields, data: Uint8Array = 
   peer.write(Buffer.concat([buildHeader({ dataSegmentLength: data.length, lun: 0, ...header }), data]));
 }
 
+const SIMPLE = 1;
+const ORDERED = 2;
+
 /** A WRITE of one block, whose data comes with it. */
 export function startWrite(peer: PeerSocket, immediate = false): void {
-  const flags = FLAG_FINAL | FLAG_WRITE | 1;
-  const fields = { initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, expectedDataTransferLength: DATA.length };
-  send(peer, { opcode: OPCODE_SCSI_COMMAND, immediate, flags, ...fields, cdb: write10(0, 1) }, DATA);
+  sendWrite(peer, { immediate, flags: SIMPLE, initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, cdb: write10(0, 1) });
+}
+
+/** A second one, of the block behind that: it waits until the first has ended. */
+export function startOrderedWrite(peer: PeerSocket): void {
+  sendWrite(peer, { flags: ORDERED, initiatorTaskTag: 2, cmdSN: FIRST_CMD_SN + 1, cdb: write10(1, 1) });
+}
+
+function sendWrite(peer: PeerSocket, { flags, ...fields }: Omit<HeaderFields, "opcode"> & { flags: number }): void {
+  const header = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | flags, ...fields };
+  send(peer, { ...header, expectedDataTransferLength: DATA.length }, DATA);
 }

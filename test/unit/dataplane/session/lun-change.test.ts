@@ -5,10 +5,14 @@ import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import { changeLuns } from "../../../../dataplane/session/lun-change.js";
 import type { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Shard } from "../../../../dataplane/shard.js";
+import { TASK_DORMANT } from "../../../../dataplane/task/task.js";
+import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "../../../../dataplane/wire/scsi-response.js";
+import { OPCODE_SCSI_RESPONSE } from "../../../support/pdu.js";
+import { setUp, startOrderedWrite, startWrite, WRITE_US } from "../connection/fixture.js";
 
 test("a LUN that is added is as control says: who may write, what a reservation and the access state keep out, what is limited", () => {
   const luns = new Map<number, LunMapping>();
-  const session = { luns, attentions: new UnitAttentions(), throttle: null };
+  const session = { luns, attentions: new UnitAttentions(), throttle: null, firstTask: null };
   const units = new Map([
     [0, { readOnly: false, losses: 0, throttle: null }],
     [1, { readOnly: true, losses: 0, throttle: {} }],
@@ -50,3 +54,50 @@ test("a LUN that is added is as control says: who may write, what a reservation 
   changeLuns(shard, { ...change, exchange: 6, removed: [3] });
   assert.deepEqual([...luns.keys()], [4]);
 });
+
+for (const [what, change] of [
+  ["is taken away", { removed: [0] }],
+  ["becomes read-only", { switched: [{ lun: 0, readOnly: true }] }],
+] as const) {
+  test(`a LUN that ${what} is so when the write that has begun has landed; one that waits for its turn is refused then`, () => {
+    const { timeline, cluster, shard, connect, hasLanded } = setUp();
+    const { peer, received } = connect();
+    const startUs = timeline.nowUs;
+    startWrite(peer);
+    startOrderedWrite(peer);
+    const { tasks } = shard.shard.tasks;
+    cluster.turnUntil(() => tasks.some(({ state }) => state === TASK_DORMANT));
+    let doneUs = 0;
+    shard.changeLuns(1, change, () => {
+      doneUs = timeline.nowUs;
+    });
+    cluster.turnUntil(() => doneUs > 0);
+    assert.ok(hasLanded() && doneUs >= startUs + WRITE_US);
+    cluster.turnUntil(() => scsiStatuses(received).length === 2);
+    assert.deepEqual(scsiStatuses(received), [SCSI_STATUS_GOOD, SCSI_STATUS_CHECK_CONDITION]);
+    assert.ok(!hasLanded(1));
+  });
+}
+
+test("a LUN that becomes writable is so at once", () => {
+  const { timeline, cluster, shard, connect } = setUp();
+  startWrite(connect().peer);
+  cluster.turnUntil(() => shard.shard.tasks.tasks.some(({ storeBusy }) => storeBusy > 0));
+  const startUs = timeline.nowUs;
+  let doneUs = 0;
+  shard.changeLuns(1, { switched: [{ lun: 0, readOnly: false }] }, () => {
+    doneUs = timeline.nowUs;
+  });
+  cluster.turnUntil(() => doneUs > 0);
+  assert.ok(doneUs < startUs + WRITE_US / 2);
+});
+
+/** Of the SCSI Responses that have come. */
+function scsiStatuses(received: readonly Buffer[]): number[] {
+  const bytes = Buffer.concat(received);
+  const statuses: number[] = [];
+  for (let at = 0; at < bytes.length; at += 48 + ((bytes.readUIntBE(at + 5, 3) + 3) & ~3)) {
+    if ((bytes[at]! & 0x3f) === OPCODE_SCSI_RESPONSE) statuses.push(bytes[at + 3]!);
+  }
+  return statuses;
+}
