@@ -314,7 +314,7 @@ export class Reconfiguration {
     if (!ended.every(Boolean)) throw new ReconfigurationError(`sessions of unit ${name} have not ended in time`);
     // Of sessions that no longer see the unit, and have not ended what they had begun before.
     const abortSessions = [...registry.sessions()].map(({ sessionId }) => sessionId);
-    await changes.make(unitIndex, { abortSessions });
+    await changes.make(unitIndex, { abortSessions, closes: true });
   }
 
   #serve(unit: UnitRecord): void {

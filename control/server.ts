@@ -392,7 +392,7 @@ export class Server {
       },
     });
     const mover = new DataMover(
-      (unitIndex) => this.#shards.gate(unitIndex),
+      this.#shards,
       (unitIndex) => this.#unitAt(unitIndex)?.state.notReady === null,
       new Tolls(this.#budgets.memory, (unitIndex) => this.#unitAt(unitIndex)?.limits ?? null),
     );

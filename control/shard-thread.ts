@@ -36,7 +36,10 @@ const EXEC_ARGV = [
 ];
 
 /** What all shards have in common: see ShardTask. */
-export type Common = Pick<ShardTask, "shards" | "busyPoll" | "gates" | "budgets" | "wakeFds" | "slowCommandsUs">;
+export type Common = Pick<
+  ShardTask,
+  "shards" | "busyPoll" | "gates" | "failedFlushes" | "budgets" | "wakeFds" | "slowCommandsUs"
+>;
 
 export interface ShardThreadOptions {
   readonly shard: number;

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventfdSignal } from "io-uring-node";
 import type { CaptureSelection, ControlMessage, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import { allocateFailedFlushes, FailedFlushes } from "../dataplane/storage/failed-flushes.js";
 import { allocateGates, Gate } from "../dataplane/storage/gate.js";
 import { WRITES_ENDED_POLL_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
@@ -61,7 +62,15 @@ export class Shards implements ShardControl {
   private constructor({ count, budgets, busyPoll = true, settled = async () => {} }: ShardsOptions) {
     const wakeFds = new SharedArrayBuffer(4 * count);
     const slowCommandsUs = new SharedArrayBuffer(8);
-    this.#common = { shards: count, busyPoll, gates: allocateGates(count), budgets, wakeFds, slowCommandsUs };
+    this.#common = {
+      shards: count,
+      busyPoll,
+      gates: allocateGates(count),
+      failedFlushes: allocateFailedFlushes(),
+      budgets,
+      wakeFds,
+      slowCommandsUs,
+    };
     this.#settled = settled;
     new Int32Array(wakeFds).fill(-1);
   }
@@ -126,6 +135,11 @@ export class Shards implements ShardControl {
   gate(unitIndex: number): Gate {
     const { gates, shards } = this.#common;
     return new Gate({ gates, shards, shard: shards }, unitIndex, () => this.#wakeAll());
+  }
+
+  /** Of the unit: control counts its own, too. */
+  failedFlushes(unitIndex: number): FailedFlushes {
+    return new FailedFlushes(this.#common.failedFlushes, unitIndex);
   }
 
   #wakeAll(): void {

@@ -132,6 +132,8 @@ export interface UnitChange {
   readonly limits?: LimitsRecord | null;
   /** Sessions whose tasks on the unit are aborted (PREEMPT AND ABORT) before the change is confirmed. */
   readonly abortSessions?: readonly number[];
+  /** The unit is about to be closed: what no task waits for is over, too, before the change is confirmed. */
+  readonly closes?: boolean;
   /** Tasks on the unit that are refused as it is now, by `state.notReady`, end with the sense for that. */
   readonly refusesTasks?: boolean;
   /** The command that asks for the change: it is not aborted. Exchanges are numbered by the shard of the session. */
@@ -431,6 +433,8 @@ export interface ShardTask {
   readonly shards: number;
   /** See storage/gate.ts. */
   readonly gates: SharedArrayBuffer;
+  /** See storage/failed-flushes.ts. */
+  readonly failedFlushes: SharedArrayBuffer;
   /** See throttle/budget.ts. */
   readonly budgets: SharedArrayBuffer;
   /** Int32 per shard: its `wakeFd` of the moment, -1 while it has none. */

@@ -25,6 +25,7 @@ import { Refusals } from "./session/refusals.js";
 import type { Session } from "./session/session.js";
 import { SlowCommands } from "./slow-commands.js";
 import { Statistics } from "./statistics.js";
+import { FailedFlushes } from "./storage/failed-flushes.js";
 import { FileStore } from "./storage/file-store.js";
 import { Gate } from "./storage/gate.js";
 import { LogicalUnit } from "./storage/logical-unit.js";
@@ -71,6 +72,7 @@ export type ShardSetup = Pick<
   | "life"
   | "shards"
   | "gates"
+  | "failedFlushes"
   | "budgets"
   | "counters"
   | "statistics"
@@ -173,7 +175,8 @@ export class Shard {
         ? new NullStore(this.arena)
         : new FileStore(this.ring, this.arena, this.host.files, record, this.#setup.shard, this.fixedBuffers);
     const gate = new Gate(this.#setup, record.unitIndex, () => this.host.wakeOthers());
-    const unit = new LogicalUnit(record, store, gate);
+    const failedFlushes = new FailedFlushes(this.#setup.failedFlushes, record.unitIndex);
+    const unit = new LogicalUnit(record, store, gate, failedFlushes);
     this.units.set(record.unitIndex, unit);
     this.engine.throttles.limitUnit(unit, record.limits);
   }

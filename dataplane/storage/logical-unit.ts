@@ -5,6 +5,9 @@ import type { Throttle } from "../throttle/throttle.js";
 import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
+/** What is said of a failure that another shard has heard of. */
+const EIO = -5;
+
 export class LogicalUnit {
   readonly unitIndex: number;
   readonly name: string;
@@ -26,9 +29,11 @@ export class LogicalUnit {
 
   /** Where its commands wait for its limit; null: it has none. */
   throttle: Throttle | null = null;
-  /** How often this shard has heard that something acknowledged, and not durable yet, is lost. */
-  losses = 0;
-  #lossErrno = 0;
+  /** How often this shard was told by the kernel of a failed write-back. */
+  #losses = 0;
+  /** Of the failure that this shard has heard of last. */
+  #lossErrno = EIO;
+  readonly #failedFlushes: FailedFlushes;
 
   // -- UnitState
   /** Capacity in logical blocks. */
@@ -43,7 +48,7 @@ export class LogicalUnit {
   savedModes: ModeValues;
   defaultModes: ModeValues;
 
-  constructor(record: UnitRecord, store: Store, gate: Gate) {
+  constructor(record: UnitRecord, store: Store, gate: Gate, failedFlushes: FailedFlushes) {
     this.unitIndex = record.unitIndex;
     this.name = record.name;
     this.uuid = record.uuid;
@@ -63,6 +68,11 @@ export class LogicalUnit {
     this.apply(record.state);
   }
 
+  /** How often it has been heard that something acknowledged, and not durable yet, is lost. */
+  get losses(): number {
+    return this.#losses + this.#failedFlushes.count;
+  }
+
   /**
    * Whether all is stored that was acknowledged after the count of losses was `since`: 0, or a negative errno. To be asked
    * when a flush or a durable write has completed. The kernel tells of a failed write-back only once, and it may tell it to
@@ -70,12 +80,16 @@ export class LogicalUnit {
    */
   lossSince(since: number): number {
     const errno = this.store.takeLoss();
-    if (errno < 0) this.noteLoss(errno);
+    if (errno < 0) {
+      this.#losses++;
+      this.#lossErrno = errno;
+    }
     return this.losses === since ? 0 : this.#lossErrno;
   }
 
-  noteLoss(errno: number): void {
-    this.losses++;
+  /** A flush has failed with this errno: what it was to make durable may be anybody's, on any shard. */
+  noteFailedFlush(errno: number): void {
+    this.#failedFlushes.add();
     this.#lossErrno = errno;
   }
 

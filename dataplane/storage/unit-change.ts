@@ -13,6 +13,7 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
   if (unit !== undefined) {
     if (change.state !== undefined) unit.apply(change.state);
     if (change.limits !== undefined) shard.engine.throttles.limitUnit(unit, change.limits);
+    if (change.closes === true) shard.engine.backgroundFlushes.end(unit, barrier);
     for (const session of shard.sessions.values()) {
       changeSession(session, unit, change);
       if (change.refusesTasks === true) refuseUnitTasks(shard, session, unit);

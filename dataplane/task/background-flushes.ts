@@ -9,6 +9,7 @@ import type { Session } from "../session/session.js";
 import { KIND_FLUSH, type Shard } from "../shard.js";
 import type { LogicalUnit } from "../storage/logical-unit.js";
 import { PENDING } from "../storage/store.js";
+import type { Barrier } from "./barrier.js";
 import type { Task } from "./task.js";
 
 /** Who has asked: a mapping is of one session. */
@@ -19,6 +20,8 @@ interface UnitFlush {
   readonly askers: Askers;
   /** Those whom the next one is for. */
   readonly waiting: Askers;
+  /** What waits for its end. */
+  readonly awaiters: Barrier[];
 }
 
 export class BackgroundFlushes {
@@ -37,23 +40,33 @@ export class BackgroundFlushes {
     else flush.waiting.set(mapping!, session!);
   }
 
+  /** All who have asked are gone, and nobody asks any more. `barrier` is left when nothing of the unit is in flight. */
+  end(unit: LogicalUnit, barrier: Barrier): void {
+    const flush = this.#flushes.get(unit);
+    if (flush === undefined) return;
+    flush.waiting.clear();
+    barrier.join();
+    flush.awaiters.push(barrier);
+  }
+
   /** The unit's flush in flight has completed. */
   completed(unitIndex: number, result: number): void {
     const unit = this.#shard.units.get(unitIndex)!;
-    const { askers, waiting } = this.#flushes.get(unit)!;
+    const { askers, waiting, awaiters } = this.#flushes.get(unit)!;
     this.#flushes.delete(unit);
     this.#tell(unit, askers, result);
     if (waiting.size > 0) this.#start(unit, waiting);
+    for (const awaiter of awaiters) awaiter.leave();
   }
 
   #start(unit: LogicalUnit, askers: Askers): void {
     const result = unit.store.flush(KIND_FLUSH, unit.unitIndex);
-    if (result === PENDING) this.#flushes.set(unit, { askers, waiting: new Map() });
+    if (result === PENDING) this.#flushes.set(unit, { askers, waiting: new Map(), awaiters: [] });
     else this.#tell(unit, askers, result);
   }
 
   #tell(unit: LogicalUnit, askers: Askers, result: number): void {
-    if (result < 0) unit.noteLoss(result);
+    if (result < 0) unit.noteFailedFlush(result);
     for (const [mapping, session] of askers) {
       const loss = unit.lossSince(mapping.lossesHeard);
       mapping.lossesHeard = unit.losses;

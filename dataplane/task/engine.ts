@@ -225,7 +225,7 @@ export class TaskEngine implements Services {
     this.#range(task, lba, blocks);
     task.transfer = TRANSFER_WRITE;
     task.durable = durable;
-    task.lossesBefore = task.unit!.losses;
+    if (durable) task.lossesBefore = task.unit!.losses;
     this.#writes.start(task);
   }
 
@@ -280,7 +280,7 @@ export class TaskEngine implements Services {
 
   storeWrite(task: Task, bufferOffset: number, lba: number, blocks: number, durable: boolean): void {
     task.durable = durable;
-    task.lossesBefore = task.unit!.losses;
+    if (durable) task.lossesBefore = task.unit!.losses;
     this.operations.start(task, OPERATION_WRITE, task.parameterOffset + bufferOffset, lba, blocks);
   }
 

@@ -105,7 +105,7 @@ export class Operations {
   #withLosses(task: Task, result: number): number {
     const unit = task.unit!;
     if (task.operation === OPERATION_FLUSH) {
-      if (result < 0) unit.noteLoss(result);
+      if (result < 0) unit.noteFailedFlush(result);
       const loss = unit.lossSince(task.lossesBefore);
       task.mapping!.lossesHeard = unit.losses;
       return result < 0 ? result : loss;

@@ -30,6 +30,7 @@ import {
   writeBackError,
 } from "io-uring-node";
 import type { UnitRecord } from "../../../dataplane/messages.js";
+import type { FailedFlushes } from "../../../dataplane/storage/failed-flushes.js";
 import { type Gate, NOBODY } from "../../../dataplane/storage/gate.js";
 import { COPY_PART_BYTES, COPY_PARTS_AT_ONCE } from "../../limits.js";
 import type { Tolls } from "./tolls.js";
@@ -62,6 +63,12 @@ export interface StoreFault {
   readonly offset: number;
 }
 
+/** Control's part in what it shares with the shards. */
+export interface SharedWithShards {
+  gate(unitIndex: number): Gate;
+  failedFlushes(unitIndex: number): FailedFlushes;
+}
+
 /** Something other than a store ends a copy; absent: it may go on. */
 export interface Guard<Reason> {
   /** Asked before each part. */
@@ -85,7 +92,7 @@ class NotReadyError extends Error {}
 const REFUSALS: readonly number[] = [-errno.EOPNOTSUPP, -errno.EINVAL, -errno.EXDEV, -errno.ENOSYS];
 
 export class DataMover {
-  readonly #gateOf: (unitIndex: number) => Gate;
+  readonly #shards: SharedWithShards;
   readonly #isReady: (unitIndex: number) => boolean;
   readonly #tolls: Tolls | null;
   readonly #gates = new Map<number, Gate>();
@@ -97,16 +104,11 @@ export class DataMover {
   readonly #losses = new Map<number, Losses>();
 
   /**
-   * @param gateOf control's part in the gate of a unit.
    * @param isReady whether its medium can be accessed at this moment.
    * @param tolls what copies cost; null: no unit has limits.
    */
-  constructor(
-    gateOf: (unitIndex: number) => Gate,
-    isReady: (unitIndex: number) => boolean,
-    tolls: Tolls | null = null,
-  ) {
-    this.#gateOf = gateOf;
+  constructor(shards: SharedWithShards, isReady: (unitIndex: number) => boolean, tolls: Tolls | null = null) {
+    this.#shards = shards;
     this.#isReady = isReady;
     this.#tolls = tolls;
   }
@@ -159,7 +161,7 @@ export class DataMover {
     const buffer = (await this.#slots.take())!;
     try {
       const result = await fdatasync(unit.bufferedFd);
-      return result < 0 ? result : this.#lossesOf(unit).since(lossesBefore);
+      return this.#lossesOf(unit).since(lossesBefore, result);
     } finally {
       this.#slots.give(buffer);
     }
@@ -177,7 +179,7 @@ export class DataMover {
   #lossesOf(unit: UnitRecord): Losses {
     let losses = this.#losses.get(unit.unitIndex);
     if (losses === undefined) {
-      losses = new Losses(unit.errorFds.at(-1) ?? -1);
+      losses = new Losses(unit.errorFds.at(-1) ?? -1, this.#shards.failedFlushes(unit.unitIndex));
       this.#losses.set(unit.unitIndex, losses);
     }
     return losses;
@@ -279,7 +281,7 @@ export class DataMover {
   async #gated<T>(unit: UnitRecord, write: () => Promise<T>): Promise<T> {
     let gate = this.#gates.get(unit.unitIndex);
     if (gate === undefined) {
-      gate = this.#gateOf(unit.unitIndex);
+      gate = this.#shards.gate(unit.unitIndex);
       this.#gates.set(unit.unitIndex, gate);
     }
     while (!gate.enter()) await ownerGone(gate);
@@ -360,14 +362,16 @@ async function ownerGone({ words, owner }: Gate): Promise<void> {
   if (wait.async) await wait.value;
 }
 
-/** Failed write-backs of one unit, as the kernel tells them on control's own descriptor: each once. */
+/** What was lost of one unit: write-backs, as the kernel tells control's own descriptor of them, and flushes that have failed anywhere. */
 class Losses {
   readonly #errorFd: number;
+  readonly #failedFlushes: FailedFlushes;
   #count = 0;
-  #errno = 0;
+  #errno = -errno.EIO;
 
-  constructor(errorFd: number) {
+  constructor(errorFd: number, failedFlushes: FailedFlushes) {
     this.#errorFd = errorFd;
+    this.#failedFlushes = failedFlushes;
   }
 
   count(): number {
@@ -376,11 +380,14 @@ class Losses {
       this.#count++;
       this.#errno = result;
     }
-    return this.#count;
+    return this.#count + this.#failedFlushes.count;
   }
 
-  since(before: number): number {
-    return this.count() === before ? 0 : this.#errno;
+  /** 0, or a negative errno: that of the flush that makes all since then durable, or of what is lost. */
+  since(before: number, flushed: number): number {
+    if (flushed >= 0) return this.count() === before ? 0 : this.#errno;
+    this.#failedFlushes.add();
+    return flushed;
   }
 }
 

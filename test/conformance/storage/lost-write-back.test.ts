@@ -10,6 +10,7 @@ import { LoopDevice, MemoryFileSystem, skipWithoutLoop } from "../../support/fil
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import { MEDIUM_ERROR, senseOf, WRITE_ERROR } from "../../support/sense.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
+import type { RunningTarget } from "../../support/target.js";
 import { Undo } from "../../support/undo.js";
 import { shardsUsed } from "../../support/variants.js";
 
@@ -27,18 +28,24 @@ interface Scene {
   readonly makeRoom: () => void;
 }
 
-/** Four sessions on two shards, and a device behind which there is less space than it claims: writing back to it fails. */
+/** Four sessions on two shards. */
+async function logInAll(undo: Undo, target: RunningTarget): Promise<RawInitiator[]> {
+  const sessions: RawInitiator[] = [];
+  for (let session = 0; session < SESSIONS; session++) {
+    sessions.push(await logIn(undo, target, 1, `iqn.2026-11.io.ringlun:session-${session}`));
+  }
+  assert.deepEqual(shardsUsed(target), [0, 1]);
+  return sessions;
+}
+
+/** Four sessions, and a device behind which there is less space than it claims: writing back to it fails. */
 async function setScene(undo: Undo, cache: "writeback" | "writethrough"): Promise<Scene> {
   const memory = new MemoryFileSystem(SPACE_BYTES);
   undo.add(() => memory.release());
   const loop = new LoopDevice(memory.path("backing"), { sizeBytes: SIZE_BYTES });
   undo.add(() => loop.detach());
   const target = await serveUnits(undo, [{ path: loop.device, cache }], 2);
-  const sessions: RawInitiator[] = [];
-  for (let session = 0; session < SESSIONS; session++) {
-    sessions.push(await logIn(undo, target, 1, `iqn.2026-11.io.ringlun:session-${session}`));
-  }
-  assert.deepEqual(shardsUsed(target), [0, 1]);
+  const sessions = await logInAll(undo, target);
   return { sessions, makeRoom: () => memory.resize(2 * SIZE_BYTES) };
 }
 
@@ -69,6 +76,29 @@ test("each session hears of it at its next SYNCHRONIZE CACHE, once", { skip: ski
     const found = await session.good({ cdb: read16(lba, blocks), read: data.length });
     assert.ok(found.equals(data));
   }
+});
+
+test("a device that cannot empty its own cache tells that to one flush alone: the others hear of it all the same", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const undo = new Undo(context);
+  const memory = new MemoryFileSystem(SPACE_BYTES);
+  undo.add(() => memory.release());
+  const small = new LoopDevice(memory.path("backing"), { sizeBytes: SIZE_BYTES });
+  undo.add(() => small.detach());
+  // Its cache is the page cache of the device behind it.
+  const loop = new LoopDevice(small.device, { content: Buffer.alloc(0) });
+  undo.add(() => loop.detach());
+  const target = await serveUnits(undo, [{ path: loop.device, cache: "direct" }], 2);
+  const sessions = await logInAll(undo, target);
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+  }
+  for (const session of sessions) {
+    assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
+  }
+  for (const session of sessions) await session.good({ cdb: synchronizeCache16() });
 });
 
 test("with IMMED=1 it is told instead of a later command, as a deferred error", {

@@ -1,6 +1,7 @@
 /** One shard, or several that serve the same units, with what control does between them. */
 import assert from "node:assert/strict";
 import type { LimitsRecord } from "../../../dataplane/messages.js";
+import { allocateFailedFlushes } from "../../../dataplane/storage/failed-flushes.js";
 import { allocateGates } from "../../../dataplane/storage/gate.js";
 import { allocateBudgets, Budget } from "../../../dataplane/throttle/budget.js";
 import { Machine, type MachineOptions } from "./machine.js";
@@ -29,6 +30,7 @@ export class Cluster {
     this.#world = world;
     this.respondToText = respondToText;
     const gates = allocateGates(shards);
+    const failedFlushes = allocateFailedFlushes();
     const budgets = allocateBudgets(BUDGETS);
     this.#budgets = budgets;
     this.machines = Array.from(
@@ -38,6 +40,7 @@ export class Cluster {
           shard,
           shards,
           gates,
+          failedFlushes,
           budgets,
           respondToText,
           wakeOthers: (by) => this.#wakeOthers(by),

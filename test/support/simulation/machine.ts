@@ -43,6 +43,7 @@ export interface Neighbourhood {
   readonly shard: number;
   readonly shards: number;
   readonly gates: SharedArrayBuffer;
+  readonly failedFlushes: SharedArrayBuffer;
   readonly budgets: SharedArrayBuffer;
   /** Answers Text Requests. */
   respondToText(text: string): string;
@@ -72,7 +73,7 @@ export class Machine {
   #lastExchange = 0;
 
   constructor(world: World, options: MachineOptions, neighbourhood: Neighbourhood) {
-    const { shard, shards, gates, budgets } = neighbourhood;
+    const { shard, shards, gates, failedFlushes, budgets } = neighbourhood;
     this.#world = world;
     this.#neighbourhood = neighbourhood;
     this.kernel = new Kernel(world);
@@ -84,6 +85,7 @@ export class Machine {
       shards,
       life: 0,
       gates,
+      failedFlushes,
       budgets,
       counters: allocateCounters(),
       statistics: allocateStatistics(),

@@ -20,6 +20,7 @@ import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import { NexusBuffers } from "../../../../dataplane/session/nexus-buffers.js";
 import type { Session } from "../../../../dataplane/session/session.js";
+import { allocateFailedFlushes, FailedFlushes } from "../../../../dataplane/storage/failed-flushes.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import type { Store } from "../../../../dataplane/storage/store.js";
@@ -158,6 +159,7 @@ export class Bench implements Services {
       },
       { inMemory: options.inMemory ?? false } as Store,
       {} as Gate,
+      new FailedFlushes(allocateFailedFlushes(), 0),
     );
     const luns = new Map((options.luns ?? [0]).map((lun) => [lun, { lun, unit: this.unit, readOnly: false }]));
     const session = {

@@ -9,10 +9,12 @@ import { senseKeyOf, UnitAttentions } from "../../../../dataplane/scsi/unit-atte
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Session } from "../../../../dataplane/session/session.js";
 import type { Shard } from "../../../../dataplane/shard.js";
+import { allocateFailedFlushes, FailedFlushes } from "../../../../dataplane/storage/failed-flushes.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import { PENDING, type Store } from "../../../../dataplane/storage/store.js";
 import { BackgroundFlushes } from "../../../../dataplane/task/background-flushes.js";
+import { Barrier } from "../../../../dataplane/task/barrier.js";
 import { Task } from "../../../../dataplane/task/task.js";
 
 const RECORD: UnitRecord = {
@@ -74,7 +76,8 @@ class Scene {
         return loss;
       },
     };
-    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate);
+    const failedFlushes = new FailedFlushes(allocateFailedFlushes(), RECORD.unitIndex);
+    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate, failedFlushes);
     this.background = new BackgroundFlushes({ units: new Map([[RECORD.unitIndex, this.unit]]) } as unknown as Shard);
   }
 
@@ -147,6 +150,27 @@ test("who asks while one is in flight is served by the next one, all of them by 
   assert.equal(scene.flushes, 2);
   scene.begin(first);
   assert.equal(scene.flushes, 3);
+});
+
+test("a unit is closed when its flush is over, and none is begun for those who are gone", () => {
+  const scene = new Scene();
+  let isClosed = false;
+  const close = () => {
+    const barrier = new Barrier(() => {
+      isClosed = true;
+    });
+    scene.background.end(scene.unit, barrier);
+    barrier.leave();
+  };
+  scene.begin(scene.host());
+  scene.begin(scene.host());
+  close();
+  assert.equal(isClosed, false);
+  scene.complete(0);
+  assert.deepEqual([isClosed, scene.flushes], [true, 1]);
+  isClosed = false;
+  close();
+  assert.equal(isClosed, true);
 });
 
 test("a store that need not wait", () => {

@@ -5,6 +5,7 @@ import { errno } from "io-uring-node";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
+import { allocateFailedFlushes, FailedFlushes } from "../../../../dataplane/storage/failed-flushes.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
 import { PENDING, type Store } from "../../../../dataplane/storage/store.js";
@@ -42,7 +43,8 @@ class Scene {
   readonly #operations: Operations;
   readonly #results = new Map<Task, number>();
 
-  constructor() {
+  /** `failedFlushes`: what the shards of a process share. */
+  constructor(failedFlushes = allocateFailedFlushes()) {
     const store = {
       flush: () => PENDING,
       write: () => PENDING,
@@ -52,7 +54,12 @@ class Scene {
         return loss;
       },
     };
-    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate);
+    this.unit = new LogicalUnit(
+      RECORD,
+      store as unknown as Store,
+      {} as Gate,
+      new FailedFlushes(failedFlushes, RECORD.unitIndex),
+    );
     const engine = { operated: (task: Task, result: number) => this.#results.set(task, result) };
     const gates = { enterOperation: () => true, leaveOperation: () => {} };
     this.#operations = new Operations(engine as unknown as TaskEngine, gates as unknown as Gates);
@@ -139,6 +146,42 @@ describe("a flush", () => {
     scene.loss = -errno.EIO;
     scene.flush(scene.session());
     assert.equal(scene.flush(scene.session()), 0);
+  });
+});
+
+describe("a flush that has failed on another shard", () => {
+  test("fails the next one of every session on this one: a device tells a failure to one flush alone", () => {
+    const shared = allocateFailedFlushes();
+    const [here, there] = [new Scene(shared), new Scene(shared)];
+    const sessions = [here.session(), here.session()];
+    assert.equal(there.flush(there.session(), -errno.ENOSPC), -errno.ENOSPC);
+    assert.deepEqual(
+      sessions.map((session) => here.flush(session)),
+      [-errno.EIO, -errno.EIO],
+    );
+    assert.deepEqual(
+      sessions.map((session) => here.flush(session)),
+      [0, 0],
+    );
+  });
+
+  test("fails one that was in flight meanwhile, and is told once where the kernel tells of it, too", () => {
+    const shared = allocateFailedFlushes();
+    const [here, there] = [new Scene(shared), new Scene(shared)];
+    const session = here.session();
+    const flush = here.begin(session, OPERATION_FLUSH);
+    there.flush(there.session(), -errno.EIO);
+    here.loss = -errno.ENOSPC;
+    assert.equal(here.complete(flush, 0), -errno.ENOSPC);
+    assert.equal(here.flush(session), 0);
+  });
+
+  test("is nothing to a session that began after it, nor to other units", () => {
+    const shared = allocateFailedFlushes();
+    const [here, there] = [new Scene(shared), new Scene(shared)];
+    there.flush(there.session(), -errno.EIO);
+    assert.equal(here.flush(here.session()), 0);
+    assert.equal(new FailedFlushes(shared, RECORD.unitIndex + 1).count, 0);
   });
 });
 

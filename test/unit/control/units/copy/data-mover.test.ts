@@ -10,6 +10,7 @@ import { DataMover, type Extent } from "../../../../../control/units/copy/data-m
 import type { Tolls } from "../../../../../control/units/copy/tolls.js";
 import { Units } from "../../../../../control/units/units.js";
 import type { UnitRecord } from "../../../../../dataplane/messages.js";
+import { allocateFailedFlushes, FailedFlushes } from "../../../../../dataplane/storage/failed-flushes.js";
 import { allocateGates, Gate } from "../../../../../dataplane/storage/gate.js";
 import { nullUnit, silent } from "../../support/fixtures.js";
 
@@ -48,10 +49,14 @@ function start(context: TestContext): Setup {
     );
   const [from, to] = [open(paths[0]), open(paths[1])];
   const gates = allocateGates(1);
+  const failedFlushes = allocateFailedFlushes();
   const ready = { now: true };
   const paid: number[] = [];
   const mover = new DataMover(
-    (unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}),
+    {
+      gate: (unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}),
+      failedFlushes: (unitIndex) => new FailedFlushes(failedFlushes, unitIndex),
+    },
     () => ready.now,
     { pay: async (_units: unknown, bytes: number) => void paid.push(bytes) } as unknown as Tolls,
   );
