@@ -81,6 +81,8 @@ export interface UnitRecord {
   readonly alignmentBytes: number;
   /** Ranges that are zeroed or deallocated in place must be multiples of this: a device's sector; 1 of a file, which takes any. */
   readonly rangeAlignmentBytes: number;
+  /** What the store writes as a whole or not at all, whatever happens to the machine meanwhile; null: nothing. */
+  readonly atomicWrites: AtomicWrites | null;
   readonly blockLengthBytes: 512 | 4096;
   /** What hosts are told to align to (READ CAPACITY): at least a logical block. */
   readonly physicalBlockBytes: number;
@@ -97,6 +99,12 @@ export interface UnitRecord {
   readonly statisticsBlock: number;
   readonly limits: LimitsRecord | null;
   readonly state: UnitState;
+}
+
+/** The length is a power of two within these bounds, and what is written begins at a multiple of it. */
+export interface AtomicWrites {
+  readonly bytesMin: number;
+  readonly bytesMax: number;
 }
 
 /** Who may do what to a unit while it is reserved. */

@@ -13,10 +13,12 @@ import {
   lockFile,
   preadSync,
   RAMFS_MAGIC,
+  statxAtomicWrites,
   statxDirectIo,
   TMPFS_MAGIC,
 } from "io-uring-node";
-import type { CacheMode, UnitRecord } from "../../dataplane/messages.js";
+import type { AtomicWrites, CacheMode, UnitRecord } from "../../dataplane/messages.js";
+import { ATOMIC_BYTES_MAX } from "../../dataplane/scsi/block-limits.js";
 import { hasMappingResources } from "../../dataplane/scsi/mapping-resources.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
@@ -94,6 +96,7 @@ export function openFileUnit(
       errorFds: unit.readOnly || inMemory ? [] : opened.openForErrors(shards + 1),
       alignmentBytes: direct?.alignmentBytes ?? 1,
       rangeAlignmentBytes: device?.logicalBlockBytes ?? 1,
+      atomicWrites: direct === undefined || unit.readOnly ? null : atomicWrites(direct, unit.blockLengthBytes),
       blockLengthBytes: unit.blockLengthBytes,
       physicalBlockBytes: unit.physicalBlockBytes,
       cache: effectiveCache(unit.cache, direct !== undefined),
@@ -246,6 +249,18 @@ export function growFile({ name, path, sizeBytes }: FileUnitConfiguration, fd: n
     throw new UnitError(name, path, `cannot grow to ${sizeBytes} bytes: ${(error as Error).message}`, { cause: error });
   }
   return () => ftruncateSync(fd, stats.size);
+}
+
+/** Where all writes are direct; null: none is written as a whole or not at all, or no whole number of blocks. */
+function atomicWrites(
+  { fd, alignmentBytes }: { readonly fd: number; readonly alignmentBytes: number },
+  blockLengthBytes: number,
+): AtomicWrites | null {
+  const told = blockLengthBytes < alignmentBytes ? undefined : statxAtomicWrites(fd);
+  if (told === undefined) return null;
+  const bytesMin = Math.max(told.bytesMin, blockLengthBytes);
+  const bytesMax = Math.min(told.bytesMax, ATOMIC_BYTES_MAX);
+  return bytesMin <= bytesMax ? { bytesMin, bytesMax } : null;
 }
 
 function deviceSize(opened: OpenFiles, { sizeBytes }: BlockDeviceGeometry): number {

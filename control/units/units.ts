@@ -178,6 +178,7 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBloc
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
     blockLengthBytes: unit.blockLengthBytes,
     physicalBlockBytes: unit.physicalBlockBytes,
     cache: unit.cache,

@@ -2,14 +2,16 @@
  * COMPARE AND WRITE, ORWRITE and WRITE ATOMIC (SBC-4): commands that own their unit while they run, so that no other write, on
  * any shard, comes in between. Their data is received first, and the unit is owned for the shortest time.
  */
+import type { AtomicWrites } from "../messages.js";
 import type { Task } from "../task/task.js";
-import { ALLOCATION_BYTES, ATOMIC_BYTES_MAX, compareAndWriteBlocksMax } from "./block-limits.js";
+import { ATOMIC_BYTES_MAX, compareAndWriteBlocksMax } from "./block-limits.js";
 import { endOrFlush, firstDifference, resumeFlush } from "./blocks.js";
 import type { Services } from "./command.js";
 import { takeRange } from "./range.js";
 import {
   endWithInformation,
   endWithSense,
+  INVALID_COMMAND_OPERATION_CODE,
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   invalidFieldInCdb,
   MISCOMPARE_DURING_VERIFY_OPERATION,
@@ -156,21 +158,28 @@ export function resumeOrWrite(task: Task, services: Services, result: number): v
   }
 }
 
-// -- WRITE ATOMIC (16): one store operation, with nothing beside it
+// -- WRITE ATOMIC (16): one store operation, with nothing beside it, that no loss of power or death of ours can tear
 
 export function beginWriteAtomic(task: Task, services: Services): void {
   const { view } = services;
+  const { atomicWrites } = task.unit!;
+  if (atomicWrites === null) {
+    endWithSense(task, services, INVALID_COMMAND_OPERATION_CODE);
+    return;
+  }
   const lba = getUint64(view, task.cdb + LBA_BYTE);
   const blocks = view.getUint16(task.cdb + ATOMIC_LENGTH_BYTE);
   if (!takeRange(task, services, lba, blocks)) return;
-  const granularity = ALLOCATION_BYTES >>> task.unit!.blockShift;
   // VPD B0 has no boundary (MAXIMUM ATOMIC BOUNDARY SIZE 0).
   if (view.getUint16(task.cdb + ATOMIC_BOUNDARY_BYTE) !== 0) invalidFieldInCdb(task, services, ATOMIC_BOUNDARY_BYTE);
-  else if (lba % granularity !== 0) invalidFieldInCdb(task, services, LBA_BYTE);
-  else if (blocks % granularity !== 0 || rangeBytes(task) > ATOMIC_BYTES_MAX) {
-    invalidFieldInCdb(task, services, ATOMIC_LENGTH_BYTE);
-  } else if (blocks === 0) services.good(task);
+  else if (blocks === 0) services.good(task);
+  else if (!isWrittenWhole(atomicWrites, rangeBytes(task))) invalidFieldInCdb(task, services, ATOMIC_LENGTH_BYTE);
+  else if (lba % blocks !== 0) invalidFieldInCdb(task, services, LBA_BYTE);
   else receive(task, services, 1, 1);
+}
+
+function isWrittenWhole({ bytesMin, bytesMax }: AtomicWrites, bytes: number): boolean {
+  return bytes >= bytesMin && bytes <= bytesMax && (bytes & (bytes - 1)) === 0;
 }
 
 export function resumeWriteAtomic(task: Task, services: Services, result: number): void {
@@ -183,7 +192,8 @@ export function resumeWriteAtomic(task: Task, services: Services, result: number
       if (isComplete(task, services, result, rangeBytes(task))) own(task, services);
       return;
     case STEP_OWN:
-      write(task, services, 0);
+      task.step = STEP_WRITE;
+      services.storeWriteAtomic(task, task.lba, task.blocks, isDurable(task, services));
       return;
     case STEP_WRITE:
       written(task, services);

@@ -10,7 +10,7 @@ export const TRANSFER_BYTES_MAX = 32 * 1024 * 1024;
 /** What we recommend: one slice, so that a command is one store operation. */
 export const TRANSFER_BYTES_OPTIMAL = SLICE_BYTES_MAX;
 
-/** What file systems allocate and the page cache moves: whole multiples of it are cheap, and WRITE ATOMIC takes no others. */
+/** What file systems allocate and the page cache moves: whole multiples of it are cheap. */
 export const ALLOCATION_BYTES = 4096;
 
 /**

@@ -126,5 +126,7 @@ export interface Services {
   zero(task: Task, lba: number, blocks: number, keepAllocated: boolean): void;
   /** From / to the parameter buffer at `bufferOffset` (0: its start), whole: short ones are continued. */
   storeWrite(task: Task, bufferOffset: number, lba: number, blocks: number, durable: boolean): void;
+  /** From the start of the parameter buffer, as a whole or not at all: what UnitRecord.atomicWrites allows. */
+  storeWriteAtomic(task: Task, lba: number, blocks: number, durable: boolean): void;
   storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void;
 }

@@ -8,7 +8,6 @@ import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import {
   ALLOCATION_BYTES,
-  ATOMIC_BYTES_MAX,
   compareAndWriteBlocksMax,
   TRANSFER_BYTES_MAX,
   TRANSFER_BYTES_OPTIMAL,
@@ -299,9 +298,12 @@ function fillBlockLimits(_task: Task, services: Services, unit: LogicalUnit, at:
     }
   }
   view.setUint8(page + 5, compareAndWriteBlocksMax(unit)); // MAXIMUM COMPARE AND WRITE LENGTH
-  view.setUint32(page + 44, ATOMIC_BYTES_MAX >>> blockShift); // MAXIMUM ATOMIC TRANSFER LENGTH
-  view.setUint32(page + 48, allocationBlocks); // ATOMIC ALIGNMENT
-  view.setUint32(page + 52, allocationBlocks); // ATOMIC TRANSFER LENGTH GRANULARITY
+  if (unit.atomicWrites !== null) {
+    const { bytesMin, bytesMax } = unit.atomicWrites;
+    view.setUint32(page + 44, bytesMax >>> blockShift); // MAXIMUM ATOMIC TRANSFER LENGTH
+    view.setUint32(page + 48, bytesMin >>> blockShift); // ATOMIC ALIGNMENT
+    view.setUint32(page + 52, bytesMin >>> blockShift); // ATOMIC TRANSFER LENGTH GRANULARITY
+  }
   setUint64(view, page + 36, WRITE_SAME_BYTES_MAX / unit.blockLengthBytes); // MAXIMUM WRITE SAME LENGTH
   return B0_BYTES;
 }

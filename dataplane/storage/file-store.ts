@@ -17,6 +17,7 @@ import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
+  RWF_ATOMIC,
   RWF_DSYNC,
   type SubmissionCompletionRing,
 } from "io-uring-node";
@@ -91,6 +92,20 @@ export class FileStore implements Store {
     const fd = this.#writesDirect ? this.#descriptor(arenaOffset, length, fileOffset) : this.#bufferedFd;
     if (this.#fixed) this.#ring.writeFixed(fd, address, length, fileOffset, flags, FIXED_BUFFER, kind, index);
     else this.#ring.write(fd, address, length, fileOffset, flags, kind, index);
+    return PENDING;
+  }
+
+  writeAtomic(
+    arenaOffset: number,
+    length: number,
+    fileOffset: number,
+    durable: boolean,
+    kind: number,
+    index: number,
+  ): number {
+    const flags = RWF_ATOMIC | (durable ? RWF_DSYNC : 0);
+    // The kernel takes no registered buffer for it.
+    this.#ring.write(this.#fd, this.#arena.address(arenaOffset), length, fileOffset, flags, kind, index);
     return PENDING;
   }
 

@@ -1,7 +1,8 @@
 /** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
-import type { CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
+import type { AtomicWrites, CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
 import { hasMappingResources } from "../scsi/mapping-resources.js";
 import type { Throttle } from "../throttle/throttle.js";
+import type { FailedFlushes } from "./failed-flushes.js";
 import type { Gate } from "./gate.js";
 import type { Store } from "./store.js";
 
@@ -23,6 +24,7 @@ export class LogicalUnit {
   /** See scsi/mapping-resources.ts. */
   readonly hasMappingResources: boolean;
   readonly cache: CacheMode;
+  readonly atomicWrites: AtomicWrites | null;
   readonly store: Store;
   readonly gate: Gate;
   readonly statisticsBlock: number;
@@ -60,8 +62,10 @@ export class LogicalUnit {
     this.thin = record.thin;
     this.hasMappingResources = hasMappingResources(record);
     this.cache = record.cache;
+    this.atomicWrites = record.atomicWrites;
     this.store = store;
     this.gate = gate;
+    this.#failedFlushes = failedFlushes;
     this.statisticsBlock = record.statisticsBlock;
     this.savedModes = record.state.savedModes;
     this.defaultModes = record.state.defaultModes;

@@ -20,6 +20,10 @@ export class NullStore implements Store {
     return length;
   }
 
+  writeAtomic(_arenaOffset: number, length: number): number {
+    return length;
+  }
+
   flush(): number {
     return 0;
   }

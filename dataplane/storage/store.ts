@@ -22,6 +22,15 @@ export interface Store {
   read(arenaOffset: number, length: number, fileOffset: number, kind: number, index: number): number;
   /** Writes; with `durable` the completion means that data and the metadata needed to read it are on stable storage (FUA). */
   write(arenaOffset: number, length: number, fileOffset: number, durable: boolean, kind: number, index: number): number;
+  /** Writes all of it, or nothing if the machine fails meanwhile. What UnitRecord.atomicWrites allows, and aligned memory. */
+  writeAtomic(
+    arenaOffset: number,
+    length: number,
+    fileOffset: number,
+    durable: boolean,
+    kind: number,
+    index: number,
+  ): number;
   /** Makes all writes that completed before durable (SYNCHRONIZE CACHE). */
   flush(kind: number, index: number): number;
   /**

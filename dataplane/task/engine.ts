@@ -284,6 +284,12 @@ export class TaskEngine implements Services {
     this.operations.start(task, OPERATION_WRITE, task.parameterOffset + bufferOffset, lba, blocks);
   }
 
+  storeWriteAtomic(task: Task, lba: number, blocks: number, durable: boolean): void {
+    task.durable = durable;
+    if (durable) task.lossesBefore = task.unit!.losses;
+    this.operations.start(task, OPERATION_WRITE_ATOMIC, task.parameterOffset, lba, blocks);
+  }
+
   storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void {
     this.operations.start(task, OPERATION_READ, task.parameterOffset + bufferOffset, lba, blocks);
   }

@@ -10,6 +10,7 @@ import {
   OPERATION_NONE,
   OPERATION_READ,
   OPERATION_WRITE,
+  OPERATION_WRITE_ATOMIC,
   OPERATION_ZERO,
   OPERATION_ZERO_KEEP,
   type Task,
@@ -70,6 +71,8 @@ export class Operations {
         return store.read(memory, length, offset, KIND_TASK, index);
       case OPERATION_WRITE:
         return store.write(memory, length, offset, task.durable, KIND_TASK, index);
+      case OPERATION_WRITE_ATOMIC:
+        return store.writeAtomic(memory, length, offset, task.durable, KIND_TASK, index);
       case OPERATION_FLUSH:
         return store.flush(KIND_TASK, index);
       case OPERATION_DISCARD:
@@ -93,8 +96,8 @@ export class Operations {
     if (result >= 0 && movesData(task.operation)) {
       task.operationDone += result;
       if (task.operationDone < task.operationLength) {
-        // Nothing where blocks should be: the file was cut behind our back.
-        if (result === 0) return this.#end(task, EIO);
+        // Nothing where blocks should be: the file was cut behind our back. What must not be torn is not continued.
+        if (result === 0 || task.operation === OPERATION_WRITE_ATOMIC) return this.#end(task, EIO);
         return this.submit(task);
       }
     }
@@ -110,7 +113,7 @@ export class Operations {
       task.mapping!.lossesHeard = unit.losses;
       return result < 0 ? result : loss;
     }
-    if (task.operation !== OPERATION_WRITE || !task.durable || result < 0) return result;
+    if (!writes(task.operation) || !task.durable || result < 0) return result;
     const loss = unit.lossSince(task.lossesBefore);
     return loss < 0 ? loss : result;
   }
@@ -124,7 +127,11 @@ export class Operations {
 }
 
 function movesData(operation: number): boolean {
-  return operation === OPERATION_READ || operation === OPERATION_WRITE;
+  return operation === OPERATION_READ || writes(operation);
+}
+
+function writes(operation: number): boolean {
+  return operation === OPERATION_WRITE || operation === OPERATION_WRITE_ATOMIC;
 }
 
 function changesMedium(operation: number): boolean {

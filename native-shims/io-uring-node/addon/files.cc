@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "napi-support.hh"
 
 namespace {
@@ -136,6 +138,30 @@ napi_value directIoAlignment(napi_env env, napi_callback_info info) {
   return makeNumber(env, -EOPNOTSUPP);
 }
 
+napi_value atomicWriteUnits(napi_env env, napi_callback_info info) {
+  Arguments<2> args(env, info);
+  const int fd = args.integer(0);
+  size_t length = 0;
+  double* out = args.elements<double>(1, napi_float64_array, &length);
+  if (args.ok && length < 2) args.fail("two elements are expected");
+  if (!args.ok) return nullptr;
+  // Of Linux 6.11: the headers may be older, and have the fields as spare ones.
+  constexpr unsigned WRITE_ATOMIC = 0x10000;
+  constexpr size_t UNIT_MIN = 0xa8;
+  constexpr size_t UNIT_MAX = 0xac;
+  struct statx status {};
+  if (statx(fd, "", AT_EMPTY_PATH, WRITE_ATOMIC, &status) < 0) return makeResult(env, -1);
+  if ((status.stx_mask & WRITE_ATOMIC) == 0) return makeNumber(env, -EOPNOTSUPP);
+  static_assert(sizeof(status) >= UNIT_MAX + sizeof(uint32_t));
+  uint32_t units[2];
+  memcpy(&units[0], reinterpret_cast<const char*>(&status) + UNIT_MIN, sizeof(uint32_t));
+  memcpy(&units[1], reinterpret_cast<const char*>(&status) + UNIT_MAX, sizeof(uint32_t));
+  if (units[1] == 0) return makeNumber(env, -EOPNOTSUPP);
+  out[0] = units[0];
+  out[1] = units[1];
+  return makeNumber(env, 0);
+}
+
 }  // namespace
 
 void registerFiles(napi_env env, napi_value exports) {
@@ -150,4 +176,5 @@ void registerFiles(napi_env env, napi_value exports) {
   setFunction(env, exports, "dup", duplicate);
   setFunction(env, exports, "blockDevice", blockDevice);
   setFunction(env, exports, "directIoAlignment", directIoAlignment);
+  setFunction(env, exports, "atomicWriteUnits", atomicWriteUnits);
 }

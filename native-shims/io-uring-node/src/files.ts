@@ -130,3 +130,20 @@ export function statxDirectIo(fd: number): DirectIoAlignment | undefined {
   if (addon.directIoAlignment(fd, out) < 0) return undefined;
   return { memoryAlign: out[0]!, offsetAlign: out[1]! };
 }
+
+export interface AtomicWriteUnits {
+  /** Lengths in bytes, powers of two. */
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+}
+
+/**
+ * What RWF_ATOMIC writes to this file as a whole or not at all, even if the machine fails; undefined: nothing. Such a write is as
+ * long as a power of two between these, begins at a multiple of its length, and takes a descriptor that was opened with O_DIRECT,
+ * and memory that is not registered.
+ */
+export function statxAtomicWrites(fd: number): AtomicWriteUnits | undefined {
+  const out = new Float64Array(2);
+  if (addon.atomicWriteUnits(fd, out) < 0) return undefined;
+  return { bytesMin: out[0]!, bytesMax: out[1]! };
+}

@@ -69,6 +69,7 @@ export interface Addon {
   blockDevice(fd: number, out: Float64Array): number;
   /** Writes [memoryAlign, offsetAlign]. */
   directIoAlignment(fd: number, out: Float64Array): number;
+  atomicWriteUnits(fd: number, out: Float64Array): number;
 
   preadAsync(fd: number, address: number, length: number, fileOffset: number): Promise<number>;
   pwriteAsync(fd: number, address: number, length: number, fileOffset: number, rwFlags: number): Promise<number>;

@@ -47,6 +47,7 @@ function model(): SimulatedUnit {
     kind: "file",
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
     physicalBlockBytes: 4096,
     blockLengthBytes: 512,
     cache: "writeback",

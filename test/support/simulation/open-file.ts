@@ -11,6 +11,7 @@ import {
   OP_READ_FIXED,
   OP_WRITE,
   OP_WRITE_FIXED,
+  RWF_ATOMIC,
   RWF_DSYNC,
 } from "io-uring-node";
 import type { ArenaMemory } from "./arena-memory.js";
@@ -45,9 +46,11 @@ export class OpenFile {
       case OP_WRITE_FIXED: {
         if (!this.#isAligned(operation)) return operation.end(-errno.EINVAL);
         const durable = (operationFlags & RWF_DSYNC) !== 0;
+        const isAtomic = (operationFlags & RWF_ATOMIC) !== 0;
+        if (isAtomic && !this.#mayBeAtomic(operation)) return operation.end(-errno.EINVAL);
         return this.#later(
           operation,
-          () => this.#write(operation.address, length, offset, durable),
+          () => this.#write(operation.address, length, offset, durable, isAtomic),
           (result) => this.disk.completed(offset, result),
         );
       }
@@ -93,14 +96,14 @@ export class OpenFile {
   }
 
   writeNow(address: number, length: number, offset: number): number {
-    return this.#write(address, length, offset, false);
+    return this.#write(address, length, offset, false, false);
   }
 
-  #write(address: number, length: number, offset: number, durable: boolean): number {
+  #write(address: number, length: number, offset: number, durable: boolean, isAtomic: boolean): number {
     const { random, faults } = this.#world;
     if (this.#fails(faults.mediumError)) return this.#failed(errno.EIO, offset, length);
     if (this.#fails(faults.noSpace)) return this.#failed(errno.ENOSPC, offset, length);
-    const count = random.chance(faults.shortIo) ? this.#partOf(length) : length;
+    const count = !isAtomic && random.chance(faults.shortIo) ? this.#partOf(length) : length;
     return this.disk.write(this.#memory.bytes(address, count), offset, durable);
   }
 
@@ -133,6 +136,12 @@ export class OpenFile {
   #partOf(length: number): number {
     const sectors = Math.floor((length - 1) / SECTOR_BYTES);
     return sectors === 0 ? length : this.#world.random.between(1, sectors) * SECTOR_BYTES;
+  }
+
+  /** What Linux asks of RWF_ATOMIC. */
+  #mayBeAtomic({ opcode, offset, length }: Operation): boolean {
+    const isPowerOfTwo = (length & (length - 1)) === 0;
+    return opcode === OP_WRITE && this.#alignmentBytes > 1 && isPowerOfTwo && offset % length === 0;
   }
 
   #isAligned({ address, offset, length }: Operation): boolean {

@@ -53,6 +53,7 @@ export function randomUnit(
     kind,
     alignmentBytes: kind === "file" && cache === "direct" ? random.pick([512, 4096]) : 1,
     rangeAlignmentBytes,
+    atomicWrites: kind === "file" && cache === "direct" ? { bytesMin: 4096, bytesMax: 65536 } : null,
     blockLengthBytes,
     physicalBlockBytes: 4096,
     cache,

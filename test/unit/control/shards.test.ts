@@ -23,6 +23,7 @@ function unit(name: string, unitIndex = 0): UnitRecord {
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
 
     physicalBlockBytes: 4096,
     blockLengthBytes: 512,

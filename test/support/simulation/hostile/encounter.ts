@@ -125,6 +125,7 @@ function unit(unitIndex: number): SimulatedUnit {
     kind: "file",
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
 
     physicalBlockBytes: 4096,
     blockLengthBytes: 512,

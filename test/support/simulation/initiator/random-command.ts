@@ -56,7 +56,6 @@ export const NO_COMMANDS: Readonly<Record<CommandKind, number>> = {
 
 /** What commands with a limit of their own move at most; also that of COMPARE AND WRITE, whose limit is the lowest. */
 const ATOMIC_BYTES_MAX = 65536;
-const ATOMIC_GRANULARITY_BYTES = 4096;
 
 export interface Mix {
   readonly weights: Readonly<Record<CommandKind, number>>;
@@ -117,7 +116,8 @@ export function randomCommand(random: Random, mix: Mix, luns: ReadonlyMap<number
     case "orWrite":
       return new OrWriteCommand(random, lun, randomRange(random, unit, mix, ATOMIC_BYTES_MAX));
     case "writeAtomic":
-      return new WriteAtomicCommand(random, lun, aligned(randomRange(random, unit, mix, ATOMIC_BYTES_MAX)));
+      if (unit.record.atomicWrites === null) return new TestUnitReadyCommand(lun);
+      return new WriteAtomicCommand(random, lun, wholeOf(randomRange(random, unit, mix, ATOMIC_BYTES_MAX)));
     case "synchronize":
       return new SynchronizeCacheCommand(lun, unit, random.pick([synchronizeCache10(), synchronizeCache16()]));
     case "ready":
@@ -144,8 +144,9 @@ function expectedLength(random: Random, { unit, blocks }: Range): number {
   return random.chance(0.5) ? random.between(1, bytes) : bytes + random.spread(1, 100_000);
 }
 
-/** Down to where it starts, and up to how long it is. */
-function aligned({ unit, lba, blocks }: Range): Range {
-  const granularity = ATOMIC_GRANULARITY_BYTES / unit.record.blockLengthBytes;
-  return { unit, lba: lba - (lba % granularity), blocks: Math.ceil(blocks / granularity) * granularity };
+/** A power of two that is no shorter than the least that is written whole; it begins at a multiple of itself. */
+function wholeOf({ unit, lba, blocks }: Range): Range {
+  const { blockLengthBytes, atomicWrites } = unit.record;
+  const length = Math.max(2 ** Math.floor(Math.log2(blocks)), atomicWrites!.bytesMin / blockLengthBytes);
+  return { unit, lba: lba - (lba % length), blocks: length };
 }

@@ -31,6 +31,7 @@ function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): Un
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
 
     physicalBlockBytes: 4096,
     blockLengthBytes: BLOCK,

@@ -87,6 +87,7 @@ export function fileUnitRecord(): UnitRecord {
     errorFds: [],
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
     blockLengthBytes: 512,
     physicalBlockBytes: 4096,
     cache: "writeback",

@@ -60,6 +60,7 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
     kind: "file",
     alignmentBytes: 1,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
     physicalBlockBytes: 4096,
     blockLengthBytes: BLOCK_BYTES,
     cache: "writeback",

@@ -53,7 +53,7 @@ test("all of them are in the table", () => {
 for (const { name, opcode, serviceAction, usage } of commands) {
   test(`${name}: LBA OUT OF RANGE, with the first block that is not there, and nothing done`, () => {
     const place = OTHER_PLACES.get(opcode) ?? PLACES.get(usage.length)!;
-    const bench = new Bench({ blocks: BLOCKS });
+    const bench = new Bench({ blocks: BLOCKS, atomicWrites: { bytesMin: 512, bytesMax: 131072 } });
     bench.disk.fill(0xee);
     const lbaMax = SET_BY_LENGTH_BYTES.get(place.lba[1])!;
     const lengthMax = place.length === null ? 0n : SET_BY_LENGTH_BYTES.get(place.length[1])!;

@@ -84,32 +84,39 @@ describe("ORWRITE", () => {
   });
 });
 
+const ATOMIC = { atomicWrites: { bytesMin: 1024, bytesMax: 65536 } };
+
 describe("WRITE ATOMIC", () => {
-  test("is one operation that owns the unit", () => {
-    const bench = new Bench();
+  test("is one operation that owns the unit, and that the store does not tear", () => {
+    const bench = new Bench(ATOMIC);
     const data = pattern(4096, 3);
     assert.equal(bench.run(writeAtomic(16, 8), { dataOut: data }).status, "good");
-    assert.deepEqual(bench.operations, ["own", "storeWrite 16 8"]);
+    assert.deepEqual(bench.operations, ["own", "storeWriteAtomic 16 8"]);
     assert.deepEqual(bench.disk.slice(8192, 12288), data);
   });
 
-  test("with a boundary, or longer than VPD B0 says, is refused", () => {
+  test("is not there where the store could tear it", () => {
     const bench = new Bench();
-    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 8, 8), { dataOut: new Uint8Array(4096) }), "10");
-    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 264), { dataOut: new Uint8Array(264 * 512) }), "12");
+    assertSense(bench.run(writeAtomic(0, 8), { dataOut: new Uint8Array(4096) }), 5, 0x20, 0);
+    assert.deepEqual(bench.operations, []);
   });
 
-  test("that is not aligned, or no multiple of the granularity, is refused", () => {
-    const bench = new Bench();
-    assertInvalidFieldInCdb(bench.run(writeAtomic(1, 8), { dataOut: new Uint8Array(4096) }), "2");
-    assertInvalidFieldInCdb(bench.run(writeAtomic(0, 7), { dataOut: new Uint8Array(3584) }), "12");
+  test("with a boundary, of another length than the store takes, or not at a multiple of it, is refused", () => {
+    const bench = new Bench(ATOMIC);
+    const run = (cdb: number[]) => bench.run(cdb, { dataOut: new Uint8Array(((cdb[12]! << 8) | cdb[13]!) * 512) });
+    assertInvalidFieldInCdb(run(writeAtomic(0, 8, 8)), "10");
+    for (const blocks of [1, 7, 24, 256]) assertInvalidFieldInCdb(run(writeAtomic(0, blocks)), "12");
+    for (const lba of [1, 4, 12]) assertInvalidFieldInCdb(run(writeAtomic(lba, 8)), "2");
+    assert.equal(run(writeAtomic(1, 0)).status, "good");
+    assert.deepEqual(bench.operations, []);
+    for (const blocks of [2, 128]) assert.equal(run(writeAtomic(blocks, blocks)).status, "good");
   });
 });
 
 test("a store that fails ends each of them", () => {
   for (const cdb of [compareAndWrite(0, 1), orWrite(0, 1), writeAtomic(0, 8)]) {
-    const bench = new Bench();
-    bench.failures.set("storeWrite", -28);
+    const bench = new Bench(ATOMIC);
+    for (const operation of ["storeWrite", "storeWriteAtomic"]) bench.failures.set(operation, -28);
     const length = cdb[0] === 0x89 ? 1024 : cdb[0] === 0x8b ? 512 : 4096;
     const outcome = bench.run(cdb, { dataOut: new Uint8Array(length) });
     assertSense(outcome, 7, 0x27, 7);
@@ -117,29 +124,35 @@ test("a store that fails ends each of them", () => {
 });
 
 describe("where the write cache is switched off while it goes on, it is durable before its status", () => {
-  for (const { name, cdb, length, steps } of [
-    { name: "COMPARE AND WRITE", cdb: compareAndWrite(0, 8), length: 8192, steps: ["own", "storeRead 0 8"] },
-    { name: "ORWRITE", cdb: orWrite(0, 8), length: 4096, steps: ["own", "storeRead 0 8"] },
-    { name: "WRITE ATOMIC", cdb: writeAtomic(0, 8), length: 4096, steps: ["own"] },
+  for (const { name, cdb, length, steps, write } of [
+    {
+      name: "COMPARE AND WRITE",
+      cdb: compareAndWrite(0, 8),
+      length: 8192,
+      steps: ["own", "storeRead 0 8"],
+      write: "storeWrite",
+    },
+    { name: "ORWRITE", cdb: orWrite(0, 8), length: 4096, steps: ["own", "storeRead 0 8"], write: "storeWrite" },
+    { name: "WRITE ATOMIC", cdb: writeAtomic(0, 8), length: 4096, steps: ["own"], write: "storeWriteAtomic" },
   ]) {
     test(name, () => {
       const dataOut = new Uint8Array(length);
-      const bench = new Bench();
+      const bench = new Bench(ATOMIC);
       bench.onOperation = (operation) => {
         if (operation.startsWith("storeWrite")) bench.unit.writeCacheEnabled = false;
       };
       assert.equal(bench.run(cdb, { dataOut }).status, "good");
-      assert.deepEqual(bench.operations, [...steps, "storeWrite 0 8", "flush"]);
+      assert.deepEqual(bench.operations, [...steps, `${write} 0 8`, "flush"]);
       bench.unit.writeCacheEnabled = true;
       bench.failures.set("flush", -5);
       assertSense(bench.run(cdb, { dataOut }), 3, 0x0c, 0);
       // Before the write: then it is durable by itself.
-      const early = new Bench();
+      const early = new Bench(ATOMIC);
       early.onOperation = () => {
         early.unit.writeCacheEnabled = false;
       };
       assert.equal(early.run(cdb, { dataOut }).status, "good");
-      assert.deepEqual(early.operations, [...steps, "storeWrite 0 8 durable"]);
+      assert.deepEqual(early.operations, [...steps, `${write} 0 8 durable`]);
     });
   }
 });

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
-import type { CacheMode, NotReady } from "../../../../dataplane/messages.js";
+import type { AtomicWrites, CacheMode, NotReady } from "../../../../dataplane/messages.js";
 import type { Services } from "../../../../dataplane/scsi/command.js";
 import { flushAfterControl } from "../../../../dataplane/scsi/control-command.js";
 import { dispatch } from "../../../../dataplane/scsi/dispatch.js";
@@ -56,6 +56,7 @@ export interface BenchOptions {
   /** D_SENSE: sense goes out in descriptor format. */
   readonly descriptorSense?: boolean;
   readonly cache?: CacheMode;
+  readonly atomicWrites?: AtomicWrites;
   readonly uuid?: string;
   readonly luns?: readonly number[];
   readonly targetPortalGroupTag?: number;
@@ -140,7 +141,7 @@ export class Bench implements Services {
         errorFds: [],
         alignmentBytes: 1,
         rangeAlignmentBytes: 1,
-
+        atomicWrites: options.atomicWrites ?? null,
         physicalBlockBytes: 4096,
         blockLengthBytes,
         cache: options.cache ?? "writeback",
@@ -328,6 +329,15 @@ export class Bench implements Services {
       const medium = this.#range(lba, blocks);
       medium.set(this.bytes.subarray(from, from + medium.length));
     });
+  }
+
+  storeWriteAtomic(task: Task, lba: number, blocks: number, durable: boolean): void {
+    const length = blocks * this.unit.blockLengthBytes;
+    assert.ok(length <= this.#granted);
+    task.durable = durable;
+    this.#store(task, `storeWriteAtomic ${lba} ${blocks}${durable ? " durable" : ""}`, lba, blocks, () =>
+      this.#range(lba, blocks).set(this.bytes.subarray(task.parameterOffset, task.parameterOffset + length)),
+    );
   }
 
   storeRead(task: Task, bufferOffset: number, lba: number, blocks: number): void {

@@ -30,6 +30,7 @@ function open(changes: Partial<UnitRecord> = {}, fixed = false) {
     errorFds: [],
     alignmentBytes: 4096,
     rangeAlignmentBytes: 1,
+    atomicWrites: null,
 
     physicalBlockBytes: 4096,
     blockLengthBytes: 4096,
@@ -187,6 +188,18 @@ describe("ranges", () => {
     assert.equal(store.zero(2 ** 52, 4096, false, KIND, INDEX), PENDING);
     assert.deepEqual(operations, [`fallocate ${ZERO_RANGE} fd ${BUFFERED} at ${2 ** 52}, 4096 bytes ${TAG}`]);
   });
+});
+
+test("what must not be torn is asked for as such, of memory that is not registered", () => {
+  for (const fixed of [false, true]) {
+    const { store, operations } = open({ atomicWrites: { bytesMin: 4096, bytesMax: 65536 } }, fixed);
+    assert.equal(store.writeAtomic(4096, 8192, 8192, false, KIND, INDEX), PENDING);
+    assert.equal(store.writeAtomic(4096, 8192, 8192, true, KIND, INDEX), PENDING);
+    assert.deepEqual(operations, [
+      `write fd ${DIRECT} at 8192, 8192 bytes from 4096, flags 40h ${TAG}`,
+      `write fd ${DIRECT} at 8192, 8192 bytes from 4096, durable, flags 42h ${TAG}`,
+    ]);
+  }
 });
 
 test("a shard asks for failed write-back through the descriptor that is its own", () => {

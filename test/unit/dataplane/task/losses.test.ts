@@ -23,6 +23,7 @@ const RECORD: UnitRecord = {
   errorFds: [8],
   alignmentBytes: 1,
   rangeAlignmentBytes: 1,
+  atomicWrites: null,
   physicalBlockBytes: 4096,
   blockLengthBytes: 512,
   cache: "writeback",

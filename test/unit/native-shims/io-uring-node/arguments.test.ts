@@ -35,6 +35,7 @@ import {
   setUserTimeout,
   shutdownSync,
   socketTcp,
+  statxAtomicWrites,
   statxDirectIo,
 } from "io-uring-node";
 
@@ -78,6 +79,7 @@ const BY_DESCRIPTOR: readonly [name: string, call: (fd: number) => unknown][] = 
   ["setUserTimeout", (fd) => setUserTimeout(fd, 1)],
   ["shutdownSync", (fd) => shutdownSync(fd, 2)],
   ["socketTcp", (family) => socketTcp(family)],
+  ["statxAtomicWrites", (fd) => statxAtomicWrites(fd)],
   ["statxDirectIo", (fd) => statxDirectIo(fd)],
 ];
 
