@@ -9,7 +9,8 @@ import type { Difference } from "./config/difference.js";
 import { EditError } from "./config/edits/edit-error.js";
 import type { Fault } from "./config/fault.js";
 import type { Configuration } from "./config/schema.js";
-import { YamlText, YamlTextError } from "./config/yaml-text.js";
+import { YamlTextError } from "./config/yaml-stretch.js";
+import type { YamlText } from "./config/yaml-text.js";
 import { differencesBetween } from "./continuity.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
@@ -90,10 +91,9 @@ export class Administration {
   edit(edit: Edit, { dryRun = false, afterwards }: EditOptions = {}): Promise<ChangeResult> {
     return this.#inTurn(async () => {
       if (this.#file === null) return refusal("conflict", NO_FILE);
-      const text = this.#file.textAsLoaded();
-      if (text === undefined) return refusal("conflict", hasChanged(this.#file));
       try {
-        const yaml = new YamlText(text);
+        const yaml = this.#file.yamlAsLoaded();
+        if (yaml === undefined) return refusal("conflict", hasChanged(this.#file));
         edit(yaml, this.#server.configuration);
         const result = await this.#put(Buffer.from(yaml.toString()), { dryRun });
         if (result.ok && !dryRun) await afterwards?.();

@@ -11,6 +11,7 @@ import { addShellCommands } from "./cli/shell.js";
 import { ConfigurationFile } from "./config/configuration-file.js";
 import { formatFaults } from "./config/fault.js";
 import { type LoadResult, loadConfiguration } from "./config/load.js";
+import { YamlReader } from "./config/yaml-reader.js";
 import { demo, serve } from "./program.js";
 import { VERSION } from "./version.js";
 
@@ -30,9 +31,12 @@ async function main(argv: readonly string[]): Promise<void> {
     .requiredOption("-c, --config <file>", "the configuration (YAML)")
     .option("--check", "check the configuration and exit")
     .action(async ({ config, check }: { config: string; check?: boolean }) => {
-      const loaded = load(config);
+      const reader = new YamlReader();
+      const loaded = load(config, reader);
       if (loaded === undefined) process.exitCode = EXIT_USAGE;
-      else if (check !== true) await serve(loaded.configuration, new ConfigurationFile(resolve(config), loaded.digest));
+      else if (check !== true) {
+        await serve(loaded.configuration, new ConfigurationFile(resolve(config), loaded.digest, reader));
+      }
     });
   program
     .command("demo")
@@ -65,8 +69,8 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** Undefined where the file is at fault, which has been said then. */
-function load(file: string): Loaded | undefined {
-  const result = loadConfiguration(file);
+function load(file: string, reader = new YamlReader()): Loaded | undefined {
+  const result = loadConfiguration(file, reader);
   if (!result.ok) {
     process.stderr.write(`${formatFaults(file, result.faults)}\n`);
     return undefined;

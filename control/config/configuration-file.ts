@@ -15,6 +15,8 @@ import {
 import { basename, dirname, join } from "node:path";
 import { syncFolder } from "../sync-folder.js";
 import { checkConfiguration, digestOf, type LoadResult, loadConfiguration } from "./load.js";
+import { YamlReader } from "./yaml-reader.js";
+import { YamlText } from "./yaml-text.js";
 
 /** A new file that is durable and not in its place yet. */
 export interface PreparedFile {
@@ -28,10 +30,13 @@ export class ConfigurationFile {
   readonly path: string;
   /** Of the text that is in force. */
   #digest: string;
+  readonly #reader: YamlReader;
 
-  constructor(path: string, digest: string) {
+  /** @param reader that knows the text, or one that is like it. */
+  constructor(path: string, digest: string, reader: YamlReader = new YamlReader()) {
     this.path = path;
     this.#digest = digest;
+    this.#reader = reader;
   }
 
   get digest(): string {
@@ -40,7 +45,7 @@ export class ConfigurationFile {
 
   /** What is in the file now. `accept` its digest when it is in force. */
   load(): LoadResult {
-    return loadConfiguration(this.path);
+    return loadConfiguration(this.path, this.#reader);
   }
 
   accept(digest: string): void {
@@ -49,11 +54,20 @@ export class ConfigurationFile {
 
   /** Whether the file is still what is in force. False too where it cannot be read. */
   isAsLoaded(): boolean {
-    return this.textAsLoaded() !== undefined;
+    return this.#textAsLoaded() !== undefined;
   }
 
-  /** The text that is in force; undefined where the file has another one, or cannot be read. */
-  textAsLoaded(): string | undefined {
+  /**
+   * The text that is in force, to be changed; undefined where the file has another one, or cannot be read.
+   *
+   * @throws YamlTextError
+   */
+  yamlAsLoaded(): YamlText | undefined {
+    const text = this.#textAsLoaded();
+    return text === undefined ? undefined : new YamlText(text, this.#reader);
+  }
+
+  #textAsLoaded(): string | undefined {
     try {
       const bytes = readFileSync(this.path);
       return digestOf(bytes) === this.#digest ? bytes.toString() : undefined;
@@ -64,7 +78,7 @@ export class ConfigurationFile {
 
   /** Judges a text as what the file would be. */
   check(bytes: Uint8Array): LoadResult {
-    return checkConfiguration(bytes, { file: this.path, mode: this.#mode() });
+    return checkConfiguration(bytes, { file: this.path, mode: this.#mode() }, this.#reader);
   }
 
   /**

@@ -8,6 +8,7 @@ import { type Finding, formatPath } from "./findings.js";
 import { systemReason } from "./named-files.js";
 import { parseConfiguration, placesOf } from "./parse.js";
 import type { Configuration } from "./schema.js";
+import { YamlReader } from "./yaml-reader.js";
 import { readYamlTree, type TreeFault, type YamlTree } from "./yaml-tree.js";
 
 const FILE_LENGTH_MAX_BYTES = 16 * 2 ** 20;
@@ -22,8 +23,12 @@ export type LoadResult =
     }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
-/** Reads and checks a configuration file and the files that it names. All of its faults are found at once, in order. */
-export function loadConfiguration(path: string): LoadResult {
+/**
+ * Reads and checks a configuration file and the files that it names. All of its faults are found at once, in order.
+ *
+ * @param reader that may know an earlier text of the file.
+ */
+export function loadConfiguration(path: string, reader = new YamlReader()): LoadResult {
   const file = resolve(path);
   let read: { bytes: Buffer; mode: number };
   try {
@@ -31,20 +36,21 @@ export function loadConfiguration(path: string): LoadResult {
   } catch (error) {
     return refuse(`cannot be read: ${systemReason(error)}`, 1);
   }
-  return checkConfiguration(read.bytes, { file, mode: read.mode });
+  return checkConfiguration(read.bytes, { file, mode: read.mode }, reader);
 }
 
 /** Checks the bytes of a configuration file, which it may be or become, and the files that they name. */
 export function checkConfiguration(
   bytes: Uint8Array,
   { file, mode }: { readonly file: string; readonly mode: number },
+  reader: YamlReader,
 ): LoadResult {
   if (bytes.length > FILE_LENGTH_MAX_BYTES) {
     return refuse(`is larger than ${FILE_LENGTH_MAX_BYTES} bytes: that is no configuration`, 1);
   }
   if (!isUtf8(bytes)) return refuse("is not UTF-8 text", lineThatIsNotUtf8(bytes));
 
-  const { tree, faults } = readYamlTree(Buffer.from(bytes).toString());
+  const { tree, faults } = reader.read(Buffer.from(bytes).toString());
   if (tree === null) return { ok: false, faults: faults.map(placeTreeFault).sort(byPlace) };
   const result = parseConfiguration(tree.value, { file, mode, keyIsText: (keyPath) => tree.keyIsText(keyPath) });
   if (result.ok && faults.length === 0) {

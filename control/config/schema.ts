@@ -494,102 +494,106 @@ const initiator = value.mapping({
   ),
 });
 
-const target = value.mapping({
-  name: key(
-    value.iscsiName,
-    "iSCSI name",
-    "Name of the target: `iqn.`, `eui.` or `naa.`; capital letters become small.",
-  ),
-  alias: key(value.printable.exactOptional(), "text", "Name for people (TargetAlias)."),
-  portalGroups: key(
-    value.listOfSome(value.integer(0, 65_535), "list the tag of at least one portal group"),
-    "list of tags",
-    "Portal groups through which the target is reached.",
-  ),
-  session: key(
-    value.mapping(sessionKeys).default({}),
-    "",
-    "Wishes for the negotiation of RFC 7143 chapter 13; what is not set keeps the target's own preference.",
-    "the target's own preferences",
-  ),
-  pingInterval: key(
-    value.integer(0, 3600).default(PING_INTERVAL_S),
-    "0 to 3600",
-    "Keep-alive, in seconds: a connection that has been silent for so long is sent a NOP-In, and closed if it stays silent for as long again. 0: never.",
-  ),
-  auth: key(auth.exactOptional(), "", "Authentication of initiators.", "none is required"),
-  luns: key(
-    luns.default({}),
-    "",
-    "LUN (decimal, 0 to 16383) to the name of a unit, or to a mapping as follows.",
-    "no LUN",
-  ),
-  initiators: key(
-    value.list(initiator).exactOptional(),
-    "list",
-    "The only initiators that may log in.",
-    "every initiator may log in and sees all of `luns`",
-  ),
-  redirect: key(redirect.exactOptional(), "", "Send initiators elsewhere.", "as the portal group says"),
-});
+const target = value.remembering(
+  value.mapping({
+    name: key(
+      value.iscsiName,
+      "iSCSI name",
+      "Name of the target: `iqn.`, `eui.` or `naa.`; capital letters become small.",
+    ),
+    alias: key(value.printable.exactOptional(), "text", "Name for people (TargetAlias)."),
+    portalGroups: key(
+      value.listOfSome(value.integer(0, 65_535), "list the tag of at least one portal group"),
+      "list of tags",
+      "Portal groups through which the target is reached.",
+    ),
+    session: key(
+      value.mapping(sessionKeys).default({}),
+      "",
+      "Wishes for the negotiation of RFC 7143 chapter 13; what is not set keeps the target's own preference.",
+      "the target's own preferences",
+    ),
+    pingInterval: key(
+      value.integer(0, 3600).default(PING_INTERVAL_S),
+      "0 to 3600",
+      "Keep-alive, in seconds: a connection that has been silent for so long is sent a NOP-In, and closed if it stays silent for as long again. 0: never.",
+    ),
+    auth: key(auth.exactOptional(), "", "Authentication of initiators.", "none is required"),
+    luns: key(
+      luns.default({}),
+      "",
+      "LUN (decimal, 0 to 16383) to the name of a unit, or to a mapping as follows.",
+      "no LUN",
+    ),
+    initiators: key(
+      value.list(initiator).exactOptional(),
+      "list",
+      "The only initiators that may log in.",
+      "every initiator may log in and sees all of `luns`",
+    ),
+    redirect: key(redirect.exactOptional(), "", "Send initiators elsewhere.", "as the portal group says"),
+  }),
+);
 
-const unit = value.mapping({
-  file: key(value.path.exactOptional(), "path", "Regular file or block device. Either this or `null`."),
-  null: key(value.onlyTrue.exactOptional(), "`true`", "Discard writes, read zeroes: for benchmarks."),
-  size: key(
-    value.size.exactOptional(),
-    "size",
-    "A multiple of `blockLength`. Needed with `null`, and to create a file that does not exist.",
-    "the size of the file or device",
-  ),
-  cache: key(
-    value.choice("direct", "writeback", "writethrough").default("direct"),
-    "`direct`, `writeback` or `writethrough`",
-    "`direct`: past the page cache (O_DIRECT; where the file system refuses it, `writeback` with a warning). " +
-      "`writeback`: through the page cache. With both a write is durable after SYNCHRONIZE CACHE or with FUA. " +
-      "`writethrough`: every write is durable when it is acknowledged.",
-  ),
-  readOnly: key(value.boolean.default(false), "boolean", "Refuse writes."),
-  removable: key(value.boolean.default(false), "boolean", "Report a removable medium."),
-  thinThreshold: key(
-    value.size.exactOptional(),
-    "size",
-    "Initiators are told, once, when less than this is left on the file system of the `file` " +
-      "(THIN PROVISIONING SOFT THRESHOLD REACHED). Where holes can be punched in the file.",
-    "they are not told, unless one of them sets a threshold (Logical Block Provisioning mode page)",
-  ),
-  blockLength: key(value.choice(512, 4096).default(512), "`512` or `4096`", "Bytes of a logical block."),
-  physicalBlockLength: key(
-    value.choice(512, 4096).default(4096),
-    "`512` or `4096`",
-    "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
-  ),
-  limits: key(
-    limits.exactOptional(),
-    "",
-    "What all initiators together may do with the unit in a second. What is beyond it waits its turn.",
-    "as much as they can",
-  ),
-  eraseRate: key(
-    value.size.exactOptional(),
-    "size",
-    "What SANITIZE and FORMAT UNIT write in a second, at most, so that other units on the same disks do not suffer. " +
-      "Blocks that they deallocate are not written.",
-    "as fast as can be",
-  ),
-  access: key(
-    unitAccess.default({}),
-    "",
-    "Tag of a portal group to the state in which the unit is reached through it, or to a mapping as follows.",
-    "as `portalGroups[].access` says",
-  ),
-  id: key(
-    value.uuid.exactOptional(),
-    "UUID",
-    "Identity that hosts see (VPD pages 80h and 83h).",
-    "made once and kept in `stateDir` under the unit's name",
-  ),
-});
+const unit = value.remembering(
+  value.mapping({
+    file: key(value.path.exactOptional(), "path", "Regular file or block device. Either this or `null`."),
+    null: key(value.onlyTrue.exactOptional(), "`true`", "Discard writes, read zeroes: for benchmarks."),
+    size: key(
+      value.size.exactOptional(),
+      "size",
+      "A multiple of `blockLength`. Needed with `null`, and to create a file that does not exist.",
+      "the size of the file or device",
+    ),
+    cache: key(
+      value.choice("direct", "writeback", "writethrough").default("direct"),
+      "`direct`, `writeback` or `writethrough`",
+      "`direct`: past the page cache (O_DIRECT; where the file system refuses it, `writeback` with a warning). " +
+        "`writeback`: through the page cache. With both a write is durable after SYNCHRONIZE CACHE or with FUA. " +
+        "`writethrough`: every write is durable when it is acknowledged.",
+    ),
+    readOnly: key(value.boolean.default(false), "boolean", "Refuse writes."),
+    removable: key(value.boolean.default(false), "boolean", "Report a removable medium."),
+    thinThreshold: key(
+      value.size.exactOptional(),
+      "size",
+      "Initiators are told, once, when less than this is left on the file system of the `file` " +
+        "(THIN PROVISIONING SOFT THRESHOLD REACHED). Where holes can be punched in the file.",
+      "they are not told, unless one of them sets a threshold (Logical Block Provisioning mode page)",
+    ),
+    blockLength: key(value.choice(512, 4096).default(512), "`512` or `4096`", "Bytes of a logical block."),
+    physicalBlockLength: key(
+      value.choice(512, 4096).default(4096),
+      "`512` or `4096`",
+      "Bytes of a physical block, as hosts are told, so that they align to it; a logical block at least.",
+    ),
+    limits: key(
+      limits.exactOptional(),
+      "",
+      "What all initiators together may do with the unit in a second. What is beyond it waits its turn.",
+      "as much as they can",
+    ),
+    eraseRate: key(
+      value.size.exactOptional(),
+      "size",
+      "What SANITIZE and FORMAT UNIT write in a second, at most, so that other units on the same disks do not suffer. " +
+        "Blocks that they deallocate are not written.",
+      "as fast as can be",
+    ),
+    access: key(
+      unitAccess.default({}),
+      "",
+      "Tag of a portal group to the state in which the unit is reached through it, or to a mapping as follows.",
+      "as `portalGroups[].access` says",
+    ),
+    id: key(
+      value.uuid.exactOptional(),
+      "UUID",
+      "Identity that hosts see (VPD pages 80h and 83h).",
+      "made once and kept in `stateDir` under the unit's name",
+    ),
+  }),
+);
 
 /** The YAML document, before it is completed; see parse.ts. */
 export const documentSchema = value.mapping({

@@ -84,6 +84,27 @@ export function shorthand<Schema extends z.ZodType>(key: string, value: z.ZodTyp
   }, whole);
 }
 
+/**
+ * Makes the schema remember what it has made of an object for as long as that is there: what comes again is not judged again. What
+ * has faults is. For schemas that look at nothing but the value.
+ */
+export function remembering<Schema extends z.ZodType>(schema: Schema): Schema {
+  const outcomes = new WeakMap<object, unknown>();
+  const { run } = schema._zod;
+  schema._zod.run = (payload, context) => {
+    const given = payload.value;
+    if (typeof given !== "object" || given === null) return run(payload, context);
+    if (outcomes.has(given)) {
+      payload.value = outcomes.get(given);
+      return payload;
+    }
+    const result = run(payload, context);
+    if (!(result instanceof Promise) && result.issues.length === 0) outcomes.set(given, result.value);
+    return result;
+  };
+  return schema;
+}
+
 function expectMapping(remedy: string) {
   return (value: unknown, context: z.RefinementCtx): unknown => {
     if (isMapping(value)) return value;

@@ -1,9 +1,9 @@
 /** YAML to plain data, with the place of everything in it. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
 import type { Path } from "./findings.js";
 
 /** Values in a document, those that aliases repeat included: bounds what a few nested aliases can grow to. */
-const VALUES_MAX = 200_000;
+export const VALUES_MAX = 200_000;
 const DEPTH_MAX = 64;
 
 /** In the place of messages of the parser that say too little to the author of a file. */
@@ -25,7 +25,9 @@ export interface TreeFault extends Position {
 }
 
 /** A node of the document with the places of its key and its value, as offsets into the text. */
-interface Branch {
+export interface Branch {
+  /** What its offsets, and those below it, are counted from: an offset itself, counted from what those around it are. */
+  readonly origin: number;
   keyOffset: number;
   valueOffset: number;
   /** Whether the key is text, quoted or not, and not a number, a boolean or null. */
@@ -52,19 +54,8 @@ export interface TreeResult {
  * as, so that 0x10 is not 16 and 00 is not 0.
  */
 export function readYamlTree(text: string): TreeResult {
-  const lines = new LineCounter();
-  const place = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    logLevel: "error",
-    prettyErrors: false,
-    resolveKnownTags: false,
-    schema: "core",
-    uniqueKeys: false,
-  });
+  const place = placesIn(text);
+  const document = parseYaml(text);
   const notes = [...document.errors, ...document.warnings];
   if (notes.length > 0) {
     // One a place: what the parser says next of the same place follows from the first.
@@ -77,20 +68,57 @@ export function readYamlTree(text: string): TreeResult {
     return { tree: null, faults: [...faults.values()] };
   }
   const reader = new TreeReader(place);
-  const value = reader.read(document.contents, [], reader.root);
-  return { tree: reader.broken ? null : { value, ...lookups(reader.root, place) }, faults: reader.faults };
+  const root = newBranch(0, true);
+  const value = reader.read(document.contents, [], root);
+  return { tree: reader.broken ? null : treeOf(value, root, place), faults: reader.faults };
 }
 
-function lookups(root: Branch, place: (offset: number) => Position): Omit<YamlTree, "value"> {
+export function parseYaml(text: string): Document.Parsed {
+  return parseDocument(text, {
+    logLevel: "error",
+    prettyErrors: false,
+    resolveKnownTags: false,
+    schema: "core",
+    uniqueKeys: false,
+  });
+}
+
+/** Where the lines begin is found out when the first place is asked for. */
+export function placesIn(text: string): (offset: number) => Position {
+  let lines: LineCounter | undefined;
+  return (offset) => {
+    lines ??= linesOf(text);
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+}
+
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  for (let start = 0; ; ) {
+    lines.addNewLine(start);
+    start = text.indexOf("\n", start) + 1;
+    if (start === 0) return lines;
+  }
+}
+
+export function newBranch(keyOffset: number, keyIsText: boolean): Branch {
+  return { origin: 0, keyOffset, valueOffset: keyOffset, keyIsText, children: new Map() };
+}
+
+export function treeOf(value: unknown, root: Branch, place: (offset: number) => Position): YamlTree {
   return {
+    value,
     position(path, of) {
       let branch = root;
+      let { origin } = root;
       for (const [depth, step] of path.entries()) {
         const child = branch.children.get(step);
-        if (child === undefined) return place(depth === 0 ? 0 : branch.valueOffset);
+        if (child === undefined) return place(depth === 0 ? 0 : origin + branch.valueOffset);
         branch = child;
+        origin += child.origin;
       }
-      return place(of === "key" ? branch.keyOffset : branch.valueOffset);
+      return place(origin + (of === "key" ? branch.keyOffset : branch.valueOffset));
     },
     keyIsText(path) {
       let branch: Branch | undefined = root;
@@ -100,8 +128,7 @@ function lookups(root: Branch, place: (offset: number) => Position): Omit<YamlTr
   };
 }
 
-class TreeReader {
-  readonly root: Branch = { keyOffset: 0, valueOffset: 0, keyIsText: true, children: new Map() };
+export class TreeReader {
   readonly faults: TreeFault[] = [];
   /** Part of the document has no meaning: nothing further can be said of the rest. */
   broken = false;
@@ -113,6 +140,11 @@ class TreeReader {
 
   constructor(place: (offset: number) => Position) {
     this.#place = place;
+  }
+
+  /** Something in what was read stands for what another part of the document may say. */
+  get hasAnchors(): boolean {
+    return this.#anchors.size > 0;
   }
 
   read(node: Node | null, path: Path, branch: Branch): unknown {
@@ -179,7 +211,7 @@ class TreeReader {
   }
 
   #grow(branch: Branch, step: string | number, keyOffset: number, keyIsText: boolean): Branch {
-    const child: Branch = { keyOffset, valueOffset: keyOffset, keyIsText, children: new Map() };
+    const child = newBranch(keyOffset, keyIsText);
     branch.children.set(step, child);
     return child;
   }

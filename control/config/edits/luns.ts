@@ -1,5 +1,6 @@
 /** Edits of what targets and initiators see: LUNs. */
-import type { Steps, YamlText } from "../yaml-text.js";
+import type { Steps } from "../yaml-stretch.js";
+import type { YamlText } from "../yaml-text.js";
 import { EditError } from "./edit-error.js";
 import { initiatorPlace, isMapping, targetPlace, unitOf } from "./places.js";
 

@@ -1,6 +1,7 @@
 /** Where things stand in the text of a configuration: looked up by name, as it would be read. */
 import { parseIscsiName, parseNamePattern } from "../iscsi-name.js";
-import type { Steps, YamlText } from "../yaml-text.js";
+import type { Steps } from "../yaml-stretch.js";
+import type { YamlText } from "../yaml-text.js";
 import { EditError } from "./edit-error.js";
 
 /** Plain data as it stands in the text: any part of it may be short for something. */

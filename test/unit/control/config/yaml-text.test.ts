@@ -1,7 +1,11 @@
-import assert from "node:assert/strict";
+import assert, { AssertionError } from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { parse } from "yaml";
-import { YamlText, YamlTextError } from "../../../../control/config/yaml-text.js";
+import { type Steps, YamlStretch, YamlTextError } from "../../../../control/config/yaml-stretch.js";
+import { YamlText } from "../../../../control/config/yaml-text.js";
+import { readYamlTree } from "../../../../control/config/yaml-tree.js";
+import { yamlText } from "./yaml-variants.js";
 
 const FILE = `# whose disks these are
 
@@ -30,7 +34,7 @@ log: {level: info}
 function changed(change: (yaml: YamlText) => void, text = FILE): string {
   const yaml = new YamlText(text);
   change(yaml);
-  assert.deepEqual(new YamlText(yaml.toString()).get([]), parse(yaml.toString()));
+  assert.deepEqual(structuredClone(new YamlText(yaml.toString()).get([])), parse(yaml.toString()));
   return yaml.toString();
 }
 
@@ -179,3 +183,60 @@ test("text that YAML would take for something else is put in quotes", () => {
   const next = changed((yaml) => yaml.set(["x"], values), "log: {}\n");
   assert.deepEqual(parse(next).x, values);
 });
+
+test("a change of a part of the text comes out as it would in the whole", () => {
+  const step = fc.oneof(fc.constantFrom("targets", "units", "groups", "log", "x", "new"), fc.nat({ max: 3 }));
+  const change = fc.record({
+    kind: fc.constantFrom("set", "append", "remove", "rename"),
+    /** 0 to 1: which of all the places in the text. */
+    at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+    below: fc.array(step, { maxLength: 2 }),
+    value: fc.constantFrom<unknown>("text", 7, true, { a: 1, b: ["c"] }, []),
+  });
+  let changed = 0;
+  fc.assert(
+    fc.property(yamlText, fc.array(change, { minLength: 1, maxLength: 5 }), (text, changes) => {
+      if (readYamlTree(text).faults.length > 0) return;
+      let part: YamlText | YamlStretch = new YamlText(text);
+      let whole = new YamlStretch(text);
+      for (const { kind, at, below, value } of changes) {
+        const places = placesOf(readYamlTree(part.toString()).tree?.value);
+        const path = [...places[Math.floor(at * places.length)]!, ...below];
+        // A list has no keys.
+        if (path.some((one, depth) => typeof one === "string" && Array.isArray(part.get(path.slice(0, depth))))) return;
+        const make = (yaml: YamlText | YamlStretch): string => {
+          try {
+            if (kind === "set") yaml.set(path, value);
+            else if (kind === "append") yaml.append(path, value);
+            else if (kind === "remove") yaml.remove(path);
+            else yaml.rename(path, "renamed");
+          } catch (error) {
+            // A text that an edit has refused is thrown away.
+            if (error instanceof YamlTextError || error instanceof AssertionError) return error.message;
+            throw error;
+          }
+          changed++;
+          return yaml.toString();
+        };
+        const outcome = make(part);
+        assert.equal(outcome, make(whole), `${kind} ${path.join(".")} in\n${part}`);
+        if (outcome !== part.toString() || readYamlTree(outcome).faults.length > 0) return;
+        part = new YamlText(outcome);
+        whole = new YamlStretch(outcome);
+      }
+    }),
+    { numRuns: 300 },
+  );
+  assert.ok(changed > 100, `${changed}`);
+});
+
+/** The paths of all that is there, the document itself left out. */
+function placesOf(value: unknown, path: Steps = []): Steps[] {
+  const below =
+    typeof value !== "object" || value === null
+      ? []
+      : Object.entries(value).flatMap(([key, part]) =>
+          placesOf(part, [...path, Array.isArray(value) ? Number(key) : key]),
+        );
+  return path.length === 0 ? [...below, ["log"]] : [path, ...below];
+}
