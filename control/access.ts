@@ -1,4 +1,5 @@
 /** Who may see and use what: pure questions to the configuration. Names are in normal form. */
+import { byName } from "./config/difference.js";
 import { isNamePattern, matchesPattern } from "./config/iscsi-name.js";
 import type {
   AuthConfiguration,
@@ -33,10 +34,22 @@ export function judgeAccess(
   portalGroupTag: number,
   initiatorName: string,
 ): AccessDecision {
-  const target = configuration.targets.find(({ name }) => name === targetName);
+  const target = targetNamed(configuration, targetName);
   if (target === undefined || !target.portalGroups.includes(portalGroupTag)) return { kind: "notFound" };
   const grant = grantOf(target, initiatorName);
   return grant?.portalGroups.includes(portalGroupTag) ? { kind: "granted", grant } : { kind: "forbidden" };
+}
+
+/** Each configuration's targets by their names. */
+const targetsByName = new WeakMap<readonly TargetConfiguration[], ReadonlyMap<string, TargetConfiguration>>();
+
+export function targetNamed({ targets }: Configuration, name: string): TargetConfiguration | undefined {
+  let named = targetsByName.get(targets);
+  if (named === undefined) {
+    named = byName(targets);
+    targetsByName.set(targets, named);
+  }
+  return named.get(name);
 }
 
 /** The targets that a discovery session of this initiator is told of, with the portal groups that are open to it. */

@@ -11,7 +11,7 @@ import type { Fault } from "./config/fault.js";
 import type { Configuration } from "./config/schema.js";
 import { YamlTextError } from "./config/yaml-stretch.js";
 import type { YamlText } from "./config/yaml-text.js";
-import { differencesBetween } from "./continuity.js";
+import { continuityOf, differencesBetween } from "./continuity.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { ReconfigurationError } from "./reconfiguration.js";
@@ -124,7 +124,11 @@ export class Administration {
     if (outside.length > 0) return refusal("forbidden", outside.join("; "));
     if (dryRun) {
       const { configuration: current, units } = this.#server;
-      return { ok: true, differences: differencesBetween(current, configuration, units), warnings };
+      return {
+        ok: true,
+        differences: differencesBetween(continuityOf(current, configuration, units), configuration, units),
+        warnings,
+      };
     }
     if (!file.isAsLoaded()) return refusal("conflict", hasChanged(file));
     let prepared: ReturnType<ConfigurationFile["prepare"]>;

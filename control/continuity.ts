@@ -1,7 +1,7 @@
 /** What stays the same in another configuration, although it is written differently. */
-import { isDeepStrictEqual } from "node:util";
 import type { UnitRecord } from "../dataplane/messages.js";
-import { type Difference, differences, formatted } from "./config/difference.js";
+import { byName, type Difference, differences, formatted } from "./config/difference.js";
+import { isEqual } from "./config/equality.js";
 import type { Configuration, LunMapping, UnitConfiguration } from "./config/schema.js";
 
 /** A unit that goes on under another name. */
@@ -41,8 +41,7 @@ export function continuityOf(current: Configuration, next: Configuration, open: 
   const luns = (list: readonly LunMapping[]) => list.map((mapping) => ({ ...mapping, unit: nameOf(mapping.unit) }));
   const units = current.units.map((unit) => {
     const to = after.get(nameOf(unit.name));
-    const id = names.has(unit.name) ? to!.id : unit.id;
-    const renamed = { ...unit, name: nameOf(unit.name), id };
+    const renamed = names.has(unit.name) ? { ...unit, name: nameOf(unit.name), id: to!.id } : unit;
     const record = records.get(unit.name);
     if (renamed.sizeBytes !== null || to === undefined || to.sizeBytes === null || record === undefined) return renamed;
     return { ...renamed, sizeBytes: record.state.sizeBytes };
@@ -53,22 +52,21 @@ export function continuityOf(current: Configuration, next: Configuration, open: 
     initiators: target.initiators?.map((initiator) => ({ ...initiator, luns: luns(initiator.luns) })) ?? null,
   }));
   return {
-    current: { ...current, units, targets },
+    current: { ...current, units, targets: names.size === 0 ? current.targets : targets },
     renamed: [...names].map(([from, to]) => ({ from, to })),
   };
 }
 
 /** What is different, said in the words of the file. */
 export function differencesBetween(
-  configuration: Configuration,
+  { current, renamed }: Continuity,
   next: Configuration,
   open: readonly UnitRecord[],
 ): Difference[] {
-  const { current, renamed } = continuityOf(configuration, next, open);
   const names = renamed.map(
     ({ from, to }): Difference => ({ path: formatted(["units", from]), kind: "changed", from, to, effect: "live" }),
   );
-  const unnoticed = unnoticedPaths(current, open);
+  const unnoticed = unnoticedPaths(current, next, open);
   const found = differences(current, next).map(
     (difference): Difference => (unnoticed.has(difference.path) ? { ...difference, effect: "live" } : difference),
   );
@@ -76,17 +74,21 @@ export function differencesBetween(
 }
 
 /** What no session has to do with: units that are mapped nowhere, and whether one is read-only that is open for writing. */
-function unnoticedPaths({ units, targets }: Configuration, open: readonly UnitRecord[]): Set<string> {
+function unnoticedPaths(
+  { units, targets }: Configuration,
+  next: Configuration,
+  open: readonly UnitRecord[],
+): Set<string> {
   const mapped = new Set(
     targets.flatMap(({ luns, initiators }) =>
       [...luns, ...(initiators ?? []).flatMap((initiator) => initiator.luns)].map(({ unit }) => unit),
     ),
   );
-  const records = byName(open);
+  const [records, after] = [byName(open), byName(next.units)];
   return new Set([
     ...units.filter(({ name }) => !mapped.has(name)).map(({ name }) => formatted(["units", name])),
     ...units
-      .filter(({ name }) => records.get(name)?.readOnly === false)
+      .filter(({ name, readOnly }) => records.get(name)?.readOnly === false && after.get(name)?.readOnly !== readOnly)
       .map(({ name }) => formatted(["units", name, "readOnly"])),
   ]);
 }
@@ -94,9 +96,5 @@ function unnoticedPaths({ units, targets }: Configuration, open: readonly UnitRe
 /** Whether a unit need not be opened anew: access states, limits and the threshold change whatever it is open as. */
 export function isSameOpen(from: UnitConfiguration, to: UnitConfiguration): boolean {
   const threshold = to.kind === "file" ? { thinThresholdBytes: to.thinThresholdBytes } : {};
-  return isDeepStrictEqual({ ...from, ...threshold, access: to.access, limits: to.limits }, to);
-}
-
-export function byName<Named extends { readonly name: string }>(list: readonly Named[]): Map<string, Named> {
-  return new Map(list.map((one) => [one.name, one]));
+  return isEqual({ ...from, ...threshold, access: to.access, limits: to.limits }, to);
 }

@@ -8,13 +8,13 @@
  *
  * Whatever fails before the commit is undone.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { LunRecord, UnitRecord } from "../dataplane/messages.js";
 import { CAPACITY_DATA_HAS_CHANGED } from "../dataplane/scsi/sense.js";
 import { type AccessDecision, judgeAccess } from "./access.js";
 import type { Admission } from "./admission.js";
 import type { Broadcasts } from "./broadcasts.js";
-import type { Difference } from "./config/difference.js";
+import { byName, type Difference } from "./config/difference.js";
+import { isEqual } from "./config/equality.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
 import type {
   Configuration,
@@ -25,7 +25,7 @@ import type {
 } from "./config/schema.js";
 import type { StateDirectory } from "./config/state-directory.js";
 import type { TlsMaterial } from "./config/tls-files.js";
-import { byName, type Continuity, continuityOf, differencesBetween, isSameOpen } from "./continuity.js";
+import { type Continuity, continuityOf, differencesBetween, isSameOpen } from "./continuity.js";
 import type { Drains } from "./drains.js";
 import type { InitiatorLimits } from "./initiator-limits.js";
 import { REMOVAL_GRACE_MS } from "./limits.js";
@@ -117,13 +117,14 @@ export class Reconfiguration {
   async #apply(wanted: Configuration, keep: () => void): Promise<Difference[]> {
     const { logger } = this.#host;
     const before = this.#host.configuration();
-    const found = differencesBetween(before, wanted, this.#host.units.records());
+    const open = this.#host.units.records();
+    const continuity = continuityOf(before, wanted, open);
+    const found = differencesBetween(continuity, wanted, open);
     for (const { path, effect } of found) if (effect === "restart") logger.warn({ path }, "changed: needs a restart");
     const kept = Object.fromEntries(RESTART_KEYS.map((key) => [key, before[key]]));
     const next: Configuration = { ...wanted, ...kept, http: withTlsOf(before.http, wanted.http) };
-    const continuity = continuityOf(before, next, this.#host.units.records());
     const { current } = continuity;
-    const change = new UnitDifference(continuity, next.units, this.#host.units.records());
+    const change = new UnitDifference(continuity, next.units, open);
     const undo: Undo[] = [];
     try {
       await this.#prepare(current, next, change, undo);
@@ -193,7 +194,7 @@ export class Reconfiguration {
     const { reception, units, logger } = this.#host;
     logger.level = next.log.level;
     this.#host.shards.tellSlowCommands(next.log.slowCommandsMs);
-    if (next.http?.tls && !isDeepStrictEqual(next.http.tls, current.http?.tls)) this.#host.useTls(next.http.tls);
+    if (next.http?.tls && !isEqual(next.http.tls, current.http?.tls)) this.#host.useTls(next.http.tls);
     for (const { name } of change.added) this.#serve(units.find(name)!);
     const sessions = [...this.#host.registry.sessions()].filter((session) => sessionTypeOf(session) === "Normal");
     // Before anything goes, so that no new session gets it.
@@ -210,7 +211,7 @@ export class Reconfiguration {
     for (const { to } of change.grown) await this.#announceSize(to);
     for (const unit of change.rethresholded) await this.#setThreshold(unit);
     await Promise.all(change.limited.map((unit) => this.#limit(unit)));
-    await Promise.all(sessions.map((session) => this.#adapt(session, current, next, change)));
+    await this.#adaptAll(sessions, current, next, change);
     await this.#host.access.configurationChanged(units.records());
     for (const { from } of change.renamed) await this.#freeName(from);
     for (const { name } of change.removed) {
@@ -247,12 +248,27 @@ export class Reconfiguration {
     onChanged();
   }
 
+  /** Sessions whose targets are what they were have nothing to hear. */
+  async #adaptAll(
+    sessions: readonly Session[],
+    current: Configuration,
+    next: Configuration,
+    change: UnitDifference,
+  ): Promise<void> {
+    const before = byName(current.targets);
+    const same = new Set(next.targets.filter((one) => isEqual(before.get(one.name), one)).map(({ name }) => name));
+    const concerned = sessions.filter(
+      (session) => !same.has(session.identity.targetName) || accessOf(session, next).kind !== "granted",
+    );
+    await Promise.all(concerned.map((session) => this.#adapt(session, current, next, change)));
+  }
+
   /**
    * A session keeps what it has where it may still have it, be it read-only now, and is given what is new. It ends where its initiator has no access
    * any more, where one of its LUNs becomes another one, and where a unit of its goes.
    */
   async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
-    const { admission, broadcasts, registry, removalPrevention, reservations, initiatorLimits, lunRecords } =
+    const { admission, broadcasts, registry, removalPrevention, reservations, initiatorLimits, lunRecords, units } =
       this.#host;
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
@@ -264,13 +280,14 @@ export class Reconfiguration {
       await admission.endSession(session, "configuration changed: no access any more");
       return;
     }
-    const had = then.kind === "granted" ? then.grant.luns : [];
-    const removed = had.filter(({ lun }) => !now.grant.luns.some((other) => other.lun === lun));
-    const becomes = ({ lun }: LunMapping) => now.grant.luns.find((other) => other.lun === lun);
-    if (
-      had.some((mapping) => (becomes(mapping)?.unit ?? mapping.unit) !== mapping.unit) ||
-      removed.some(({ unit }) => lost.has(unit))
-    ) {
+    const had = byLun(then.kind === "granted" ? then.grant.luns : []);
+    const has = byLun(now.grant.luns);
+    const removed = [...had.values()].filter(({ lun }) => !has.has(lun));
+    const stayed = [...had.values()].flatMap((from) => {
+      const to = has.get(from.lun);
+      return to === undefined ? [] : [{ from, to }];
+    });
+    if (stayed.some(({ from, to }) => from.unit !== to.unit) || removed.some(({ unit }) => lost.has(unit))) {
       await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
       return;
     }
@@ -278,15 +295,15 @@ export class Reconfiguration {
     if (registry.session(session.sessionId) === session) {
       await initiatorLimits.change(session, now.grant.limits, broadcasts);
     }
-    const added = now.grant.luns.filter(({ lun }) => !had.some((other) => other.lun === lun));
-    const switched = had.flatMap((mapping) => {
-      const { lun, readOnly } = becomes(mapping) ?? mapping;
-      return readOnly === mapping.readOnly ? [] : [{ lun, readOnly }];
-    });
+    const added = now.grant.luns.filter(({ lun }) => !had.has(lun));
+    const switched = stayed.flatMap(({ from, to: { lun, readOnly } }) =>
+      readOnly === from.readOnly ? [] : [{ lun, readOnly }],
+    );
     if (added.length === 0 && removed.length === 0 && switched.length === 0) return;
     const records = lunRecords(added, session.identity);
-    const stay = lunRecords(now.grant.luns, session.identity).map(({ unitIndex }) => unitIndex);
-    const gone = session.unitIndexes.filter((unitIndex) => !stay.includes(unitIndex));
+    const stay = now.grant.luns.flatMap(({ unit }) => units.find(unit)?.unitIndex ?? []);
+    const staying = new Set(stay);
+    const gone = session.unitIndexes.filter((unitIndex) => !staying.has(unitIndex));
     registry.setUnits(session.sessionId, stay);
     await broadcasts.sendTo(session.shard, (exchange) => ({
       type: "lunChange",
@@ -377,7 +394,7 @@ class UnitDifference {
     });
     this.limited = next.filter((to) => {
       const from = before.get(to.name);
-      return from !== undefined && !reopened.has(to) && !isDeepStrictEqual(from.limits, to.limits);
+      return from !== undefined && !reopened.has(to) && !isEqual(from.limits, to.limits);
     });
   }
 }
@@ -390,6 +407,10 @@ function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {
 /** It is read-only now, or not any more, and nothing else: its LUNs say so, if it is open for writing. */
 function isSwitched(from: UnitConfiguration, to: UnitConfiguration, isOpenReadOnly: boolean): boolean {
   return !isOpenReadOnly && isSameOpen({ ...from, readOnly: to.readOnly }, to);
+}
+
+function byLun(luns: readonly LunMapping[]): Map<number, LunMapping> {
+  return new Map(luns.map((mapping) => [mapping.lun, mapping]));
 }
 
 function accessOf({ identity }: Session, configuration: Configuration): AccessDecision {

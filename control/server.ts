@@ -4,7 +4,7 @@
  */
 import type { LimitsRecord, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
 import { LOGIN_STATUS_SERVICE_UNAVAILABLE } from "../dataplane/wire/login-response.js";
-import { judgeAccess, visibleTargets } from "./access.js";
+import { judgeAccess, targetNamed, visibleTargets } from "./access.js";
 import { Administration } from "./administration.js";
 import { Admission, type Refusal } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
@@ -161,8 +161,7 @@ export class Server {
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
-    const targetPorts = (targetName: string) =>
-      this.#configuration.targets.find(({ name }) => name === targetName)?.portalGroups ?? [];
+    const targetPorts = (targetName: string) => targetNamed(this.#configuration, targetName)?.portalGroups ?? [];
     this.#primaryCommands = new PrimaryCommands({
       stateDirectory: this.#stateDirectory,
       counted: (unit) => this.#statisticsMemory.read(unit.statisticsBlock),
@@ -361,7 +360,8 @@ export class Server {
   /** With all that survived of them; all of them, or none is left open. */
   async #openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]> {
     // Those that are open already have a say: no two units may have one identity.
-    const others = this.#configuration.units.filter(({ name }) => !units.some((unit) => unit.name === name));
+    const names = new Set(units.map(({ name }) => name));
+    const others = this.#configuration.units.filter(({ name }) => !names.has(name));
     const identities = await this.#stateDirectory.unitIdentities([...others, ...units]);
     await allOf(
       units.flatMap(({ name }) => {
@@ -486,7 +486,7 @@ export class Server {
   }
 
   #unitAt(index: number): UnitRecord | undefined {
-    return this.#units.records().find(({ unitIndex }) => unitIndex === index);
+    return this.#units.at(index);
   }
 
   // ---- Shards

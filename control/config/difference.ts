@@ -1,5 +1,5 @@
 /** What is different between two configurations, said in the words of the file, and what putting it in force takes. */
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "./equality.js";
 import { formatPortalAddress } from "./portal-address.js";
 import type {
   Configuration,
@@ -36,11 +36,35 @@ interface Tree {
 export function differences(current: Configuration, next: Configuration): Difference[] {
   const found: Difference[] = [];
   const units = new Set(next.units.map(({ name }) => name));
-  compare([], treeOf(current), treeOf(next), (at, kind, from, to) => {
+  const [before, after] = withoutEqual(current, next);
+  compare([], treeOf(before), treeOf(after), (at, kind, from, to) => {
     const values = kind === "changed" ? { from: shown(from), to: shown(to) } : {};
     found.push({ path: formatted(at), kind, ...values, effect: effectOf(at, kind, from, to, units) });
   });
   return found;
+}
+
+/** Most targets and units are the same in both: no trees are made of them. */
+function withoutEqual(current: Configuration, next: Configuration): [Configuration, Configuration] {
+  const [targets, nextTargets] = unequal(current.targets, next.targets);
+  const [units, nextUnits] = unequal(current.units, next.units);
+  return [
+    { ...current, targets, units },
+    { ...next, targets: nextTargets, units: nextUnits },
+  ];
+}
+
+function unequal<Named extends { readonly name: string }>(
+  current: readonly Named[],
+  next: readonly Named[],
+): [Named[], Named[]] {
+  const before = byName(current);
+  const equal = new Set(next.filter((one) => isEqual(before.get(one.name), one)).map(({ name }) => name));
+  return [current.filter(({ name }) => !equal.has(name)), next.filter(({ name }) => !equal.has(name))];
+}
+
+export function byName<Named extends { readonly name: string }>(list: readonly Named[]): Map<string, Named> {
+  return new Map(list.map((one) => [one.name, one]));
 }
 
 type Found = (path: readonly string[], kind: Difference["kind"], from: unknown, to: unknown) => void;
@@ -48,7 +72,7 @@ type Found = (path: readonly string[], kind: Difference["kind"], from: unknown, 
 function compare(path: readonly string[], current: Tree, next: Tree, found: Found): void {
   for (const key of new Set([...Object.keys(current), ...Object.keys(next)])) {
     const [from, to] = [current[key], next[key]];
-    if (isDeepStrictEqual(from, to)) continue;
+    if (isEqual(from, to)) continue;
     const at = [...path, key];
     if (isTree(from) && isTree(to)) {
       compare(at, from, to, found);

@@ -98,7 +98,7 @@ export class ModeSelect {
    */
   setDefaults(unitIndex: number, defaults: Partial<ModeValues>): Promise<void> {
     return this.#commands!.inTurn(unitIndex, async () => {
-      const unit = this.#units.records().find((record) => record.unitIndex === unitIndex);
+      const unit = this.#units.at(unitIndex);
       if (unit === undefined) return;
       const { uuid, state } = unit;
       const defaultModes = { ...state.defaultModes, ...defaults };

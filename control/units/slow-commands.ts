@@ -106,7 +106,7 @@ export class SlowCommands {
     const opcode = cdb[0]!;
     const found = this.#handlers.get(keyOf(opcode, cdb[1]! & SERVICE_ACTION_MASK)) ?? this.#handlers.get(keyOf(opcode));
     const session = registry.session(message.sessionId);
-    const unit = units.records().find(({ unitIndex }) => unitIndex === message.unitIndex);
+    const unit = units.at(message.unitIndex);
     if (found === undefined || unit === undefined) return senseAnswer(INVALID_COMMAND_OPERATION_CODE);
     // It has just ended; nobody waits for the answer.
     if (session === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
@@ -117,7 +117,7 @@ export class SlowCommands {
     this.#running.set(running, controller);
     const run = () => {
       // Commands before it may have changed its state.
-      const current = units.records().find((record) => record.unitIndex === unitIndex);
+      const current = units.at(unitIndex);
       if (current === undefined) return senseAnswer(INTERNAL_TARGET_FAILURE);
       const { notReady } = current.state;
       if (notReady?.operation !== undefined && !ALLOWED_DURING_OPERATIONS.has(opcode)) return notReadyAnswer(notReady);

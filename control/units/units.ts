@@ -18,6 +18,8 @@ export class Units {
   readonly #statistics: StatisticsMemory;
   readonly #budgets: Budgets;
   readonly #byName = new Map<string, UnitRecord>();
+  /** By unitIndex. */
+  readonly #names = new Map<number, string>();
   #nextIndex = 0;
 
   constructor(logger: Logger, statistics: StatisticsMemory, budgets = new Budgets()) {
@@ -33,13 +35,17 @@ export class Units {
 
   /** What of the unit changes while it is served is from now on this. */
   setState(unitIndex: number, state: UnitState): void {
-    for (const [name, record] of this.#byName) {
-      if (record.unitIndex === unitIndex) this.#byName.set(name, { ...record, state });
-    }
+    const record = this.at(unitIndex);
+    if (record !== undefined) this.#byName.set(record.name, { ...record, state });
   }
 
   find(name: string): UnitRecord | undefined {
     return this.#byName.get(name);
+  }
+
+  at(unitIndex: number): UnitRecord | undefined {
+    const name = this.#names.get(unitIndex);
+    return name === undefined ? undefined : this.#byName.get(name);
   }
 
   /**
@@ -64,6 +70,7 @@ export class Units {
       throw error;
     }
     this.#byName.set(unit.name, record);
+    this.#names.set(record.unitIndex, unit.name);
     this.#logger.info(
       {
         unit: record.name,
@@ -97,6 +104,7 @@ export class Units {
     const record = this.#byName.get(from)!;
     this.#byName.delete(from);
     this.#byName.set(to, { ...record, name: to });
+    this.#names.set(record.unitIndex, to);
   }
 
   /**
@@ -142,6 +150,7 @@ export class Units {
     const record = this.#byName.get(name);
     if (record === undefined) return true;
     this.#byName.delete(name);
+    this.#names.delete(record.unitIndex);
     const flushed = await this.flush(record);
     closeRecord(record);
     this.#statistics.release(record.statisticsBlock);

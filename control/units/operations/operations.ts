@@ -294,7 +294,7 @@ export class Operations {
   }
 
   #unit(unitIndex: number): UnitRecord | undefined {
-    return this.#options.units.records().find((unit) => unit.unitIndex === unitIndex);
+    return this.#options.units.at(unitIndex);
   }
 }
 
