@@ -44,7 +44,7 @@ export class Loop {
   /** One turn. Returns true if control has signalled since the last one: there may be messages for `handle`. */
   turn(): boolean {
     const { ring, counters, transmitter, engine } = this.#shard;
-    const moreFollows = transmitter.takeMoreFollows() || (engine.hasParked && transmitter.hasAttempts);
+    const moreFollows = transmitter.takeMoreFollows() || (engine.waiting.hasParked && transmitter.hasAttempts);
     if (moreFollows || engine.gates.hasChanged) ring.enter(0, 0);
     else this.#vigil.wait(engine.throttles.waitMs(ENTER_WAIT_MS_MAX));
     const isSubmitted = ring.sqSpace() === ring.sqEntries;
@@ -67,8 +67,8 @@ export class Loop {
     shard.lifecycle.sweep();
     shard.engine.gates.retry();
     shard.engine.throttles.run();
-    shard.engine.retryParked();
-    shard.engine.feed();
+    shard.engine.waiting.retryParked();
+    shard.engine.waiting.feed();
     shard.transmitter.flush();
     shard.receiver.publish();
     const { closing } = shard;
@@ -128,7 +128,7 @@ export class Loop {
       case "unitChange":
         return changeUnit(shard, message.exchange, message.unitIndex, message.change);
       case "scsiBegun":
-        return shard.engine.begun(message.exchange);
+        return shard.engine.control.begun(message.exchange);
       case "lunChange":
         return changeLuns(shard, message);
       case "sessionLimits": {
@@ -137,7 +137,7 @@ export class Loop {
         return shard.host.post({ type: "done", exchange: message.exchange });
       }
       case "scsiAnswer":
-        return shard.engine.answered(message.exchange, message.answer);
+        return shard.engine.control.answered(message.exchange, message.answer);
       case "capture":
         return shard.capture.select(message.selection);
       case "requestLogout":

@@ -343,7 +343,7 @@ export class Lifecycle {
     if (nowUs < this.#nextSweepUs) return;
     this.#nextSweepUs = nowUs + SWEEP_INTERVAL_US;
     this.#noteShortage(nowUs);
-    this.#shard.engine.relieve();
+    this.#shard.engine.waiting.relieve();
     this.#shard.engine.throttles.settle();
     this.#shard.slowCommands.sweep(nowUs);
     this.#shard.requests.rejectedLines.sweep(nowUs);
@@ -412,7 +412,7 @@ export class Lifecycle {
 
   #noteShortage(nowUs: number): void {
     const { slices, tasks, engine, transmitter } = this.#shard;
-    const isShort = slices.wasEmpty || tasks.wasFull || engine.hasParked || transmitter.hasWaiting;
+    const isShort = slices.wasEmpty || tasks.wasFull || engine.waiting.hasParked || transmitter.hasWaiting;
     slices.wasEmpty = false;
     tasks.wasFull = false;
     if (!isShort) this.#shortSinceUs = 0;

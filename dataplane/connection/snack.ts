@@ -121,7 +121,7 @@ export class Snacks {
     if (pdu.begRun < task.acknowledgedDataSN || pdu.begRun > task.dataSN) {
       return this.#reject(connection, pdu, REJECT_REASON_INVALID_DATA_ACK);
     }
-    this.#shard.engine.acknowledgeData(task, pdu.begRun);
+    this.#shard.engine.retransmission.acknowledgeData(task, pdu.begRun);
   }
 
   #resegment(connection: Connection, pdu: SnackRequestPdu): void {
@@ -129,7 +129,7 @@ export class Snacks {
     if (task === null || task.expectsDataOut) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
     if (task.acknowledgedDataSN < task.keptDataSN) return this.#refuse(connection, task, pdu);
     task.snackTag = pdu.snackTag;
-    this.#shard.engine.rewind(task, task.acknowledgedDataSN);
+    this.#shard.engine.retransmission.rewind(task, task.acknowledgedDataSN);
   }
 
   /** The data is gone: the command fails, unless its status was sent already (section 7.8, a.1 and a.2). */

@@ -54,7 +54,7 @@ function endWrites(shard: Shard, session: Session, lun: number, barrier: Barrier
   for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
     if (task.mapping !== mapping || isAnswered(task)) continue;
     if (waitsForItsTurn(task)) task.readOnly = true;
-    else if (writes(task) && !shard.engine.isWithControl(task)) shard.engine.awaitEnd(task, barrier);
+    else if (writes(task) && !shard.engine.control.isAsking(task)) shard.engine.awaitEnd(task, barrier);
   }
 }
 

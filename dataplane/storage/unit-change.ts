@@ -19,7 +19,13 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
       if (change.refusesTasks === true) refuseUnitTasks(shard, session, unit);
       if (!change.abortSessions?.includes(session.sessionId)) continue;
       const isAsker = change.spared?.sessionId === session.sessionId;
-      abortUnitTasks(shard, session, unit, barrier, isAsker ? shard.engine.asker(change.spared.exchange) : undefined);
+      abortUnitTasks(
+        shard,
+        session,
+        unit,
+        barrier,
+        isAsker ? shard.engine.control.asker(change.spared.exchange) : undefined,
+      );
     }
   }
   barrier.leave();

@@ -70,7 +70,7 @@ export class Comparison {
     this.#shard.slices.release(slice);
     task.done += slice.length;
     if (task.done === task.transferLength) this.#engine.good(task);
-    else this.#engine.pumpWrite(task);
+    else this.#engine.pump(task);
   }
 
   /** False: the task is parked. */
@@ -82,7 +82,7 @@ export class Comparison {
     task.parameters =
       task.transfer === TRANSFER_VERIFY ? slices.acquireUpTo(length, task) : slices.acquire(length, task);
     if (task.parameters === null) {
-      this.#engine.park(task, PARK_TRANSFER);
+      this.#engine.waiting.park(task, PARK_TRANSFER);
       return false;
     }
     task.parameterOffset = task.parameters.offset;

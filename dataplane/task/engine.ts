@@ -7,20 +7,15 @@
  *     HELD --its turn--> (DORMANT) --> ACTIVE --good, reply, checkCondition, transfer done--> ENDING --nothing in flight--> RESPONDING --sent--> free
  *                          '------------------- abort -------------------> ABORTED --nothing in flight--> free
  *
- * A task that cannot get a buffer is parked and tried again when one is released; one whose connection holds too much
- * unsent data is starved until that is sent.
+ * Who waits for buffers stands in buffer-queues.ts, what is kept to be sent again in retransmission.ts, what control carries out in
+ * control-exchanges.ts.
  */
 import { assert } from "../assert.js";
-import { isSent, NO_TAG, type Slice } from "../buffer/slice.js";
+import { NO_TAG, type Slice } from "../buffer/slice.js";
 import { CONNECTION_FAILING, type Connection } from "../connection/connection.js";
-import { OUTGOING_DATA_IN, OUTGOING_RESPONSE } from "../connection/outgoing.js";
-import { ResendData } from "../connection/resend.js";
+import { OUTGOING_DATA_IN } from "../connection/outgoing.js";
 import { COUNTER } from "../counters.js";
-import { hexadecimal } from "../hexadecimal.js";
-import { CONNECTION_CREDIT_BYTES_MAX, SHORTAGE_PATIENCE_US } from "../limits.js";
-import type { ScsiAnswer } from "../messages.js";
 import type { Services } from "../scsi/command.js";
-import { flushAfterControl } from "../scsi/control-command.js";
 import { dispatch } from "../scsi/dispatch.js";
 import {
   COMMANDS_CLEARED_BY_ISCSI_PROTOCOL_EVENT,
@@ -30,7 +25,6 @@ import {
   INVALID_MESSAGE_ERROR,
   SENSE_KEY_ABORTED_COMMAND,
   SENSE_KEY_UNIT_ATTENTION,
-  SNACK_REJECTED,
   storeError,
 } from "../scsi/sense.js";
 import type { LunMapping } from "../session/lun-mapping.js";
@@ -40,14 +34,18 @@ import { TASK_ATTRIBUTE_ACA } from "../wire/scsi-command.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD, SCSI_STATUS_TASK_SET_FULL } from "../wire/scsi-response.js";
 import { BackgroundFlushes } from "./background-flushes.js";
 import type { Barrier } from "./barrier.js";
+import { BufferQueues } from "./buffer-queues.js";
 import { Comparison } from "./comparison.js";
+import { ControlExchanges } from "./control-exchanges.js";
 import { DataOut } from "./data-out.js";
 import { Gates } from "./gates.js";
 import { Operations } from "./operations.js";
 import { ReadTransfer } from "./read-transfer.js";
-import { dataForgotten, storeBegins, storeEnds } from "./stages.js";
+import { Retransmission } from "./retransmission.js";
+import { dataForgotten, storeEnds } from "./stages.js";
 import {
   DATA_INTACT,
+  isBeingReceived,
   leaveAwaiters,
   OPERATION_DISCARD,
   OPERATION_FLUSH,
@@ -58,7 +56,6 @@ import {
   OPERATION_ZERO_KEEP,
   PARK_BEGIN,
   PARK_NOT,
-  PARK_RESUME,
   TASK_ABORTED,
   TASK_ACTIVE,
   TASK_DORMANT,
@@ -99,17 +96,12 @@ export class TaskEngine implements Services {
   readonly comparison: Comparison;
   readonly backgroundFlushes: BackgroundFlushes;
   readonly throttles: Throttles;
+  readonly control: ControlExchanges;
+  readonly waiting: BufferQueues;
+  readonly retransmission: Retransmission;
   readonly #shard: Shard;
   readonly #reads: ReadTransfer;
   readonly #writes: WriteTransfer;
-  #parkedHead: Task | null = null;
-  #parkedTail: Task | null = null;
-  /** When a parked task got its buffer last, or none was parked. */
-  #servedUs = 0;
-  /** Exchange -> the task whose command control carries out. */
-  readonly #asked = new Map<number, Task>();
-  /** Likewise, where what the task asked for goes on without it. */
-  readonly #begun = new Map<number, Task>();
 
   constructor(shard: Shard, budgets: SharedArrayBuffer) {
     this.#shard = shard;
@@ -118,6 +110,9 @@ export class TaskEngine implements Services {
     this.#reads = new ReadTransfer(shard, this);
     this.gates = new Gates(this);
     this.throttles = new Throttles(shard, budgets);
+    this.control = new ControlExchanges(shard, this);
+    this.waiting = new BufferQueues(shard, this);
+    this.retransmission = new Retransmission(shard, this);
     this.operations = new Operations(this, this.gates);
     this.comparison = new Comparison(shard, this);
     this.backgroundFlushes = new BackgroundFlushes(shard);
@@ -185,7 +180,7 @@ export class TaskEngine implements Services {
     task.decidedUs = this.#shard.ring.nowUs;
     const slice = task.parameters!;
     task.parameters = null;
-    this.charge(task.connection!, slice);
+    this.waiting.charge(task.connection!, slice);
     task.transferLength = count;
     task.covered = count;
     slice.transferOffset = 0;
@@ -204,7 +199,7 @@ export class TaskEngine implements Services {
     }
     const slice = this.#shard.slices.acquire(length, task);
     if (slice === null) {
-      this.park(task, PARK_BEGIN);
+      this.waiting.park(task, PARK_BEGIN);
       return -1;
     }
     task.parameters = slice;
@@ -307,104 +302,7 @@ export class TaskEngine implements Services {
   // ---------------------------------------------------------------- services: control
 
   askControl(task: Task): void {
-    const exchange = this.#shard.nextExchange();
-    this.#asked.set(exchange, task);
-    task.exchange = exchange;
-    // As an operation in flight: what control has begun must be over before an abort of the task is answered.
-    storeBegins(task, this.#shard.ring.nowUs);
-    this.#shard.host.post({
-      type: "scsiCommand",
-      exchange,
-      sessionId: task.session!.sessionId,
-      unitIndex: task.unit === null ? -1 : task.unit.unitIndex,
-      lun: task.lun,
-      cdb: hexadecimal(this.bytes, task.cdb, task.cdbLength),
-      parameters: hexadecimal(this.bytes, task.parameterOffset, task.parameterLength),
-    });
-  }
-
-  /** The task whose command control carries out under this number. */
-  asker(exchange: number): Task | undefined {
-    return this.#asked.get(exchange);
-  }
-
-  /** Whether the task waits for control, which is sure to answer it. */
-  isWithControl(task: Task): boolean {
-    return task.exchange !== 0;
-  }
-
-  /** What the command asks for goes on without it; the answer follows. */
-  begun(exchange: number): void {
-    const task = this.#takeAsker(exchange);
-    if (task === undefined) return;
-    if (task.state !== TASK_ACTIVE) return this.settle(task);
-    this.#begun.set(exchange, task);
-    task.exchange = exchange;
-  }
-
-  /** Control's answer. A thread before us may have asked, or the task is aborted: then there is nobody to tell. */
-  answered(exchange: number, answer: ScsiAnswer): void {
-    const task = this.#takeAsker(exchange);
-    if (task === undefined) return;
-    if (task.state !== TASK_ACTIVE) return this.settle(task);
-    switch (answer.kind) {
-      case "good":
-        if (answer.isFenced) this.#shard.fences.mark(task.session!, task);
-        return this.#replyWith(task, Buffer.from(answer.data ?? "", "hex"), answer.allocationLength ?? 0);
-      case "sense":
-        task.senseKey = answer.senseKey;
-        task.asc = answer.asc;
-        task.ascq = answer.ascq;
-        task.senseInformation = answer.information ?? -1;
-        task.senseKeySpecific = answer.senseKeySpecific ?? -1;
-        task.senseCommandSpecific = answer.commandSpecificInformation ?? -1;
-        task.senseForwarded = answer.forwarded ?? null;
-        return this.checkCondition(task);
-      case "status":
-        return this.status(task, answer.status);
-      case "flush":
-        return flushAfterControl(task, this, answer.inBackground);
-      default:
-        answer satisfies never;
-    }
-  }
-
-  #takeAsker(exchange: number): Task | undefined {
-    const asking = this.#asked.get(exchange);
-    if (asking !== undefined) {
-      this.#asked.delete(exchange);
-      storeEnds(asking, this.#shard.ring.nowUs);
-      asking.exchange = 0;
-      return asking;
-    }
-    const begun = this.#begun.get(exchange);
-    if (begun !== undefined) this.#forgetBegun(begun);
-    return begun;
-  }
-
-  /** What the aborted task has begun goes on, and nobody hears how it ends; what control is still busy with it is to end. */
-  #abortWithControl(task: Task): void {
-    const { exchange } = task;
-    if (this.#begun.has(exchange)) this.#forgetBegun(task);
-    else this.#shard.host.post({ type: "scsiAbort", exchange });
-  }
-
-  #forgetBegun(task: Task): void {
-    this.#begun.delete(task.exchange);
-    task.exchange = 0;
-  }
-
-  #replyWith(task: Task, data: Uint8Array, allocationLength: number): void {
-    if (data.length === 0) return this.good(task);
-    if (task.parameters === null) {
-      task.parameters = this.#shard.slices.acquire(data.length, task);
-      // Nothing is lost: commands that answer with data can be asked for again.
-      if (task.parameters === null) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
-      task.parameterOffset = task.parameters.offset;
-    }
-    assert(task.parameters.capacity >= data.length, "the answer fits");
-    this.bytes.set(data, task.parameterOffset);
-    this.reply(task, data.length, allocationLength);
+    this.control.ask(task);
   }
 
   // ---------------------------------------------------------------- completions
@@ -444,9 +342,10 @@ export class TaskEngine implements Services {
     }
   }
 
-  /** The task's writes may go on. */
-  pumpWrite(task: Task): void {
-    this.#writes.pump(task);
+  /** The task's transfer may go on. */
+  pump(task: Task): void {
+    if (task.transfer === TRANSFER_READ) this.#reads.pump(task);
+    else this.#writes.pump(task);
   }
 
   /** All data of a slice was given to the transmitter. */
@@ -475,89 +374,6 @@ export class TaskEngine implements Services {
     this.#finish(task);
   }
 
-  /**
-   * Whether the connection may have one more buffer, for `length` bytes that it reads or will be asked for; data that is kept
-   * for retransmission is given up for it.
-   */
-  hasCredit(connection: Connection, length: number): boolean {
-    return this.#isWithinCredit(connection, length) || this.#dropRetained(connection, length);
-  }
-
-  #isWithinCredit({ creditBytes }: Connection, length: number): boolean {
-    if (creditBytes === 0) return true;
-    return creditBytes + length <= Math.min(CONNECTION_CREDIT_BYTES_MAX, this.#shard.slices.freeBytes(length));
-  }
-
-  charge(connection: Connection, slice: Slice): void {
-    slice.credit = connection;
-    connection.creditBytes += slice.capacity;
-  }
-
-  /** Connections have read or sent something: their tasks that waited for that go on. */
-  feed(): void {
-    for (const connection of this.#shard.slices.takeCredited()) {
-      for (let task = connection.starvedHead; task !== null; task = connection.starvedHead) {
-        this.#unstarve(connection, task);
-        if (task.transfer === TRANSFER_READ) this.#reads.pump(task);
-        else this.#writes.pump(task);
-        if (task.starved) break;
-      }
-    }
-  }
-
-  /** Tasks wait for a buffer. */
-  get hasParked(): boolean {
-    return this.#parkedHead !== null;
-  }
-
-  /** Buffers were released: parked tasks try again, in order, until one fails again. */
-  retryParked(): void {
-    const pool = this.#shard.slices;
-    if (!pool.hasReleased) return;
-    pool.hasReleased = false;
-    while (this.#parkedHead !== null) {
-      const task = this.#parkedHead;
-      const why = task.parked;
-      this.#unpark(task);
-      if (why === PARK_BEGIN) task.command!.begin(task, this);
-      else if (why === PARK_RESUME) task.command!.resume!(task, this, task.parkedResult);
-      else if (task.transfer === TRANSFER_READ) this.#reads.pump(task);
-      else if (task.transfer === TRANSFER_VERIFY) this.comparison.verifyNext(task);
-      else this.#writes.pump(task);
-      if (task.parked !== PARK_NOT) return;
-      this.#servedUs = this.#shard.ring.nowUs;
-    }
-  }
-
-  /**
-   * Tasks wait for buffers, and for too long none has got one: where commands hold data that they cannot use yet, because they wait
-   * for others, or for one buffer more, they are given up with TASK SET FULL. Those whose turn has not come are so when it comes; if
-   * there are none, all that have written nothing yet but the oldest.
-   */
-  relieve(): void {
-    const { nowUs } = this.#shard.ring;
-    if (this.#parkedHead === null) this.#servedUs = nowUs;
-    if (nowUs - this.#servedUs < SHORTAGE_PATIENCE_US) return;
-    let hasFound = false;
-    for (const session of this.#shard.sessions.values()) {
-      for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
-        const waits = task.state === TASK_DORMANT || task.state === TASK_THROTTLED;
-        if (!waits || task.firstSlice === null || isBeingReceived(task)) continue;
-        task.overrun = true;
-        task.nextToQueue = null;
-        this.#releaseSlices(task);
-        hasFound = true;
-      }
-    }
-    const holders: Task[] = [];
-    for (let task = this.#parkedHead; task !== null; task = task.nextParked) {
-      const mayHaveWritten = task.parked !== PARK_BEGIN && task.transfer !== TRANSFER_COMPARE && !waitsToCompare(task);
-      if (!mayHaveWritten && task.firstSlice !== null) holders.push(task);
-    }
-    const isEnough = hasFound || holders.length > 1;
-    for (const task of isEnough ? holders.slice(1) : holders) this.status(task, SCSI_STATUS_TASK_SET_FULL);
-  }
-
   /** A Data-Out PDU for the task is complete. */
   dataArrived(task: Task): void {
     if (task.isAbortedAfterData) {
@@ -569,27 +385,6 @@ export class TaskEngine implements Services {
   }
 
   // ---------------------------------------------------------------- for the transfers
-
-  park(task: Task, why: number, result = 0): void {
-    assert(task.parked === PARK_NOT, "a task is parked once");
-    task.parked = why;
-    task.parkedResult = result;
-    task.nextParked = null;
-    if (this.#parkedTail === null) this.#parkedHead = task;
-    else this.#parkedTail.nextParked = task;
-    this.#parkedTail = task;
-    this.#shard.counters[COUNTER.parked_tasks]!++;
-  }
-
-  starve(task: Task): void {
-    if (task.starved) return;
-    const connection = task.connection!;
-    task.starved = true;
-    task.nextStarved = null;
-    if (connection.starvedTail === null) connection.starvedHead = task;
-    else connection.starvedTail.nextStarved = task;
-    connection.starvedTail = task;
-  }
 
   append(task: Task, slice: Slice): void {
     slice.task = task;
@@ -714,9 +509,9 @@ export class TaskEngine implements Services {
       if (connection.taskCount === 0) this.#shard.lifecycle.drain(connection);
       return;
     }
-    if (task.queued || this.#anyQueued(task)) this.#dequeue(task);
-    if (task.parked !== PARK_NOT) this.#unpark(task);
-    if (task.starved) this.#unstarve(connection, task);
+    if (task.queued || this.#anyQueued(task)) this.dequeue(task);
+    if (task.parked !== PARK_NOT) this.waiting.unpark(task);
+    if (task.starved) this.waiting.unstarve(connection, task);
     this.gates.remove(task);
     if (task.state === TASK_DORMANT) task.mapping!.remove(task);
     if (task.state === TASK_THROTTLED) this.throttles.remove(task);
@@ -725,7 +520,7 @@ export class TaskEngine implements Services {
     // The initiator may have sent what it was asked for, or still send it.
     if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
     this.#forgetSolicited(task);
-    if (task.exchange !== 0) this.#abortWithControl(task);
+    if (task.exchange !== 0) this.control.abort(task);
     task.state = TASK_ABORTED;
     this.settle(task);
   }
@@ -777,7 +572,7 @@ export class TaskEngine implements Services {
         task.keptDataSN = task.dataSN;
       }
     }
-    this.#releaseSlices(task);
+    this.releaseSlices(task);
     task.nextToQueue = null;
     this.gates.disown(task);
     if (task.parameters !== null) {
@@ -798,8 +593,8 @@ export class TaskEngine implements Services {
 
   #end(task: Task): void {
     assert(task.state === TASK_ACTIVE, "a task ends once");
-    if (task.starved) this.#unstarve(task.connection!, task);
-    if (task.parked !== PARK_NOT) this.#unpark(task);
+    if (task.starved) this.waiting.unstarve(task.connection!, task);
+    if (task.parked !== PARK_NOT) this.waiting.unpark(task);
     this.gates.remove(task);
     task.decidedUs = this.#shard.ring.nowUs;
     task.state = TASK_ENDING;
@@ -836,127 +631,16 @@ export class TaskEngine implements Services {
   forget(task: Task): void {
     if (task.retained) task.connection!.retained!.remove(task);
     // It was being sent again.
-    if (task.state !== TASK_UNACKNOWLEDGED) this.#dequeue(task);
-    this.#dropResends(task);
-    this.#releaseSlices(task);
+    if (task.state !== TASK_UNACKNOWLEDGED) this.dequeue(task);
+    this.retransmission.dropResends(task);
+    this.releaseSlices(task);
     task.nextToQueue = null;
     this.#shard.tasks.release(task);
   }
 
   /** Takes what the task has queued for sending out of the queue. */
-  #dequeue(task: Task): void {
+  dequeue(task: Task): void {
     this.#shard.transmitter.remove(task.connection!, (node) => node === task || this.#isSliceOf(node, task));
-  }
-
-  /** The Data-In PDUs below `dataSN` are acknowledged: slices that were sent in full and end there go. */
-  acknowledgeData(task: Task, dataSN: number): void {
-    task.acknowledgedDataSN = dataSN;
-    while (task.firstSlice !== null && isSent(task.firstSlice) && this.#endDataSN(task, task.firstSlice) <= dataSN) {
-      this.#dropFirst(task);
-    }
-    this.readOn(task);
-  }
-
-  /** Gives up the oldest data that the task keeps for retransmission. False: it keeps none. */
-  dropSent(task: Task): boolean {
-    if (task.firstSlice === null || !isSent(task.firstSlice)) return false;
-    this.#dropFirst(task);
-    return true;
-  }
-
-  /** Gives up data of ended tasks, oldest first, then of running ones, until the connection may go on. False: it may not. */
-  #dropRetained(connection: Connection, length: number): boolean {
-    if (connection.retained === null) return false;
-    for (let node = connection.retained.first; node !== null; node = node.nextRetained) {
-      if (node.outgoingKind !== OUTGOING_RESPONSE) continue;
-      const task = node as Task;
-      while (task.firstSlice !== null) this.#dropFirst(task);
-      if (this.#isWithinCredit(connection, length)) return true;
-    }
-    for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
-      if (task.connection !== connection || task.transfer !== TRANSFER_READ || task.state !== TASK_ACTIVE) continue;
-      while (this.dropSent(task)) if (this.#isWithinCredit(connection, length)) return true;
-    }
-    return false;
-  }
-
-  #dropFirst(task: Task): void {
-    task.keptDataSN = this.#endDataSN(task, task.firstSlice!);
-    this.#shard.slices.release(this.unlinkFirst(task));
-  }
-
-  /** DataSN of the PDU behind those of a slice that was sent in full. */
-  #endDataSN(task: Task, slice: Slice): number {
-    const next = slice.nextOfTask;
-    return next?.numbered ? next.firstDataSN : task.dataSN;
-  }
-
-  /**
-   * Sends the task's read data again, from the PDU `dataSN` on, cut anew, and then its status: after an R-Data SNACK, or on
-   * another connection. All of that data is kept.
-   */
-  rewind(task: Task, dataSN: number): void {
-    const { transmitter } = this.#shard;
-    const connection = task.connection!;
-    if (task.isHeldBack) this.#shard.fences.drop(task);
-    this.#dropResends(task);
-    this.#dequeue(task);
-    const from = this.#offsetOf(task, dataSN);
-    while (task.firstSlice !== null && isSent(task.firstSlice) && sliceEnd(task.firstSlice) <= from)
-      this.#dropFirst(task);
-    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
-      slice.sent = Math.max(0, from - slice.transferOffset);
-      slice.numbered = false;
-    }
-    task.dataSN = dataSN;
-    task.burst = from % Math.max(1, task.session!.parameters.maxBurstLength & ~3);
-    task.nextToQueue = task.firstSlice;
-    if (task.state === TASK_ACTIVE) {
-      this.queueRead(task);
-      this.readOn(task);
-      return;
-    }
-    if (task.state === TASK_ENDING) return this.settle(task);
-    task.state = TASK_RESPONDING;
-    if (task.firstSlice === null) transmitter.queue(connection, task);
-    else this.queueRead(task);
-  }
-
-  /** Gives the task, whose connection has been logged out for recovery, to another one, on which it goes on (section 7.2.2). */
-  reassign(task: Task, connection: Connection, expDataSN: number): void {
-    const old = task.connection!;
-    if (task.retained) old.retained!.remove(task);
-    // It may have read on while it had no connection, until that had no credit left.
-    if (task.starved) this.#unstarve(old, task);
-    old.taskCount--;
-    connection.taskCount++;
-    task.connection = connection;
-    task.snackTag = 0;
-    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
-      if (slice.credit === null) continue;
-      old.creditBytes -= slice.capacity;
-      connection.creditBytes += slice.capacity;
-      slice.credit = connection;
-    }
-    if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) return this.#resumeRead(task, expDataSN);
-    if (expDataSN > task.dataSN) task.dataSN = expDataSN;
-    if (task.state === TASK_ACTIVE) return this.#writes.pump(task);
-    if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) return;
-    task.state = TASK_RESPONDING;
-    this.#shard.transmitter.queue(connection, task);
-  }
-
-  /** "Any other value MUST be ignored" (section 11.5.6): then the reference number stays as it was. */
-  #resumeRead(task: Task, expDataSN: number): void {
-    const isValid = expDataSN > task.acknowledgedDataSN && expDataSN <= task.dataSN;
-    const dataSN = isValid ? expDataSN : task.acknowledgedDataSN;
-    if (dataSN >= task.keptDataSN) {
-      task.acknowledgedDataSN = dataSN;
-      return this.rewind(task, dataSN);
-    }
-    // What is asked for is no longer kept.
-    if (task.state === TASK_UNACKNOWLEDGED || task.state === TASK_RESPONDING) task.state = TASK_ACTIVE;
-    if (task.state === TASK_ACTIVE) endWithSense(task, this, SNACK_REJECTED);
   }
 
   /** The connection is gone and its tasks are kept: what was to be sent or received on it is not waited for. */
@@ -981,7 +665,7 @@ export class TaskEngine implements Services {
     // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14).
     if (task.isAbortedAfterData || task.immediate) return this.abort(task, null);
     if (task.isHeldBack) this.#shard.fences.drop(task);
-    if (task.starved) this.#unstarve(task.connection!, task);
+    if (task.starved) this.waiting.unstarve(task.connection!, task);
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
     // R2Ts that were not answered in full are sent again, and keep their numbers.
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
@@ -992,39 +676,13 @@ export class TaskEngine implements Services {
     else this.settle(task);
   }
 
-  /** Where in the transfer the PDU with this DataSN began, as it was sent before. */
-  #offsetOf(task: Task, dataSN: number): number {
-    const maxBurst = task.session!.parameters.maxBurstLength & ~3;
-    let end = 0;
-    for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
-      let at = slice.numberedFrom;
-      let burst = slice.burstBefore;
-      for (let sn = slice.firstDataSN; at < slice.sent; sn++) {
-        if (sn === dataSN) return slice.transferOffset + at;
-        const length = Math.min(slice.segmentBytes, slice.length - at, maxBurst - burst);
-        at += length;
-        burst = burst + length === maxBurst ? 0 : burst + length;
-      }
-      if (slice.sent < slice.length) return slice.transferOffset + slice.sent;
-      end = sliceEnd(slice);
-    }
-    return end;
-  }
-
-  /** Retransmissions that were asked for and have not been sent. */
-  #dropResends(task: Task): void {
-    const connection = task.connection!;
-    if (connection.retained === null || connection.queueHead === null) return;
-    this.#shard.transmitter.remove(connection, (node) => node instanceof ResendData && node.task === task);
-  }
-
   /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */
   #free(task: Task): void {
     const { mapping } = task;
     // Its response was sent before, and its data was being sent again.
     if (task.retained) task.connection!.retained!.remove(task);
     if (task.admitted) this.#leave(task);
-    this.#dropResends(task);
+    this.retransmission.dropResends(task);
     this.#shard.tasks.release(task);
     if (mapping !== null) this.#activateNext(mapping);
   }
@@ -1041,7 +699,7 @@ export class TaskEngine implements Services {
     for (let next = mapping.next(); next !== null; next = mapping.next()) this.#activate(next);
   }
 
-  #releaseSlices(task: Task): void {
+  releaseSlices(task: Task): void {
     while (task.firstSlice !== null) this.#shard.slices.release(this.unlinkFirst(task));
   }
 
@@ -1075,45 +733,4 @@ export class TaskEngine implements Services {
     task.storeStart = lba * blockLength;
     task.transferTotal = blocks * blockLength;
   }
-
-  #unpark(task: Task): void {
-    let previous: Task | null = null;
-    for (let at = this.#parkedHead; at !== null; previous = at, at = at.nextParked) {
-      if (at !== task) continue;
-      if (previous === null) this.#parkedHead = task.nextParked;
-      else previous.nextParked = task.nextParked;
-      if (this.#parkedTail === task) this.#parkedTail = previous;
-      break;
-    }
-    task.parked = PARK_NOT;
-    task.nextParked = null;
-  }
-
-  #unstarve(connection: Connection, task: Task): void {
-    let previous: Task | null = null;
-    for (let at = connection.starvedHead; at !== null; previous = at, at = at.nextStarved) {
-      if (at !== task) continue;
-      if (previous === null) connection.starvedHead = task.nextStarved;
-      else previous.nextStarved = task.nextStarved;
-      if (connection.starvedTail === task) connection.starvedTail = previous;
-      break;
-    }
-    task.starved = false;
-    task.nextStarved = null;
-  }
-}
-
-function sliceEnd(slice: Slice): number {
-  return slice.transferOffset + slice.length;
-}
-
-/** A WRITE AND VERIFY that waits for the buffer to read back into, for which it waits before it writes. */
-function waitsToCompare({ transfer, parameters }: Task): boolean {
-  return transfer === TRANSFER_WRITE_AND_COMPARE && parameters === null;
-}
-
-/** The connection is about to put data into one of the task's buffers. */
-function isBeingReceived(task: Task): boolean {
-  const { sink, sinkOwned } = task.connection!;
-  return sink !== null && !sinkOwned && sink.task === task;
 }

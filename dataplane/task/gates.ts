@@ -94,7 +94,7 @@ export class Gates {
     if (why === GATED_NOT || task.state !== TASK_ACTIVE) return;
     switch (why) {
       case GATED_TRANSFER:
-        return this.#engine.pumpWrite(task);
+        return this.#engine.pump(task);
       case GATED_OPERATION:
         return this.#engine.operations.submit(task);
       case GATED_OWN:

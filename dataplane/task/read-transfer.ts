@@ -34,14 +34,14 @@ export class ReadTransfer {
     if (task.failure !== 0) return;
     while (task.state === TASK_ACTIVE && task.covered < task.transferLength) {
       if (task.starved || task.parked !== 0) return;
-      if (task.sliceCount >= TASK_SLICES_MAX && !this.#engine.dropSent(task)) return;
+      if (task.sliceCount >= TASK_SLICES_MAX && !this.#engine.retransmission.dropSent(task)) return;
       // Whole blocks are read, also where the initiator wants only a part of the last one.
       const left = task.transferLength - task.covered;
       const wanted = Math.min(SLICE_BYTES_MAX, (left + mask) & ~mask);
-      if (!this.#engine.hasCredit(connection, wanted)) return this.#engine.starve(task);
+      if (!this.#engine.waiting.hasCredit(connection, wanted)) return this.#engine.waiting.starve(task);
       const slice = this.#shard.slices.acquireUpTo(wanted, task);
-      if (slice === null) return this.#engine.park(task, PARK_TRANSFER);
-      this.#engine.charge(connection, slice);
+      if (slice === null) return this.#engine.waiting.park(task, PARK_TRANSFER);
+      this.#engine.waiting.charge(connection, slice);
       const storeLength = slice.length;
       const length = Math.min(storeLength, left);
       slice.transferOffset = task.covered;

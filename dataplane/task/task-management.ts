@@ -140,7 +140,7 @@ function endTask(shard: Shard, connection: Connection, task: Task, respond: Resp
   const { state, isRecoverable } = task.connection!;
   if (isAnswered(task) && state === CONNECTION_FAILED && isRecoverable) {
     // "its status, if sent but not acknowledged, will be resent followed by the task management response" (section 11.5.1).
-    shard.engine.reassign(task, connection, task.dataSN);
+    shard.engine.retransmission.reassign(task, connection, task.dataSN);
     shard.lifecycle.reassigned(connection.session!);
     return respond(FUNCTION_RESPONSE_COMPLETE);
   }
@@ -174,7 +174,7 @@ function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementR
   const { isRecoverable, state } = task.connection!;
   if (!isRecoverable || state !== CONNECTION_FAILED) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
   respond(FUNCTION_RESPONSE_COMPLETE);
-  shard.engine.reassign(task, connection, expDataSN);
+  shard.engine.retransmission.reassign(task, connection, expDataSN);
   shard.lifecycle.reassigned(session);
 }
 

@@ -170,7 +170,7 @@ export function refuseUnitTasks(shard: Shard, session: Session, unit: LogicalUni
   for (const task of tasksOf(session)) {
     if (notReady === null || task.unit !== unit || !isBegun(task) || task.isHeldBack) continue;
     // Those that are being aborted do nothing any more, and control answers those that are with it.
-    if (task.isAbortedAfterData || engine.isWithControl(task)) continue;
+    if (task.isAbortedAfterData || engine.control.isAsking(task)) continue;
     if (!isRefused(notReady, task.command!, task, engine)) continue;
     if (task.state === TASK_THROTTLED) engine.throttles.remove(task);
     // Nothing that was written counts; of what was read, it is what has been sent.

@@ -294,3 +294,9 @@ const USES = 0x7fff;
 export function acknowledgeTag(task: Task): number {
   return (task.use % USES) * 0x10000 + task.index;
 }
+
+/** The connection is about to put data into one of the task's buffers. */
+export function isBeingReceived(task: Task): boolean {
+  const { sink, sinkOwned } = task.connection!;
+  return sink !== null && !sinkOwned && sink.task === task;
+}

@@ -175,16 +175,16 @@ export class WriteTransfer {
   #cover(task: Task): Slice | null {
     const connection = task.connection!;
     const length = Math.min(connection.writeSliceBytes, task.transferLength - task.covered);
-    if (!this.#engine.hasCredit(connection, length)) {
-      this.#engine.starve(task);
+    if (!this.#engine.waiting.hasCredit(connection, length)) {
+      this.#engine.waiting.starve(task);
       return null;
     }
     const slice = this.#shard.slices.acquireUpTo(length, task);
     if (slice === null) {
-      this.#engine.park(task, PARK_TRANSFER);
+      this.#engine.waiting.park(task, PARK_TRANSFER);
       return null;
     }
-    this.#engine.charge(connection, slice);
+    this.#engine.waiting.charge(connection, slice);
     this.#append(task, slice, slice.length);
     return slice;
   }

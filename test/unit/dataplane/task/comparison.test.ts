@@ -50,7 +50,7 @@ class Scene {
       unlinkFirst: () => {
         task.firstSlice = task.firstSlice!.nextOfTask;
       },
-      pumpWrite: () => log.push("on"),
+      pump: () => log.push("on"),
       good: () => log.push("good"),
       fail: (_task: Task, errno: number, _lba: number, moved: number, writes: boolean) =>
         log.push(`fail ${errno} ${moved} ${writes ? "writing" : "reading"}`),
