@@ -9,6 +9,7 @@ import type {
   TargetConfiguration,
 } from "./config/schema.js";
 import type { DiscoverableTarget } from "./discovery.js";
+import type { Authentication } from "./login/context.js";
 
 /** What one initiator gets of one target. */
 export interface Grant {
@@ -50,6 +51,11 @@ export function targetNamed({ targets }: Configuration, name: string): TargetCon
     targetsByName.set(targets, named);
   }
   return named.get(name);
+}
+
+/** Whether it is enough to have proved this: what is asked for may have changed since. */
+export function isEnough(proved: Authentication, auth: AuthConfiguration | null): boolean {
+  return auth === null || (proved.method === "CHAP" && auth.chap.some(({ user }) => user === proved.user));
 }
 
 /** The targets that a discovery session of this initiator is told of, with the portal groups that are open to it. */

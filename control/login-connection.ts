@@ -7,11 +7,12 @@ import type { HandoffRecord, LimitsRecord, LunRecord } from "../dataplane/messag
 import { OPCODE_LOGIN_REQUEST, Pdu } from "../dataplane/wire/bhs.js";
 import {
   describeLoginStatus,
+  LOGIN_STATUS_AUTHORIZATION_FAILURE,
   LOGIN_STATUS_SERVICE_UNAVAILABLE,
   LOGIN_STATUS_SUCCESS,
   LOGIN_STATUS_TARGET_REMOVED,
 } from "../dataplane/wire/login-response.js";
-import { judgeAccess } from "./access.js";
+import { isEnough, judgeAccess } from "./access.js";
 import type { Admission, Admitted, Refusal } from "./admission.js";
 import type { LoginTap } from "./capture/login-trace.js";
 import { formatPortalAddress } from "./config/portal-address.js";
@@ -71,6 +72,15 @@ function claimsOf(text: Buffer): { initiator?: string; target?: string } {
   const [initiator, target] = [claim("InitiatorName"), claim("TargetName")];
   return { ...(initiator === undefined ? {} : { initiator }), ...(target === undefined ? {} : { target }) };
 }
+
+/** What the target's configuration has become during the login. */
+const REVOKED: Readonly<Record<"notFound" | "forbidden", Refusal>> = {
+  notFound: { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" },
+  forbidden: {
+    status: LOGIN_STATUS_AUTHORIZATION_FAILURE,
+    reason: "it is not one of the target's initiators any more",
+  },
+};
 
 const CONFIGURATION_CHANGED: Refusal = {
   status: LOGIN_STATUS_SERVICE_UNAVAILABLE,
@@ -249,7 +259,8 @@ export class LoginConnection {
     const configuration = this.#host.configuration();
     const { tag } = this.#entrance.portal;
     const access = judgeAccess(configuration, targetName ?? "", tag, result.initiatorName);
-    if (access.kind !== "granted") return { status: LOGIN_STATUS_TARGET_REMOVED, reason: "the target was removed" };
+    if (access.kind !== "granted") return REVOKED[access.kind];
+    if (!isEnough(result.authentication, access.grant.auth)) return CONFIGURATION_CHANGED;
     const lunRecords = () => this.#host.lunRecords(access.grant.luns, identityOf(result, this.#entrance));
     return this.#admit(
       result,
@@ -329,6 +340,7 @@ export class LoginConnection {
   // ---- Discovery session
 
   async #discover(result: LoginResult): Promise<Refusal | undefined> {
+    if (!isEnough(result.authentication, this.#host.configuration().discoveryAuth)) return CONFIGURATION_CHANGED;
     let connectionId = 0;
     let tsih = 0;
     let fields = {};

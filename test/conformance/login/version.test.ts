@@ -18,6 +18,7 @@ test("RFC 7143 11.12.4, 11.13.2: a range of versions without 0: 0205h, with the 
     [1, 1],
     [1, 255],
     [255, 255],
+    [1, 0],
   ] as const) {
     const options = { ...TO_FULL_FEATURE, keys: NAMES, fields: { versionMin, versionMax } };
     const response = await refused(await target.connect(), options, STATUS_UNSUPPORTED_VERSION);

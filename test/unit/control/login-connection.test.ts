@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { writeSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { closeSync } from "io-uring-node";
+import { Secret } from "../../../control/config/secret.js";
 import { LOGIN_DATA_SEGMENT_LENGTH_MAX, LOGIN_TIMEOUT_MS } from "../../../control/limits.js";
 import type { HandoffRecord } from "../../../dataplane/messages.js";
 import { BHS_LENGTH, OPCODE_TEXT_REQUEST } from "../../../dataplane/wire/bhs.js";
 import {
+  LOGIN_STATUS_AUTHORIZATION_FAILURE,
   LOGIN_STATUS_INITIATOR_ERROR,
   LOGIN_STATUS_NOT_FOUND,
   LOGIN_STATUS_SERVICE_UNAVAILABLE,
@@ -90,19 +92,29 @@ describe("the hand-off", () => {
     assert.deepEqual([...hall.registry.sessions()], []);
   });
 
-  test("does not happen if the target is gone by then", async (context) => {
-    const hall = await open(context);
-    const initiator = await hall.connect();
-    // The first request is complete and judged; the second one completes the login.
-    const first = loginHeader({});
-    first[1] = 0x04;
-    initiator.send(first, encodeText(pairsOf(KEYS)));
-    assert.equal(loginOutcome(await initiator.receive())?.status, 0);
-    hall.configuration = configuration("/nowhere", { targets: [] });
-    initiator.send(loginHeader({}));
-    assert.equal(loginOutcome(await initiator.receive())?.status, LOGIN_STATUS_TARGET_REMOVED);
-    assert.ok(await initiator.ends());
-  });
+  const ALICE = { user: "alice", secret: new Secret(Buffer.from("alice has a secret")) };
+  const AUTH = { chap: [ALICE], mutual: null };
+  const DISCOVERY_KEYS = { InitiatorName: INITIATOR, SessionType: "Discovery" };
+  for (const [what, keys, changes, status] of [
+    ["the target is gone", KEYS, { targets: [] }, LOGIN_STATUS_TARGET_REMOVED],
+    ["it is for others", KEYS, { targets: [target({ initiators: [] })] }, LOGIN_STATUS_AUTHORIZATION_FAILURE],
+    ["more has to be proved", KEYS, { targets: [target({ auth: AUTH })] }, LOGIN_STATUS_SERVICE_UNAVAILABLE],
+    ["so it is of discovery", DISCOVERY_KEYS, { discoveryAuth: AUTH }, LOGIN_STATUS_SERVICE_UNAVAILABLE],
+  ] as const) {
+    test(`does not happen if ${what} by then`, async (context) => {
+      const hall = await open(context);
+      const initiator = await hall.connect();
+      // The first request is complete and judged; the second one completes the login.
+      const first = loginHeader({});
+      first[1] = 0x04;
+      initiator.send(first, encodeText(pairsOf(keys)));
+      assert.equal(loginOutcome(await initiator.receive())?.status, 0);
+      hall.configuration = configuration("/nowhere", { targets: [target()], ...changes });
+      initiator.send(loginHeader({}));
+      assert.equal(loginOutcome(await initiator.receive())?.status, status);
+      assert.ok(await initiator.ends());
+    });
+  }
 
   test("does not happen if the configuration has changed while the login waited for its turn: 0301h", async (context) => {
     const hall = await open(context);
