@@ -1,5 +1,5 @@
 // Installs the iSCSI clients and targets that the interop tests and bench:peers need, the tools of the file systems that the
-// tests of storage make, and what the page and the metrics are looked at with. (npm run peers:install)
+// tests of storage make, shells, and what the page and the metrics are looked at with. (npm run peers:install)
 
 import { spawnSync } from "node:child_process";
 import { fail, run, say } from "./common.mjs";
@@ -10,6 +10,8 @@ const PACKAGES = [
   ...["e2fsprogs", "xfsprogs", "btrfs-progs"],
   // The page's browser, with a font, and what scrapes the metrics.
   ...["chromium", "fonts-dejavu-core", "prometheus"],
+  // Completion is tried in the shells themselves.
+  ...["zsh", "fish"],
   // For test/linux.
   ...(process.argv.includes("--linux")
     ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod", "udev"]

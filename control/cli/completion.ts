@@ -108,7 +108,9 @@ function zshFunction(node: CommandNode): string {
   const specifications = node.options.map(zshOption);
   if (node.commands.length === 0) {
     for (const argument of node.arguments) {
-      specifications.push(quoted(`:${zshText(argument.name())}:${zshAction(valuesOf(argument))}`));
+      // Nothing, rather than a message, beside which no option would be inserted.
+      const action = zshAction(valuesOf(argument), "()");
+      specifications.push(quoted(`:${zshText(argument.name())}:${action}`));
     }
     return `
 ${zshName(node)}() {
@@ -140,14 +142,15 @@ ${calls.join("")}      esac
 
 function zshOption(option: Option): string {
   const flags = flagsOf(option);
-  const value = wantsValue(option) ? `:value:${zshAction(valuesOf(option))}` : "";
+  const value = wantsValue(option) ? `:value:${zshAction(valuesOf(option), " ")}` : "";
   const rest = quoted(`[${zshText(option.description)}]${value}`);
   return flags.length === 1 ? `${flags[0]}${rest}` : `${quoted(`(${flags.join(" ")})`)}{${flags.join(",")}}${rest}`;
 }
 
-function zshAction(values: Values): string {
+/** `unknown`: where a shell can know nothing. */
+function zshAction(values: Values, unknown: string): string {
   if (values.kind === "files") return "_files";
-  return values.kind === "words" ? `(${values.words.join(" ")})` : " ";
+  return values.kind === "words" ? `(${values.words.join(" ")})` : unknown;
 }
 
 /** What ends a part of a specification must not stand in it. */

@@ -17,7 +17,9 @@ export type Peer =
   | "tgtd"
   | "tgtadm"
   | "istgt"
-  | "openssl";
+  | "openssl"
+  | "fish"
+  | "zsh";
 
 /** Debian keeps daemons where an ordinary user's PATH does not look. */
 const EXTRA_DIRECTORIES = ["/usr/sbin", "/sbin", "/usr/local/sbin"];

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findProgram } from "../../../support/peers.js";
+import { findProgram, skipWithout } from "../../../support/peers.js";
 
 const MAIN = fileURLToPath(new URL("../../../../control/main.js", import.meta.url));
 /** A folder whose files are known. */
@@ -21,14 +24,14 @@ function runShell(shell: string, script: string, first = ""): string {
   return stdout;
 }
 
-const skipWithoutShell = (shell: string) => (findProgram(shell) === undefined ? `no ${shell}` : false);
-
 const LINES: readonly (readonly [words: readonly string[], offered: readonly string[]])[] = [
   [["ringlun", "st"], ["status"]],
   [["ringlun", "--ver"], ["--version"]],
   [["ringlun", "sessions", "en"], ["end"]],
   [["ringlun", "sessions", "end", "--js"], ["--json"]],
   [["ringlun", "sessions", "--json", "end", "--so"], ["--socket"]],
+  [["ringlun", "units", "create", "--prea"], ["--preallocate"]],
+  [["ringlun", "drain", "portal", "--und"], ["--undo"]],
   [
     ["ringlun", "completion", ""],
     ["bash", "fish", "zsh"],
@@ -61,7 +64,7 @@ test("bash completes commands, options, what may be chosen, and files where file
   }
 });
 
-test("fish completes the same", { skip: skipWithoutShell("fish") }, () => {
+test("fish completes the same", { skip: skipWithout("fish") }, () => {
   const calls = LINES.map(
     ([words]) => `complete -C '${words.join(" ")}' | string split -f 1 \\t | sort | string join " "; echo`,
   );
@@ -71,12 +74,40 @@ test("fish completes the same", { skip: skipWithoutShell("fish") }, () => {
   }
 });
 
-test("zsh gets specifications that it can read", { skip: skipWithoutShell("zsh") }, () => {
+test("zsh completes the same, typed at its prompt", { skip: skipWithout("zsh") }, (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "ringlun-zsh-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "_ringlun"), ringlun("completion", "zsh").stdout);
+  // ^X shows the line as it is, and takes it away.
+  writeFileSync(
+    join(folder, ".zshrc"),
+    `fpath=(${folder} $fpath); autoload -U compinit; compinit -u -D
+     show() { print -r -- "[[$BUFFER]]"; BUFFER= }; zle -N show; bindkey '^X' show
+     zle-line-init() { print READY; zle -D zle-line-init }; zle -N zle-line-init`,
+  );
+  const script = `
+    zmodload zsh/zpty; zpty shell zsh -d -i; zpty -r shell said '*READY*'
+    for line; do zpty -n -w shell "$line"$'\\t\\x18'; zpty -r shell said '*]]*'; print -r -- "$said"; done`;
+  const cases = LINES.filter(([, offered]) => offered.length < 2);
+  const typed = cases.map(([words]) => words.join(" "));
+  const { status, stdout, stderr } = spawnSync("zsh", ["-f", "-c", script, "zsh", ...typed], {
+    cwd: CWD,
+    env: { ...process.env, ZDOTDIR: folder, TERM: "dumb" },
+    timeout: 60_000,
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stderr], [0, ""]);
+  assert.deepEqual(
+    [...stdout.matchAll(/\[\[(.*?)\]\]/g)].map((match) => match[1]!.trimEnd()),
+    cases.map(([words, offered]) => [...words.slice(0, -1), offered[0] ?? words.at(-1)].join(" ")),
+  );
+});
+
+test("zsh is told what each value is for, and what may be chosen", { skip: skipWithout("zsh") }, () => {
   const script = `
     _arguments() { print -l -- "$@" }
-    print -r -- "$_comps[ringlun]"; _ringlun_sessions_end; _ringlun_completion`;
+    _ringlun_sessions_end; _ringlun_completion`;
   const said = runShell("zsh", script, "autoload -U compinit; compinit -u -D").split("\n");
-  assert.equal(said[0], "_ringlun");
   assert.ok(said.includes("--json[print what the API says]"));
   assert.ok(
     said.includes(
