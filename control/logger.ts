@@ -1,21 +1,43 @@
 /** The program's log. */
+import { fstatSync } from "node:fs";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
-
 import { printable } from "./printable.js";
 
 export type { Logger } from "pino";
 
+const STANDARD_ERROR = 2;
+
 /**
- * The program's log: JSON lines on standard error, one-liners for people where that is a terminal. Standard output stays
- * free for `ready`. Secrets cannot come in by way of the configuration (config/secret.ts holds them privately); the
+ * The program's log: JSON lines on standard error, one-liners for people where that is a terminal, and with their priority
+ * where it is systemd's journal. Standard output stays free for `ready`. Secrets cannot come in by way of the configuration (config/secret.ts holds them privately); the
  * redaction below is for the case that somebody logs a key by the name it has in the file.
  */
 export function createLogger(level: string): Logger {
-  const stream = process.stderr.isTTY ? readableStream() : destination({ dest: 2, sync: true });
+  const lines = destination({ dest: STANDARD_ERROR, sync: true });
+  const stream = process.stderr.isTTY ? readableStream() : isJournal() ? withPriority(lines) : lines;
   return pino(
     { level, base: null, timestamp: true, redact: { paths: ["secret", "*.secret", "*.*.secret"], censor: "(secret)" } },
     stream,
   );
+}
+
+/** $JOURNAL_STREAM names the device and inode of the journal's socket (systemd.exec(5)); standard error may have been led elsewhere. */
+function isJournal(): boolean {
+  const { dev, ino } = fstatSync(STANDARD_ERROR);
+  return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
+}
+
+/** By pino's levels: LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG (sd-daemon(3)). */
+const PRIORITIES: Readonly<Record<string, number>> = { 60: 2, 50: 3, 40: 4, 30: 6, 20: 7, 10: 7 };
+
+/** `journalctl --priority=warning` finds what is one. */
+function withPriority(lines: DestinationStream): DestinationStream {
+  return {
+    write(line: string): void {
+      const level = /^\{"level":(\d+)/.exec(line)?.[1] ?? "";
+      lines.write(`<${PRIORITIES[level] ?? 6}>${line}`);
+    },
+  };
 }
 
 /** Turns pino's JSON lines into `12:34:56.789 warn  message key=value`. */

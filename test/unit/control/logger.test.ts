@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { formatLine } from "../../../control/logger.js";
+
+const LOGGER = new URL("../../../control/logger.js", import.meta.url).href;
 
 test("a record for people: time, level, message, fields", () => {
   const line = JSON.stringify({ level: 40, time: Date.UTC(2026, 10, 22, 1, 2, 3, 4), unit: "vm0", n: 3, msg: "look" });
@@ -30,4 +33,21 @@ test("nothing that anybody says moves the cursor, paints, or makes a line of its
   // The message's, and two of the trace.
   assert.equal(lines.length, 3);
   for (const each of lines) assert.doesNotMatch(each, /[\p{Cc}\p{Cf}\p{Zl}]/u);
+});
+
+test("lines for systemd's journal begin with their priority (sd-daemon(3)), others do not", () => {
+  const program = `import { createLogger } from "${LOGGER}";
+    const logger = createLogger("trace");
+    for (const level of ["fatal", "error", "warn", "info", "debug", "trace"]) logger[level](level);`;
+  const said = (journal: string): string[] => {
+    const script = `JOURNAL_STREAM=${journal} exec "$0" --input-type=module --eval "$1"`;
+    const { stderr } = spawnSync("sh", ["-c", script, process.execPath, program], { encoding: "utf8" });
+    return stderr.trim().split("\n");
+  };
+  const priorities = said("$(stat --dereference --format %d:%i /dev/stderr)").map(
+    (line) => /^<\d>(?=\{)/.exec(line)?.[0],
+  );
+  assert.deepEqual(priorities, ["<2>", "<3>", "<4>", "<6>", "<7>", "<7>"]);
+  // Of a parent that had one.
+  assert.ok(said("1:2").every((line) => line.startsWith("{")));
 });
