@@ -109,10 +109,7 @@ const FREE: Free = { name: "FREE" };
 const LOGGED_IN: LoggedIn = { name: "LOGGED_IN" };
 
 /** What the first request fixes for all others (sections 11.12.4 to 11.12.7 and 6.3: one task, one tag). */
-type Fixed = Pick<
-  LoginRequest,
-  "versionMax" | "versionMin" | "isid" | "tsih" | "cid" | "initiatorTaskTag" | "cmdSN" | "expStatSN"
->;
+type Fixed = Pick<LoginRequest, "versionMax" | "versionMin" | "isid" | "tsih" | "cid" | "initiatorTaskTag" | "cmdSN">;
 
 interface Spent {
   readonly pdus: number;
@@ -250,7 +247,7 @@ function start(request: LoginRequest, context: LoginContext): LoginStep {
   const { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN, expStatSN, csg } = request;
   const state: InLogin = {
     name: "IN_LOGIN",
-    fixed: { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN, expStatSN },
+    fixed: { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN },
     // "any initial value is valid" (section 4.2.2.2): this one is what initiators expect that take ExpStatSN at its word.
     nextStatSN: expStatSN,
     spent: { pdus: 0, textBytes: 0, keys: 0 },
@@ -670,13 +667,12 @@ function authenticationFailure(reason: string): LoginFailure {
 
 /** T5. */
 function complete(state: InLogin, completion: Completion, text: Uint8Array): LoginStep {
-  const { isid, tsih, cid, cmdSN, expStatSN } = state.fixed;
+  const { isid, tsih, cid, cmdSN } = state.fixed;
   const { peer, authentication, session, connection } = completion;
   const result: LoginResult = {
     sessionType: peer.sessionType,
     initiatorName: peer.initiatorName,
     targetName: peer.targetName,
-    portalGroupTag: peer.decision.portalGroupTag,
     isid,
     tsih,
     cid,
@@ -684,7 +680,6 @@ function complete(state: InLogin, completion: Completion, text: Uint8Array): Log
     session,
     connection,
     expCmdSN: cmdSN,
-    oldExpStatSN: expStatSN,
     statSN: state.nextStatSN,
     nextStatSN: serialAdd(state.nextStatSN, 1),
     response: responseOf(state, { transit: true, nsg: STAGE_FULL_FEATURE_PHASE, text }),

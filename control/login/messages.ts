@@ -68,7 +68,6 @@ export interface LoginResult {
   readonly initiatorName: string;
   /** undefined: Unnamed Discovery session. */
   readonly targetName: string | undefined;
-  readonly portalGroupTag: number;
   readonly isid: string;
   /** The TSIH asked for: 0 wants a new one (or session reinstatement), which the registry assigns. */
   readonly tsih: number;
@@ -79,8 +78,6 @@ export interface LoginResult {
   readonly connection: ConnectionParameters;
   /** Leading login: the CmdSN that the first command will carry (section 11.12.8). */
   readonly expCmdSN: number;
-  /** ExpStatSN of the first request: of use to a connection reinstatement only (section 11.12.9). */
-  readonly oldExpStatSN: number;
   /** StatSN of `response`. */
   readonly statSN: number;
   /** The StatSN after `response`. */

@@ -49,6 +49,17 @@ describe("a connection that is reinstated", () => {
     second.destroy();
   });
 
+  test("leaves the tags of what had ended on it free, acknowledged or not (section 11.12.9)", async () => {
+    const first = await target.login(KEYS);
+    const ended = await first.start({ cdb: read10(0, 1), read: BLOCK_BYTES });
+    await first.finish(ended);
+    first.destroy();
+    const second = await join(first, 0);
+    const fields = { initiatorTaskTag: ended.initiatorTaskTag };
+    await second.good({ cdb: read10(0, 1), read: BLOCK_BYTES, fields });
+    second.destroy();
+  });
+
   test("gives its writes: what is missing is asked for anew", async () => {
     const first = await target.login(KEYS);
     const data = pattern(128 * BLOCK_BYTES, 5);

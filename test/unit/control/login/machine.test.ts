@@ -94,7 +94,6 @@ describe("a login without authentication", () => {
         sessionType: "Normal",
         initiatorName: INITIATOR,
         targetName: TARGET,
-        portalGroupTag: 1,
         isid: "00023d000001",
         tsih: 0,
         cid: 7,
@@ -102,7 +101,6 @@ describe("a login without authentication", () => {
         session: { ...SESSION_DEFAULTS, maxBurstLength: 65536 },
         connection: { ...CONNECTION_DEFAULTS, headerDigest: "CRC32C", maxRecvDataSegmentLength: 262144 },
         expCmdSN: 500,
-        oldExpStatSN: 40,
         statSN: 40,
         nextStatSN: 41,
         response: {
@@ -235,7 +233,7 @@ describe("sessions and names", () => {
     // Section 6.3.1: "for all session types".
     assert.deepEqual(first.lines, ["TargetPortalGroupTag=1", "MaxRecvDataSegmentLength=262144"]);
     const result = assertComplete(first);
-    assert.deepEqual([result.sessionType, result.targetName, result.portalGroupTag], ["Discovery", undefined, 1]);
+    assert.deepEqual([result.sessionType, result.targetName], ["Discovery", undefined]);
     const second = new Initiator(context).send({ ...TO_FULL_FEATURE, text: `${DISCOVERY}TargetName=${TARGET}\0` });
     assert.equal(second.lines[0], "TargetPortalGroupTag=1");
     assert.equal(assertComplete(second).targetName, TARGET);
@@ -742,10 +740,7 @@ describe("the rules of all requests", () => {
     ];
     assert.deepEqual(numbers, [0xffffffff, 0, 1]);
     const result = assertComplete(initiator.send(TO_FULL_FEATURE));
-    assert.deepEqual(
-      [result.statSN, result.response.statSN, result.nextStatSN, result.oldExpStatSN],
-      [2, 2, 3, 0xffffffff],
-    );
+    assert.deepEqual([result.statSN, result.response.statSN, result.nextStatSN], [2, 2, 3]);
     const last = new Initiator().send({ ...TO_FULL_FEATURE, expStatSN: 0xffffffff, text: NAMES });
     assert.deepEqual([assertComplete(last).statSN, assertComplete(last).nextStatSN], [0xffffffff, 0]);
   });
