@@ -26,8 +26,8 @@ import {
 import type { Server } from "../server.js";
 import type { MetricFamily } from "./metric-family.js";
 
-/** Names after which control lets others go first: some milliseconds' worth. */
-const NAMES_AT_ONCE = 250;
+/** After so long control lets others go first. */
+const AT_ONCE_MS = 5;
 
 /** What of the times is told: buckets by which they are cut, and whether reads and writes are told apart. */
 interface Times {
@@ -103,27 +103,34 @@ export function commandMetricFamilies(): MetricFamily[] {
   );
 }
 
-export async function* commandMetrics(server: Server): AsyncGenerator<string> {
+/** @param nowMs the clock; tests have their own. */
+export async function* commandMetrics(server: Server, nowMs = () => performance.now()): AsyncGenerator<string> {
   const counted: Readonly<Record<string, () => ReadonlyMap<string, Float64Array>>> = {
     unit: () => new Map(server.units.map((unit) => [unit.name, server.unitStatistics(unit)])),
     target: () => server.sessionStatistics.byTarget(),
     initiator: () => server.sessionStatistics.byInitiator(),
   };
-  for (const [kind, times] of SCOPES) yield* scope(kind, counted[kind]!(), times);
-}
-
-async function* scope(kind: string, counted: ReadonlyMap<string, Float64Array>, times: Times): AsyncGenerator<string> {
-  const labelled = [...counted].map(([name, values]) => [`${kind}="${escapeLabel(name)}"`, values] as const);
-  for (const { name, type, help, lines } of families(`ringlun_${kind}`, kind, times)) {
-    let text = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
-    for (const [i, [label, values]] of labelled.entries()) {
-      text += lines(label, values);
-      if (i % NAMES_AT_ONCE !== NAMES_AT_ONCE - 1) continue;
+  let text = "";
+  let begunMs = nowMs();
+  for (const [kind, times] of SCOPES) {
+    for (const part of scope(kind, counted[kind]!(), times)) {
+      text += part;
+      if (nowMs() - begunMs < AT_ONCE_MS) continue;
       yield text;
       text = "";
       await setImmediate();
+      begunMs = nowMs();
     }
-    yield text;
+  }
+  yield text;
+}
+
+/** The head of a family, then its lines for one name after the other; the next family. */
+function* scope(kind: string, counted: ReadonlyMap<string, Float64Array>, times: Times): Generator<string> {
+  const labelled = [...counted].map(([name, values]) => [`${kind}="${escapeLabel(name)}"`, values] as const);
+  for (const { name, type, help, lines } of families(`ringlun_${kind}`, kind, times)) {
+    yield `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+    for (const [label, values] of labelled) yield lines(label, values);
   }
 }
 
