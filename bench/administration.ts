@@ -1,10 +1,15 @@
 #!/usr/bin/env node
 /**
- * What is asked of control when there is much of everything: a scrape of /metrics with 1,000 units and 1,000 sessions (time, bytes,
- * and the longest that a small request beside it had to wait, which is how long the control thread was held), a configuration of
- * 1,000 targets put in force, and one more.
+ * What is asked of control when there is much of everything, with 1,000 units:
  *
- * node dist/bench/administration.js [--rounds 5]
+ *     - a scrape of /metrics beside 1,000 sessions, idle ones and such as read and write, each of an initiator of its own and on a
+ *       unit of its own: time, bytes, and the longest that a small request beside it had to wait, which is how long the control
+ *       thread was held, and what the machine had to do besides;
+ *     - a configuration of 1,000 targets put in force, one target more, and edits of one unit by the API.
+ *
+ * Where others use the machine too, the CPU time of the control thread says more. With another build's control/main.js the two take turns.
+ *
+ * node dist/bench/administration.js [--rounds 5] [--against OTHER/dist/control/main.js]
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,84 +17,113 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { mainThreadMs } from "./cpu-time.js";
+import { type Daemon, freePort, killAllDaemons, startRinglun } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { parsePositive } from "./options.js";
 import { formatTable, median } from "./statistics.js";
-import { freePort } from "./targets.js";
 
-const MAIN = fileURLToPath(new URL("../control/main.js", import.meta.url));
 const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
 const UNITS = 1000;
 const SESSIONS = 1000;
 const TARGETS = 1000;
 /** The sessions live longer than all of the scrapes. */
 const SESSIONS_SECONDS = 600;
-const START_TIMEOUT_MS = 30_000;
+const SESSIONS_TIMEOUT_MS = 180_000;
 const POLL_MS = 50;
 const NAME = "iqn.2026-11.io.ringlun:bench";
+const YAML = "application/yaml";
+const JSON_TYPE = "application/json";
 
 interface Answer {
   readonly body: string;
   readonly ms: number;
+  /** Of the control thread. */
+  readonly cpuMs: number;
 }
 
-function ask(socketPath: string, path: string, method = "GET", body = ""): Promise<Answer> {
-  const beganMs = performance.now();
-  return new Promise((resolve, reject) => {
-    const headers = body === "" ? {} : { "content-type": "application/yaml" };
-    const outgoing = request({ socketPath, path, method, headers, agent: false }, (incoming) => {
-      let text = "";
-      incoming.setEncoding("utf8").on("data", (part: string) => (text += part));
-      incoming.once("end", () => {
-        if (incoming.statusCode === 200) resolve({ body: text, ms: performance.now() - beganMs });
-        else reject(new Error(`${method} ${path}: ${incoming.statusCode}: ${text.slice(0, 500)}`));
-      });
-    });
-    outgoing.once("error", reject);
-    outgoing.end(body);
-  });
-}
-
-/** Small requests, one after the other, until `work` is done: the longest time that one took. */
-async function longestWaitBeside(socketPath: string, work: Promise<unknown>): Promise<number> {
-  let isDone = false;
-  const done = work.finally(() => {
-    isDone = true;
-  });
-  let longestMs = 0;
-  while (!isDone) longestMs = Math.max(longestMs, (await ask(socketPath, "/healthz")).ms);
-  await done;
-  return longestMs;
-}
-
+/** What serves, and how it is asked. */
 class Program {
-  readonly socketPath: string;
-  readonly child: ChildProcess;
-  #output = "";
+  readonly #daemon: Daemon;
+  readonly #socketPath: string;
 
-  constructor(folder: string, configuration: string) {
+  private constructor(daemon: Daemon, socketPath: string) {
+    this.#daemon = daemon;
+    this.#socketPath = socketPath;
+  }
+
+  static async start(folder: string, configuration: string, main: string | undefined): Promise<Program> {
+    mkdirSync(folder);
     const file = join(folder, "ringlun.yaml");
     writeFileSync(file, configuration, { mode: 0o600 });
-    this.socketPath = join(folder, "state", "api.sock");
-    this.child = spawn(process.execPath, [MAIN, "serve", "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.child.stdout!, this.child.stderr!])
-      stream.setEncoding("utf8").on("data", (text: string) => (this.#output = (this.#output + text).slice(-8192)));
+    return new Program(await startRinglun(file, main), join(folder, "state", "api.sock"));
   }
 
-  async ready(): Promise<void> {
-    const deadlineMs = performance.now() + START_TIMEOUT_MS;
-    while (!/^ready$/m.test(this.#output)) {
-      if (this.child.exitCode !== null || performance.now() > deadlineMs)
-        throw new Error(`ringlun does not start:\n${this.#output}`);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+  ask(path: string, method = "GET", body = "", type = YAML): Promise<Answer> {
+    const pid = this.#daemon.child.pid!;
+    const [beganMs, beganCpuMs] = [performance.now(), mainThreadMs(pid)];
+    return new Promise((resolve, reject) => {
+      const headers = body === "" ? {} : { "content-type": type };
+      const options = { socketPath: this.#socketPath, path, method, headers, agent: false };
+      const outgoing = request(options, (incoming) => {
+        let text = "";
+        incoming.setEncoding("utf8").on("data", (part: string) => (text += part));
+        incoming.once("end", () => {
+          if (incoming.statusCode !== 200) {
+            reject(new Error(`${method} ${path}: ${incoming.statusCode}: ${text.slice(0, 500)}`));
+            return;
+          }
+          resolve({ body: text, ms: performance.now() - beganMs, cpuMs: mainThreadMs(pid) - beganCpuMs });
+        });
+      });
+      outgoing.once("error", reject);
+      outgoing.end(body);
+    });
   }
 
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    this.child.kill("SIGTERM");
-    await new Promise((resolve) => this.child.once("exit", resolve));
+  /** Small requests, one after the other, until `work` is done: the longest time that one took. */
+  async longestWaitBeside(work: Promise<unknown>): Promise<number> {
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+    });
+    let longestMs = 0;
+    while (!isDone) longestMs = Math.max(longestMs, (await this.ask("/healthz")).ms);
+    await done;
+    return longestMs;
   }
+
+  stop(): Promise<void> {
+    return this.#daemon.stop();
+  }
+}
+
+/** Milliseconds, and of them the control thread's CPU time, by what was asked. */
+class Samples {
+  readonly #ms = new Map<string, number[]>();
+  readonly #cpuMs = new Map<string, number[]>();
+
+  add(name: string, { ms, cpuMs }: Pick<Answer, "ms"> & Partial<Answer>): void {
+    push(this.#ms, name, ms);
+    if (cpuMs !== undefined) push(this.#cpuMs, name, cpuMs);
+  }
+
+  rows(limits: Readonly<Record<string, string>>, title: string): string[][] {
+    return [...this.#ms].map(([name, ms]) => {
+      const cpuMs = this.#cpuMs.get(name);
+      return [
+        `${name}${title}`,
+        median(ms).toFixed(1),
+        Math.max(...ms).toFixed(1),
+        cpuMs === undefined ? "" : median(cpuMs).toFixed(1),
+        limits[name] ?? "",
+      ];
+    });
+  }
+}
+
+function push(samples: Map<string, number[]>, name: string, sample: number): void {
+  samples.set(name, [...(samples.get(name) ?? []), sample]);
 }
 
 const configurationOf = (portal: string, targets: readonly string[], units: readonly string[]): string =>
@@ -108,43 +142,46 @@ const configurationOf = (portal: string, targets: readonly string[], units: read
 const unitOf = (index: number): string => `  unit${index}: { null: true, size: 1GiB }`;
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-async function scrapes(folder: string, rounds: number): Promise<string[][]> {
+// -- scrapes
+
+const SCRAPE = "scrape, ms";
+const SCRAPE_BYTES = "scrape, MB";
+const SCRAPE_WAIT = "longest wait of a request beside a scrape, ms";
+const SCRAPE_LIMITS = { [SCRAPE]: "500", [SCRAPE_BYTES]: "6", [SCRAPE_WAIT]: "20" };
+
+async function scrapes(folder: string, rounds: number, main: string | undefined, args: string[]): Promise<Samples> {
   const port = await freePort();
   const luns = numbers(UNITS).map((index) => `${index}: unit${index}`);
   const target = `  - { name: "${NAME}", portalGroups: [1], pingInterval: 0, luns: { ${luns.join(", ")} } }`;
-  const program = new Program(folder, configurationOf(`127.0.0.1:${port}`, [target], numbers(UNITS).map(unitOf)));
+  const program = await Program.start(
+    folder,
+    configurationOf(`127.0.0.1:${port}`, [target], numbers(UNITS).map(unitOf)),
+    main,
+  );
   let initiator: ChildProcess | undefined;
   try {
-    await program.ready();
     const url = `iscsi://127.0.0.1:${port}/${NAME}/0`;
-    const args = [LOAD, url, "--sessions", `${SESSIONS}`, "--idle", "--duration", `${SESSIONS_SECONDS}`];
-    initiator = spawn(process.execPath, args, { stdio: "ignore" });
-    await sessionsThere(program.socketPath);
-    const times: number[] = [];
-    const waits: number[] = [];
-    let bytes = 0;
+    const options = ["--sessions", `${SESSIONS}`, "--apart", "--duration", `${SESSIONS_SECONDS}`, ...args];
+    initiator = spawn(process.execPath, [LOAD, url, ...options], { stdio: "ignore" });
+    await sessionsThere(program);
+    const samples = new Samples();
     for (let round = 0; round < rounds; round++) {
-      const alone = await ask(program.socketPath, "/metrics");
-      times.push(alone.ms);
-      bytes = Buffer.byteLength(alone.body);
-      waits.push(await longestWaitBeside(program.socketPath, ask(program.socketPath, "/metrics")));
+      const alone = await program.ask("/metrics");
+      samples.add(SCRAPE, alone);
+      samples.add(SCRAPE_WAIT, { ms: await program.longestWaitBeside(program.ask("/metrics")) });
+      samples.add(SCRAPE_BYTES, { ms: Buffer.byteLength(alone.body) / 1e6 });
     }
-    const most = (samples: readonly number[]): string => `${Math.max(...samples).toFixed(0)}`;
-    return [
-      ["scrape, ms", median(times).toFixed(0), most(times), "500"],
-      ["scrape, MB", (bytes / 1e6).toFixed(2), "", "6"],
-      ["longest wait of a request beside a scrape, ms", median(waits).toFixed(1), most(waits), "20"],
-    ];
+    return samples;
   } finally {
     initiator?.kill("SIGTERM");
     await program.stop();
   }
 }
 
-async function sessionsThere(socketPath: string): Promise<void> {
-  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+async function sessionsThere(program: Program): Promise<void> {
+  const deadlineMs = performance.now() + SESSIONS_TIMEOUT_MS;
   for (;;) {
-    const { body } = await ask(socketPath, "/api/v1/status");
+    const { body } = await program.ask("/api/v1/status");
     const { sessions } = JSON.parse(body) as { sessions: readonly unknown[] };
     if (sessions.length >= SESSIONS) return;
     if (performance.now() > deadlineMs) throw new Error(`${sessions.length} of ${SESSIONS} sessions are there`);
@@ -152,50 +189,78 @@ async function sessionsThere(socketPath: string): Promise<void> {
   }
 }
 
-async function applications(folder: string, rounds: number): Promise<string[][]> {
-  const portal = `127.0.0.1:${await freePort()}`;
-  const of = (count: number): string =>
-    configurationOf(
-      portal,
-      numbers(count).map((index) => `  - { name: "${NAME}-${index}", portalGroups: [1], luns: { 0: unit${index} } }`),
-      numbers(count).map(unitOf),
-    );
-  const program = new Program(folder, of(1));
-  try {
-    await program.ready();
-    const all: number[] = [];
-    const onesMore: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      all.push((await ask(program.socketPath, "/api/v1/config", "PUT", of(TARGETS))).ms);
-      onesMore.push((await ask(program.socketPath, "/api/v1/config", "PUT", of(TARGETS + 1))).ms);
-      await ask(program.socketPath, "/api/v1/config", "PUT", of(1));
-    }
-    const row = (name: string, samples: readonly number[], limit: string): string[] => [
-      name,
-      median(samples).toFixed(0),
-      Math.max(...samples).toFixed(0),
-      limit,
-    ];
-    return [
-      row(`from 1 to ${TARGETS} targets, each with a unit, ms`, all, "2000"),
-      row("one more, ms", onesMore, "100"),
-    ];
-  } finally {
-    await program.stop();
-  }
+// -- configurations
+
+const ALL = `from 1 to ${TARGETS} targets, each with a unit`;
+const ALL_WAIT = "longest wait of a request beside it";
+const ONE_MORE = "one more";
+const CREATE = "a unit comes, with a LUN";
+const RESIZE = "a unit grows";
+const MAP = "a LUN comes";
+const UNMAP = "a LUN goes";
+const DELETE = "a unit goes, with its LUN";
+const LIMITS = { [ALL]: "2000", [ONE_MORE]: "100" };
+
+async function applications(program: Program, of: (count: number) => string, samples: Samples, round: number) {
+  const put = (count: number) => program.ask("/api/v1/config", "PUT", of(count));
+  const json = (path: string, method: string, body: object) =>
+    program.ask(`/api/v1/${path}`, method, JSON.stringify(body), JSON_TYPE);
+  const target = (index: number) => `${NAME}-${index}`;
+  samples.add(ALL, await put(TARGETS));
+  await put(1);
+  samples.add(ALL_WAIT, { ms: await program.longestWaitBeside(put(TARGETS)) });
+  samples.add(ONE_MORE, await put(TARGETS + 1));
+  const maps = [{ target: target(500), lun: 7 }];
+  samples.add(CREATE, await json("units", "POST", { name: "new", null: true, size: "1GiB", maps }));
+  samples.add(RESIZE, await json("units/unit400", "PATCH", { size: `${round + 2}GiB` }));
+  samples.add(MAP, await json(`targets/${target(600)}/luns/5`, "PUT", { unit: "unit3" }));
+  samples.add(UNMAP, await program.ask(`/api/v1/targets/${target(600)}/luns/5`, "DELETE"));
+  samples.add(DELETE, await program.ask("/api/v1/units/new?force=true", "DELETE"));
+  await put(1);
 }
 
 async function main(): Promise<void> {
-  const program = new Command("administration").option("--rounds <n>", "", parsePositive, 5).parse();
-  const { rounds } = program.opts<{ rounds: number }>();
+  const command = new Command("administration")
+    .option("--rounds <n>", "", parsePositive, 5)
+    .option("--against <main>", "control/main.js of another build")
+    .parse();
+  const { rounds, against } = command.opts<{ rounds: number; against?: string }>();
+  const builds: readonly { readonly title: string; readonly main?: string }[] =
+    against === undefined ? [{ title: "" }] : [{ title: ", other", main: against }, { title: ", this" }];
   const directory = mkdtempSync("/dev/shm/ringlun-bench-administration-");
   try {
-    const [first, second] = [join(directory, "scrapes"), join(directory, "applications")];
-    for (const folder of [first, second]) mkdirSync(folder);
-    const rows = [...(await scrapes(first, rounds)), ...(await applications(second, rounds))];
+    const rows: string[][] = [];
+    for (const [sessions, args] of [
+      ["idle", ["--idle"]],
+      ["busy", ["--depth", "1", "--mix", "50"]],
+    ] as const) {
+      for (const [build, { title, main }] of builds.entries()) {
+        const samples = await scrapes(join(directory, `${sessions}-${build}`), rounds, main, [...args]);
+        rows.push(...samples.rows(SCRAPE_LIMITS, `, ${SESSIONS} sessions, ${sessions}${title}`));
+      }
+    }
+    const portals = await Promise.all(builds.map(() => freePort()));
+    const of = (build: number) => (count: number) =>
+      configurationOf(
+        `127.0.0.1:${portals[build]}`,
+        numbers(count).map((index) => `  - { name: "${NAME}-${index}", portalGroups: [1], luns: { 0: unit${index} } }`),
+        numbers(count).map(unitOf),
+      );
+    const programs = await Promise.all(
+      builds.map(({ main }, build) => Program.start(join(directory, `targets-${build}`), of(build)(1), main)),
+    );
+    const samples = builds.map(() => new Samples());
+    for (let round = 0; round < rounds; round++) {
+      for (const [build, program] of programs.entries()) {
+        await applications(program, of(build), samples[build]!, round);
+      }
+    }
+    for (const program of programs) await program.stop();
+    for (const [build, { title }] of builds.entries()) rows.push(...samples[build]!.rows(LIMITS, `, ms${title}`));
     process.stdout.write(`${formatEnvironment(environment())}\n\n`);
-    process.stdout.write(`${formatTable([["", "median", "most", "asked for"], ...rows])}\n`);
+    process.stdout.write(`${formatTable([["", "median", "most", "control's CPU", "asked for"], ...rows])}\n`);
   } finally {
+    killAllDaemons();
     rmSync(directory, { recursive: true });
   }
 }

@@ -28,6 +28,11 @@ export function mainThreadCpuTimeOf(pid: number): CpuTime | undefined {
   return cpuTimeAt(`/proc/${pid}/task/${pid}/stat`);
 }
 
+/** Milliseconds for which a process's first thread has run so far: exact, and not split (proc(5), schedstat). */
+export function mainThreadMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "latin1").split(" ", 1)[0]) / 1e6;
+}
+
 function cpuTimeAt(path: string): CpuTime | undefined {
   let stat: string;
   try {

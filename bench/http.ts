@@ -14,12 +14,13 @@ import { fileURLToPath } from "node:url";
 import autocannon from "autocannon";
 import { Command } from "commander";
 import { type CpuTime, mainThreadCpuTimeOf, ownCpuTime } from "./cpu-time.js";
+import { killAllDaemons } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import type { LoadResult } from "./load.js";
 import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
-import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
+import { ringlunStarter, type StartedTarget } from "./targets.js";
 
 const BUSY_LOOP = fileURLToPath(new URL("busy-loop.js", import.meta.url));
 const FILE_BYTES = 256 * 1024 * 1024;
@@ -129,7 +130,7 @@ async function main(): Promise<void> {
     );
     if (failed > 0) process.exitCode = 1;
   } finally {
-    killAllTargets();
+    killAllDaemons();
     rmSync(directory, { recursive: true });
   }
 }

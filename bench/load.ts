@@ -52,6 +52,7 @@ export interface LoadOptions {
   readonly seed?: number;
   readonly key: Readonly<Record<string, string>>;
   readonly initiatorName?: string;
+  readonly apart: boolean;
   readonly pid?: number;
 }
 
@@ -188,6 +189,7 @@ export function runLoad(
     keys: { ...digestKeys(options.digests), ...options.key },
     taskBytes: verifies ? commandBytes : 0,
     workloadBytes: commandBytes,
+    apart: options.apart,
     ...(options.initiatorName === undefined ? {} : { initiatorName: options.initiatorName }),
   });
   let history = earlier;
@@ -286,6 +288,7 @@ function main(): void {
     .option("--seed <n>", "of random numbers and stamps", parsePositive)
     .option("--key <key=value>", "negotiable key to offer (repeatable)", parseKey, {})
     .option("--initiator-name <name>")
+    .option("--apart", "each session is an initiator of its own, NAME-i, on a LUN of its own, i after the URL's", false)
     .option("--pid <pid>", "the target's process: measure its CPU time, too", parsePositive)
     .option("--json", "print the result as JSON", false);
   program.parse();

@@ -10,20 +10,14 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { killAllDaemons } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { EXCHANGES, type FloorResult, formatFloor, measureFloor } from "./floor.js";
 import type { LoadResult } from "./load.js";
 import { killAllLoads, runLoad } from "./load-process.js";
 import { parseBytes, parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
-import {
-  istgtStarter,
-  killAllTargets,
-  ringlunStarter,
-  type StartedTarget,
-  type TargetStarter,
-  tgtStarter,
-} from "./targets.js";
+import { istgtStarter, ringlunStarter, type StartedTarget, type TargetStarter, tgtStarter } from "./targets.js";
 
 /** What a ratio must keep to: `most` or `least`, with what we aim for. */
 interface Wanted {
@@ -127,7 +121,7 @@ let temporary: string | undefined;
 /** Ends everything at once: what is left to do in a signal handler or after a failure. */
 function abandon(): void {
   killAllLoads();
-  killAllTargets();
+  killAllDaemons();
   if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
 }
 

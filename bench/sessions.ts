@@ -15,13 +15,14 @@ import { Command } from "commander";
 import { read10, write10 } from "../test/support/cdb.js";
 import { RawInitiator } from "../test/support/raw-initiator.js";
 import type { RawTask } from "../test/support/raw-task.js";
+import { killAllDaemons } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { parseTargetUrl } from "./initiator/url.js";
 import type { LoadResult } from "./load.js";
 import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median } from "./statistics.js";
-import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
+import { ringlunStarter, type StartedTarget } from "./targets.js";
 
 const FILE_BYTES = 256 * 1024 * 1024;
 const SESSION =
@@ -154,7 +155,7 @@ async function main(): Promise<void> {
         `median ${median(times).toFixed(0)} ms, longest ${Math.max(...times).toFixed(0)} ms\n`,
     );
   } finally {
-    killAllTargets();
+    killAllDaemons();
     rmSync(directory, { recursive: true });
   }
 }

@@ -12,11 +12,12 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { killAllDaemons } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { runLoad } from "./load-process.js";
 import { parsePositive, parseSeconds } from "./options.js";
 import { formatTable, median, spread } from "./statistics.js";
-import { killAllTargets, ringlunStarter, type StartedTarget } from "./targets.js";
+import { ringlunStarter, type StartedTarget } from "./targets.js";
 
 const FILE_BYTES = 256 * 1024 * 1024;
 const RAMP_SECONDS = 0.5;
@@ -82,7 +83,7 @@ async function main(): Promise<void> {
     );
     if (options.check && canJudge && ratio < RATIO_WANTED) process.exitCode = 2;
   } finally {
-    killAllTargets();
+    killAllDaemons();
     rmSync(directory, { recursive: true });
   }
 }

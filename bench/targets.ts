@@ -1,16 +1,10 @@
 /** The targets that a comparison runs against, each started on a file and a free port of its own and ended by pid. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { findProgram } from "../test/support/peers.js";
-
-const START_TIMEOUT_MS = 10_000;
-const STOP_TIMEOUT_MS = 10_000;
-const POLL_MS = 20;
-/** Lines of a target's output that are kept for the error message. */
-const OUTPUT_CHARACTERS_MAX = 8192;
+import { Daemon, freePort, startRinglun } from "./daemon.js";
 
 export interface TargetFile {
   /** An existing file of `sizeBytes`. */
@@ -34,80 +28,6 @@ export interface StartedTarget {
 
 export type TargetStarter = (file: TargetFile) => Promise<StartedTarget>;
 
-const children = new Set<ChildProcess>();
-
-/** Ends, without waiting, everything that was started here and still runs: for signals and for failures. */
-export function killAllTargets(): void {
-  for (const child of children) child.kill("SIGKILL");
-  children.clear();
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-class Daemon {
-  readonly child: ChildProcess;
-  readonly #name: string;
-  readonly #exit: Promise<void>;
-  #exited = false;
-  #output = "";
-
-  constructor(name: string, program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#name = name;
-    this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
-    children.add(this.child);
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        this.#output = (this.#output + text).slice(-OUTPUT_CHARACTERS_MAX);
-      });
-    }
-    this.#exit = new Promise((resolve) => {
-      const ended = (): void => {
-        this.#exited = true;
-        children.delete(this.child);
-        resolve();
-      };
-      this.child.once("exit", ended);
-      this.child.once("error", (error) => {
-        this.#output += error.message;
-        ended();
-      });
-    });
-  }
-
-  get output(): string {
-    return this.#output;
-  }
-
-  /** Calls `check` until it is true. Throws, with the output, if the daemon ends or the time is over. */
-  async until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (!(await check())) {
-      if (this.#exited || performance.now() > deadline) {
-        const why = this.#exited ? "ended" : `took more than ${START_TIMEOUT_MS} ms`;
-        throw new Error(`${this.#name} ${why} before ${what}; its output:\n${this.#output}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-  }
-
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    if (this.#exited) return;
-    this.child.kill(signal);
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), STOP_TIMEOUT_MS);
-    await this.#exit;
-    clearTimeout(timer);
-  }
-}
-
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: "127.0.0.1", port });
@@ -121,7 +41,6 @@ function listens(port: number): Promise<boolean> {
 
 // -- Ringlun
 
-const RINGLUN_MAIN = fileURLToPath(new URL("../control/main.js", import.meta.url));
 const RINGLUN_TARGET = "iqn.2026-11.io.ringlun:bench";
 
 export interface RinglunOptions {
@@ -145,13 +64,7 @@ stateDir: ${JSON.stringify(stateDirectory)}
 workers: ${workers}
 `,
     );
-    const daemon = new Daemon("ringlun", process.execPath, [RINGLUN_MAIN, "serve", "--config", config]);
-    await daemon
-      .until("it was ready", () => /^ready$/m.test(daemon.output))
-      .catch(async (error) => {
-        await daemon.stop();
-        throw error;
-      });
+    const daemon = await startRinglun(config);
     return {
       name: workers === 1 ? "ringlun" : `ringlun-${workers}`,
       version: `workers ${workers}, cache ${cache}`,

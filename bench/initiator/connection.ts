@@ -44,7 +44,7 @@ export interface ConnectionContext {
   readonly ring: Ring;
   readonly arena: Arena;
   readonly pdus: Pdus;
-  readonly lun: number;
+  lunOf(session: Session): number;
   /** Told when a connection can send again. */
   wake(connection: Connection): void;
   readonly workload: Workload;
@@ -98,7 +98,7 @@ export class Connection implements PduSink {
     this.cid = session.connections.length;
     this.session = session;
     this.#context = context;
-    this.#lunHigh = encodeLun(context.lun);
+    this.#lunHigh = encodeLun(context.lunOf(session));
     this.#transmitter = new Transmitter(context.arena);
     this.#receiver = new Receiver(context.arena, options.receiveBytes, this);
     this.#free = [];

@@ -8,12 +8,14 @@
  *     initiator.close();
  */
 import { closeSync, connectSync, Ring, setNoDelay } from "io-uring-node";
+import { Secret } from "../../control/config/secret.js";
+import type { Keys } from "../../control/initiator/login-conversation.js";
 import { Arena } from "../../dataplane/arena.js";
 import { ISID_FORMAT_RANDOM, isidOf } from "../../dataplane/wire/isid.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "../../dataplane/wire/scsi-response.js";
 import { Connection, type ConnectionContext, KIND_RECEIVE } from "./connection.js";
 import { ConnectionLostError, InitiatorError } from "./errors.js";
-import { type Keys, LOGIN_ARENA_BYTES, LoginPhase } from "./login.js";
+import { LOGIN_ARENA_BYTES, LoginPhase } from "./login.js";
 import { Pdus } from "./pdus.js";
 import { Session } from "./session.js";
 import { OPERATION_CDB, TASKS_PER_SESSION_MAX, type Task, type Workload } from "./task.js";
@@ -55,6 +57,8 @@ export interface InitiatorOptions {
   /** Commands in flight on each connection. */
   readonly depth?: number;
   readonly initiatorName?: string;
+  /** Each session is an initiator of its own, NAME-i, and works on a LUN of its own, i after the URL's. */
+  readonly apart?: boolean;
   /** Operational keys to offer, over those of KEYS_DEFAULT. */
   readonly keys?: Keys;
   /** Bytes of data buffer for each task, for workloads that look at data; default: none. */
@@ -87,7 +91,6 @@ export class Initiator implements ConnectionContext {
   readonly ring: Ring;
   readonly arena: Arena;
   readonly pdus: Pdus;
-  readonly lun: number;
   readonly sessions: Session[] = [];
   readonly connections: Connection[] = [];
   /** Of the leading connection of the first session, for reports. */
@@ -97,6 +100,8 @@ export class Initiator implements ConnectionContext {
   outstanding = 0;
   /** Of the arena, for login and for single commands. */
   readonly #scratch: number;
+  readonly #lun: number;
+  readonly #apart: boolean;
   readonly #marked: Connection[];
   #markedCount = 0;
 
@@ -106,7 +111,8 @@ export class Initiator implements ConnectionContext {
       throw new RangeError(`${connections * depth} commands in one session`);
     const count = sessions * connections;
     const perConnection = Transmitter.arenaBytes + receiveBytes + depth * (taskBytes + PAGE_BYTES) + 2 * PAGE_BYTES;
-    this.lun = options.lun;
+    this.#lun = options.lun;
+    this.#apart = options.apart;
     this.arena = new Arena(LOGIN_ARENA_BYTES + PAGE_BYTES + workloadBytes + PAGE_BYTES + count * perConnection);
     this.#scratch = this.arena.take(LOGIN_ARENA_BYTES, 8);
     this.pdus = new Pdus(this.arena.view);
@@ -139,6 +145,7 @@ export class Initiator implements ConnectionContext {
       workloadBytes: options.workloadBytes ?? 0,
       receiveBytes: options.receiveBytes ?? (many ? RECEIVE_BYTES_SMALL : RECEIVE_BYTES_DEFAULT),
       lun: url.lun,
+      apart: options.apart ?? false,
     });
     try {
       initiator.#login(url, initiatorName, { ...KEYS_DEFAULT, MaxConnections: String(connections), ...options.keys });
@@ -162,10 +169,12 @@ export class Initiator implements ConnectionContext {
           tsih: session.tsih,
           cid: connection.cid,
           cmdSN: session.cmdSN,
-          initiatorName,
+          initiatorName: this.#apart ? `${initiatorName}-${session.index}` : initiatorName,
           targetName: url.targetName,
           keys,
-          ...(url.user === undefined ? {} : { chap: { user: url.user, secret: url.secret ?? "" } }),
+          ...(url.user === undefined
+            ? {}
+            : { chap: { user: url.user, secret: new Secret(Buffer.from(url.secret ?? "")) } }),
         }).run();
         if (connection.cid === 0) {
           negotiate(session, answers);
@@ -189,6 +198,10 @@ export class Initiator implements ConnectionContext {
     // Only now: during the logins nothing else may be in flight on the ring.
     const crc = (key: string): boolean => this.negotiated.get(key) === "CRC32C";
     for (const connection of this.connections) connection.start(crc("HeaderDigest"), crc("DataDigest"));
+  }
+
+  lunOf({ index }: Session): number {
+    return this.#apart ? this.#lun + index : this.#lun;
   }
 
   wake(connection: Connection): void {

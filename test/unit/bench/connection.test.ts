@@ -54,13 +54,16 @@ class Rig implements ConnectionContext {
   readonly pdus = new Pdus(this.arena.view);
   readonly stub = new RingStub(this.arena);
   readonly ring = this.stub.ring;
-  readonly lun = 300;
   readonly workload = new Script();
   readonly session = new Session(0, 0);
   outstanding = 0;
   woken = 0;
   readonly connection: Connection;
   statSN = 0xffff_fffe;
+
+  lunOf(): number {
+    return 300;
+  }
 
   constructor() {
     this.session.cmdSN = 0xffff_fffe;

@@ -1,0 +1,97 @@
+/** Processes that a bench starts and watches, each ended by its pid. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 10_000;
+const POLL_MS = 20;
+/** Characters of a daemon's output that are kept for the error message. */
+const OUTPUT_CHARACTERS_MAX = 8192;
+const RINGLUN_MAIN = fileURLToPath(new URL("../control/main.js", import.meta.url));
+
+const children = new Set<ChildProcess>();
+
+/** Ends, without waiting, everything that was started here and still runs: for signals and for failures. */
+export function killAllDaemons(): void {
+  for (const child of children) child.kill("SIGKILL");
+  children.clear();
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export class Daemon {
+  readonly child: ChildProcess;
+  readonly #name: string;
+  readonly #exit: Promise<void>;
+  #exited = false;
+  #output = "";
+
+  constructor(name: string, program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.#name = name;
+    this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    children.add(this.child);
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.#output = (this.#output + text).slice(-OUTPUT_CHARACTERS_MAX);
+      });
+    }
+    this.#exit = new Promise((resolve) => {
+      const ended = (): void => {
+        this.#exited = true;
+        children.delete(this.child);
+        resolve();
+      };
+      this.child.once("exit", ended);
+      this.child.once("error", (error) => {
+        this.#output += error.message;
+        ended();
+      });
+    });
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Calls `check` until it is true. Throws, with the output, if the daemon ends or the time is over. */
+  async until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (!(await check())) {
+      if (this.#exited || performance.now() > deadline) {
+        const why = this.#exited ? "ended" : `took more than ${START_TIMEOUT_MS} ms`;
+        throw new Error(`${this.#name} ${why} before ${what}; its output:\n${this.#output}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    if (this.#exited) return;
+    this.child.kill(signal);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await this.#exit;
+    clearTimeout(timer);
+  }
+}
+
+/** Ringlun with a configuration file, when it is ready. `main`: the program, as another build has it. */
+export async function startRinglun(configurationFile: string, main: string = RINGLUN_MAIN): Promise<Daemon> {
+  const daemon = new Daemon("ringlun", process.execPath, [main, "serve", "--config", configurationFile]);
+  try {
+    await daemon.until("it was ready", () => /^ready$/m.test(daemon.output));
+  } catch (error) {
+    await daemon.stop();
+    throw error;
+  }
+  return daemon;
+}
