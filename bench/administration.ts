@@ -29,8 +29,8 @@ const SESSIONS = 1000;
 const TARGETS = 1000;
 /** The sessions live longer than all of the scrapes. */
 const SESSIONS_SECONDS = 600;
-const SESSIONS_TIMEOUT_MS = 180_000;
-const POLL_MS = 50;
+const SESSIONS_TIMEOUT_MS = 300_000;
+const POLL_MS = 500;
 const NAME = "iqn.2026-11.io.ringlun:bench";
 const YAML = "application/yaml";
 const JSON_TYPE = "application/json";
