@@ -169,12 +169,14 @@ export class Dispatcher {
     connection.sinkOwned = slice !== null;
   }
 
-  /** Releases the data segment if nobody has taken it. */
+  /** Releases the data segment if nobody has taken it. That of a task which has ended meanwhile has waited for this. */
   #drop(connection: Connection): void {
-    const slice = connection.sink;
+    const { sink: slice, sinkOwned } = connection;
     connection.sink = null;
-    if (slice !== null && connection.sinkOwned) this.#shard.slices.release(slice);
     connection.sinkOwned = false;
+    if (slice === null) return;
+    if (sinkOwned) this.#shard.slices.release(slice);
+    else if (slice.task !== null) this.#shard.engine.settle(slice.task);
   }
 
   /** "MUST immediately terminate all transport connections in the session" (RFC 7143 section 7.7). */

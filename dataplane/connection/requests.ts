@@ -375,6 +375,8 @@ export class Requests {
     for (const closed of closing) {
       closed.loggedOut = true;
       this.#shard.engine.abortConnection(closed, barrier);
+      // The rest of a PDU may never come: who logs out a connection from another one has often lost it.
+      if (closed !== connection && closed.sink !== null) this.#shard.lifecycle.close(closed, LOGGED_OUT);
     }
     barrier.leave();
   }

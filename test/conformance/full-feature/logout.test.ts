@@ -1,9 +1,12 @@
 /** Logout (RFC 7143 sections 11.14, 11.15). */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import {
+  buildHeader,
   FLAG_FINAL,
+  OPCODE_DATA_OUT,
   OPCODE_LOGOUT_REQUEST,
   OPCODE_LOGOUT_RESPONSE,
   OPCODE_R2T,
@@ -148,6 +151,33 @@ describe("Logout (RFC 7143 section 11.14)", () => {
     await second.receiveUntilClosed();
     await first.good({ cdb: testUnitReady() });
   });
+
+  for (const [what, reason] of [
+    ["the other connection", CLOSE_CONNECTION],
+    ["the session", CLOSE_SESSION],
+  ] as const) {
+    it(`of ${what}, which stopped inside a Data-Out: its rest is not waited for`, async () => {
+      const first = await target.login({ MaxConnections: "2", ImmediateData: "No" });
+      const second = await RawInitiator.connect(target.running.port, { session: first.session });
+      await second.login({ targetName: TARGET_NAME, cid: 1 });
+      const task = await second.start({
+        cdb: write10(0, 8),
+        write: pattern(4096),
+        immediateLength: 0,
+        leaveR2Ts: true,
+      });
+      const { targetTransferTag } = await second.expect(OPCODE_R2T);
+      const { initiatorTaskTag } = task;
+      const fields = { initiatorTaskTag, targetTransferTag, lun: 0, dataSegmentLength: 4096, flags: FLAG_FINAL };
+      const header = buildHeader({ opcode: OPCODE_DATA_OUT, ...fields });
+      await second.sendBytes(Buffer.concat([header, pattern(1000)]));
+      // So that it is there before the request.
+      await setTimeout(200);
+      await first.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | reason, cid: 1 });
+      assert.equal((await first.expect(OPCODE_LOGOUT_RESPONSE)).response, CLOSED);
+      await second.receiveUntilClosed();
+    });
+  }
 
   for (const [what, fields, data] of [
     ["a reserved reason", { flags: FLAG_FINAL | 3 }, 0],
