@@ -200,6 +200,8 @@ export class Lifecycle {
 
   #discardHeld(connection: Connection): void {
     const session = connection.session!;
+    // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14): those that wait, too.
+    session.discardFunctions(connection);
     if (session.askingText === connection) session.askingText = null;
     this.#shard.refusals.dropAll(session, (refusal) => refusal.connection === connection);
     for (const [cmdSN, held] of session.held) {

@@ -32,6 +32,8 @@ export interface HeldPdu {
 
 /** A task management function that came for immediate execution, but must act on commands that have not come yet. */
 export interface WaitingFunction {
+  readonly connection: Connection;
+  readonly initiatorTaskTag: number;
   readonly cmdSN: number;
   readonly run: () => void;
 }
@@ -140,6 +142,16 @@ export class Session {
   /** A command that was taken is finished: the window opens by one. */
   reopen(): void {
     this.maxCmdSN = serialAdd(this.maxCmdSN, 1);
+  }
+
+  /** Functions that wait and came on this connection, which is gone, are not executed any more. */
+  discardFunctions(connection: Connection): void {
+    const { waitingFunctions } = this;
+    for (let at = waitingFunctions.length - 1; at >= 0; at--) {
+      if (waitingFunctions[at]!.connection !== connection) continue;
+      const [discarded] = waitingFunctions.splice(at, 1);
+      this.functionTags.delete(discarded!.initiatorTaskTag);
+    }
   }
 
   /** Data-Out PDUs with this tag may still come. */

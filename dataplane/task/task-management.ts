@@ -60,7 +60,8 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
     return respond(FUNCTION_RESPONSE_NOT_SUPPORTED);
   }
   const complete = (): void => respond(FUNCTION_RESPONSE_COMPLETE);
-  const request: TaskSetFunction = { session, connection, cmdSN: pdu.cmdSN, respond: complete };
+  const { cmdSN } = pdu;
+  const request: TaskSetFunction = { session, connection, initiatorTaskTag: tag, cmdSN, respond: complete };
   switch (pdu.function) {
     case FUNCTION_TASK_REASSIGN:
       return reassignTask(shard, connection, pdu, respond);

@@ -18,10 +18,11 @@ import { serialAdd, serialInWindow, serialLess } from "../wire/serial.js";
 import { Barrier } from "./barrier.js";
 import { isAnswered, TASK_ACTIVE, TASK_THROTTLED, type Task, TRANSFER_READ } from "./task.js";
 
-/** A function that was received: in this session, on this connection, with this CmdSN. */
+/** A function that was received: in this session, on this connection, with this tag and CmdSN. */
 export interface TaskSetFunction {
   readonly session: Session;
   readonly connection: Connection;
+  readonly initiatorTaskTag: number;
   readonly cmdSN: number;
   /** The function has been executed. */
   readonly respond: () => void;
@@ -88,10 +89,10 @@ function isAheadOfSome({ session, cmdSN }: TaskSetFunction): boolean {
 /** Runs `run` when all commands before the function have come. */
 export function afterCommands(request: TaskSetFunction, run: () => void): void {
   if (!isAheadOfSome(request)) return run();
-  const { session, cmdSN } = request;
+  const { session, connection, initiatorTaskTag, cmdSN } = request;
   const { waitingFunctions } = session;
   const at = waitingFunctions.findIndex((waiting) => serialLess(cmdSN, waiting.cmdSN));
-  waitingFunctions.splice(at < 0 ? waitingFunctions.length : at, 0, { cmdSN, run });
+  waitingFunctions.splice(at < 0 ? waitingFunctions.length : at, 0, { connection, initiatorTaskTag, cmdSN, run });
 }
 
 /**

@@ -8,6 +8,7 @@ import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { TARGET_NAME } from "../../support/target.js";
 import { pattern, startTarget } from "../full-feature/fixture.js";
+import { join } from "./fixture.js";
 
 const ABORT_TASK = 1;
 const ABORT_TASK_SET = 2;
@@ -101,6 +102,26 @@ describe("ErrorRecoveryLevel above 0", () => {
       (await second.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response;
     assert.deepEqual([await reassign(immediate), await reassign(ordinary)], [TASK_DOES_NOT_EXIST, COMPLETE]);
     second.destroy();
+  });
+
+  test("7.14: a function that waits for commands before it ends with its connection", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    const second = await join(target, first, 1);
+    const task = await second.start({ cdb: write10(0, 8), write: pattern(4096), immediateLength: 0, leaveR2Ts: true });
+    const r2t = await second.expect(OPCODE_R2T);
+    const { cmdSN } = first.session;
+    first.session.cmdSN = cmdSN + 1;
+    const function_ = { opcode: 0x02, immediate: true, flags: 0x80 | ABORT_TASK_SET, referencedTaskTag: TAG_NONE };
+    await first.send({ ...function_, lun: 0 });
+    await first.ping();
+    first.destroy();
+    const third = await rejoin(first);
+    // What it waits for comes, and the task that it would have ended goes on.
+    second.strict = false;
+    await second.good({ cdb: testUnitReady(), fields: { cmdSN } });
+    await second.answerR2T(task, r2t);
+    assert.equal((await second.finish(task)).status, 0);
+    for (const connection of [second, third]) connection.destroy();
   });
 
   test("11.5.1: TASK REASSIGN of a task management function is rejected", async () => {
