@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { initialState } from "../../../control/units/unit-state.js";
 import { RealClock, RealPortal } from "../../support/recovering/real-wire.js";
 import { RecoveringSession, type SessionOptions } from "../../support/recovering/recovering-session.js";
+import { Resets } from "../../support/recovering/resets.js";
 import { NO_WIRE_FAULTS, Tallies, type WireFaults } from "../../support/recovering/wire-faults.js";
 import { FIRST_SEED } from "../../support/seed.js";
 import { randomParameters } from "../../support/simulation/initiator/parameters.js";
@@ -70,13 +71,17 @@ describe("a verified load under faults", () => {
   });
   const unit = model();
   const luns = new Map([[0, unit]]);
+  const resets = new Resets();
 
   function open(
     random: Random,
     name: string,
     errorRecoveryLevel: number,
     failed: (error: unknown) => void,
-    options: Pick<SessionOptions, "connections" | "depth" | "declare" | "faults" | "tallies" | "nextCommand">,
+    options: Pick<
+      SessionOptions,
+      "connections" | "depth" | "taskSetFunction" | "declare" | "faults" | "tallies" | "nextCommand"
+    >,
   ): RecoveringSession {
     const clock = new RealClock(failed);
     const maxBurstLength = random.spread(4096, 262_144);
@@ -100,6 +105,7 @@ describe("a verified load under faults", () => {
       immediate: 0.03,
       ping: 0.03,
       abortTask: 0.02,
+      resets,
     });
   }
 
@@ -114,6 +120,7 @@ describe("a verified load under faults", () => {
           return open(own, `worker${index}`, errorRecoveryLevel, failed, {
             connections: own.between(2, 4),
             depth: own.spread(4, 24),
+            taskSetFunction: index === 1 ? 0.01 : 0,
             declare: index === 0 ? 0.03 : 0,
             faults: FAULTS,
             tallies,
@@ -126,6 +133,7 @@ describe("a verified load under faults", () => {
         open(random, "auditor", errorRecoveryLevel, failed, {
           connections: 1,
           depth: 4,
+          taskSetFunction: 0,
           declare: 0,
           faults: NO_WIRE_FAULTS,
           tallies,

@@ -16,8 +16,9 @@ interface Due {
   readonly isPaidBy: (pdu: ReceivedPdu) => boolean;
   /** Initiator Task Tag of the SNACK; of that for a status, the reserved one. */
   readonly initiatorTaskTag: number;
-  /** A status that is acknowledged does not come again. */
+  /** What is acknowledged does not come again: a status, Data-In. */
   readonly statSN: number | null;
+  readonly dataSN: number | null;
 }
 
 export class Dues {
@@ -34,21 +35,22 @@ export class Dues {
 
   status(statSN: number, nowUs: number): void {
     const isPaidBy = (pdu: ReceivedPdu): boolean => takesStatSN(pdu) && pdu.statSN === statSN;
-    this.#add({ what: `StatSN ${statSN}`, isPaidBy, initiatorTaskTag: 0xffffffff, statSN }, nowUs);
+    this.#add({ what: `StatSN ${statSN}`, isPaidBy, initiatorTaskTag: 0xffffffff, statSN, dataSN: null }, nowUs);
   }
 
   dataIn(initiatorTaskTag: number, dataSN: number, nowUs: number): void {
     const isPaidBy = (pdu: ReceivedPdu): boolean => isOf(pdu, OPCODE_DATA_IN) && pdu.field("dataSN") === dataSN;
     const isOf = (pdu: ReceivedPdu, opcode: number): boolean =>
       pdu.opcode === opcode && pdu.initiatorTaskTag === initiatorTaskTag;
-    this.#add({ what: `DataSN ${dataSN} of ${initiatorTaskTag}`, isPaidBy, initiatorTaskTag, statSN: null }, nowUs);
+    const what = `DataSN ${dataSN} of ${initiatorTaskTag}`;
+    this.#add({ what, isPaidBy, initiatorTaskTag, statSN: null, dataSN }, nowUs);
   }
 
   /** Any R2T of the task will do: one that was not answered in time is replaced by another. */
   r2t(initiatorTaskTag: number, nowUs: number): void {
     const isPaidBy = (pdu: ReceivedPdu): boolean =>
       pdu.opcode === OPCODE_R2T && pdu.initiatorTaskTag === initiatorTaskTag;
-    this.#add({ what: `an R2T of ${initiatorTaskTag}`, isPaidBy, initiatorTaskTag, statSN: null }, nowUs);
+    this.#add({ what: `an R2T of ${initiatorTaskTag}`, isPaidBy, initiatorTaskTag, statSN: null, dataSN: null }, nowUs);
   }
 
   #add(due: Omit<Due, "untilUs">, nowUs: number): void {
@@ -72,6 +74,13 @@ export class Dues {
   acknowledged(expStatSN: number): void {
     if (this.#dues.length === 0) return;
     this.#dues = this.#dues.filter(({ statSN }) => statSN === null || !serialLess(statSN, expStatSN));
+  }
+
+  /** A DataACK acknowledges the task's Data-In below `dataSN`. */
+  dataAcknowledged(initiatorTaskTag: number, dataSN: number): void {
+    this.#dues = this.#dues.filter(
+      (due) => due.initiatorTaskTag !== initiatorTaskTag || due.dataSN === null || due.dataSN >= dataSN,
+    );
   }
 
   /** The task has ended, goes on elsewhere or begins anew, or a SNACK for it was rejected. */

@@ -34,7 +34,7 @@ import { nameOf, type Tallies, type WireFaults } from "./wire-faults.js";
 
 export const SNACK_DATA_R2T = 0;
 export const SNACK_STATUS = 1;
-export const SNACK_DATA_ACK = 2;
+const SNACK_DATA_ACK = 2;
 export const SNACK_R_DATA = 3;
 const SNACK_TYPE_MASK = 0x0f;
 const SNACK_NAMES = ["Data/R2T", "Status", "DataACK", "R-Data"];
@@ -56,10 +56,14 @@ export interface ConnectionOwner {
   /** ExpCmdSN and MaxCmdSN of a PDU. */
   windowSeen(expCmdSN: number, maxCmdSN: number): void;
   isReading(initiatorTaskTag: number): boolean;
-  /** A PDU of this task may not reach the target, or not in one piece. */
+  /** The target may have ended the task without a word. */
+  mayHaveEnded(initiatorTaskTag: number): boolean;
+  /** A task management function is on its way to the target. */
+  departed(initiatorTaskTag: number): void;
+  /** A PDU of this task does not reach the target, or not in one piece. */
   damaged(initiatorTaskTag: number): void;
-  /** A PDU, each once; but SCSI Responses as often as they come. */
-  received(connection: RecoveringConnection, pdu: ReceivedPdu): void;
+  /** A PDU, each once; but SCSI Responses as often as they come: `isNew` the first time. */
+  received(connection: RecoveringConnection, pdu: ReceivedPdu, isNew: boolean): void;
   /** The target will find a header digest that does not match, and close the connection. */
   doomed(connection: RecoveringConnection): void;
   /** Nothing comes or goes on it any more. */
@@ -223,11 +227,24 @@ export class RecoveringConnection {
   }
 
   snack(type: number, fields: Omit<OutgoingPdu["fields"], "opcode">, lun?: Uint8Array): void {
+    this.#request(() => this.#snack(type, fields, lun));
+  }
+
+  #snack(type: number, fields: Omit<OutgoingPdu["fields"], "opcode">, lun?: Uint8Array): OutgoingPdu {
     this.#owner.tallies.recoveries.count(`${SNACK_NAMES[type]} SNACK`);
-    this.#request(() => ({
+    return {
       fields: { initiatorTaskTag: TAG_NONE, ...fields, opcode: OPCODE_SNACK_REQUEST, flags: FLAG_FINAL | type },
       ...(lun === undefined ? {} : { lun }),
-    }));
+    };
+  }
+
+  /** DataACK: all Data-In before the first that is missing. */
+  acknowledgeData(task: RecoveringTask, targetTransferTag: number, lun: Uint8Array): void {
+    const { initiatorTaskTag, nextDataSN } = task;
+    this.#request(() => {
+      this.#dues.dataAcknowledged(initiatorTaskTag, nextDataSN);
+      return this.#snack(SNACK_DATA_ACK, { targetTransferTag, begRun: nextDataSN, runLength: 0 }, lun);
+    });
   }
 
   /** All statuses that are missing, or may be. */
@@ -247,9 +264,16 @@ export class RecoveringConnection {
     this.#unacknowledged.delete(task);
   }
 
-  /** Data-In of the task comes anew. */
-  restarts(task: RecoveringTask): void {
+  /** What was asked for of the task may not come: its Data-In comes anew, or the target may have ended it. */
+  forgive(task: RecoveringTask): void {
     this.#dues.forget(task.initiatorTaskTag);
+  }
+
+  /** Nothing more is sent that was asked for of tasks that may have ended. */
+  stopSolicited(luns: readonly number[]): void {
+    this.#outbox.stopSolicited(
+      ({ command, initiatorTaskTag }) => luns.includes(command.lun) && this.#owner.mayHaveEnded(initiatorTaskTag),
+    );
   }
 
   /** Gone, with whatever is on its way, by a reset or an orderly close. */
@@ -304,6 +328,7 @@ export class RecoveringConnection {
     if (sent.length > 0) {
       this.#dues.acknowledged(expStatSN);
       if (fields.opcode === OPCODE_SNACK_REQUEST) this.#asked(fields);
+      if (fields.opcode === OPCODE_TASK_MANAGEMENT_REQUEST) this.#owner.departed(fields.initiatorTaskTag!);
     }
     return sent;
   }
@@ -315,7 +340,7 @@ export class RecoveringConnection {
     if (answerUs !== null) clock.after(answerUs, () => this.#check());
     const type = flags! & SNACK_TYPE_MASK;
     // All that was sent and is not acknowledged, if there is any: nobody here knows.
-    if (runLength === 0) return;
+    if (runLength === 0 || this.#owner.mayHaveEnded(initiatorTaskTag!)) return;
     for (let sn = begRun!; sn !== serialAdd(begRun!, runLength!); sn = serialAdd(sn, 1)) {
       if (type === SNACK_STATUS) this.#dues.status(sn, nowUs);
       else if (type === SNACK_DATA_R2T && this.#owner.isReading(initiatorTaskTag!)) {
@@ -390,7 +415,10 @@ export class RecoveringConnection {
       return this.drop();
     }
     this.#window(pdu);
-    if (this.#isNews(pdu)) this.#owner.received(this, pdu);
+    const isNew = this.#isNew(pdu);
+    // It may have broken when it was asked for what is missing before.
+    if (!this.isOpen) return;
+    if (isNew || pdu.opcode === OPCODE_SCSI_RESPONSE) this.#owner.received(this, pdu, isNew);
   }
 
   #window(pdu: ReceivedPdu): void {
@@ -404,7 +432,7 @@ export class RecoveringConnection {
   }
 
   /** StatSN of a PDU: false if it came before. */
-  #isNews(pdu: ReceivedPdu): boolean {
+  #isNew(pdu: ReceivedPdu): boolean {
     if (pdu.opcode === OPCODE_DATA_IN && !pdu.hasStatus) return true;
     const { statSN } = pdu;
     const distance = serialDistance(this.#nextStatSN, statSN);
@@ -417,7 +445,7 @@ export class RecoveringConnection {
       if (isAhead && this.#missingBefore(statSN) > 0) this.askForStatus();
       return true;
     }
-    if (serialLess(statSN, this.#nextStatSN) || this.#ahead.has(statSN)) return pdu.opcode === OPCODE_SCSI_RESPONSE;
+    if (serialLess(statSN, this.#nextStatSN) || this.#ahead.has(statSN)) return false;
     this.#ahead.add(statSN);
     const isGap = isAhead && this.#missing() > 0;
     while (this.#ahead.delete(this.#nextStatSN)) this.#nextStatSN = serialAdd(this.#nextStatSN, 1);

@@ -28,23 +28,20 @@ import {
 } from "../pdu.js";
 import { type Command, STATUS_CHECK_CONDITION } from "../simulation/initiator/command.js";
 import type { Parameters } from "../simulation/initiator/parameters.js";
-import { describe } from "../simulation/initiator/sequence-numbers.js";
+import { describe, takesStatSN } from "../simulation/initiator/sequence-numbers.js";
 import type { Random } from "../simulation/random.js";
 import { ConnectionRecovery } from "./connection-recovery.js";
-import {
-  type ConnectionOwner,
-  RecoveringConnection,
-  SNACK_DATA_ACK,
-  SNACK_DATA_R2T,
-  SNACK_R_DATA,
-} from "./recovering-connection.js";
+import { type ConnectionOwner, RecoveringConnection, SNACK_DATA_R2T, SNACK_R_DATA } from "./recovering-connection.js";
 import { RecoveringTask } from "./recovering-task.js";
+import type { Resets } from "./resets.js";
+import { TaskSetFunctions } from "./task-set-functions.js";
 import type { Clock, Portal } from "./wire.js";
 import { NO_WIRE_FAULTS, nameOf, type Tallies, type WireFaults } from "./wire-faults.js";
 
 const SENSE_ABORTED_COMMAND = 0xb;
 /** "SNACK rejected" is 11h/13h (section 11.4.7.2). */
 const ASC_READ_ERROR = 0x11;
+const ASYNC_EVENT_TASK_TERMINATION = 5;
 const REASON_SNACK_REJECT = 0x03;
 const REASON_DATA_DIGEST_ERROR = 0x02;
 const FUNCTION_COMPLETE = 0;
@@ -82,6 +79,10 @@ export interface SessionOptions {
   readonly immediate: number;
   readonly ping: number;
   readonly abortTask: number;
+  /** ABORT TASK SET and its like. */
+  readonly taskSetFunction: number;
+  /** Those of all sessions. */
+  readonly resets: Resets;
   /** MaxRecvDataSegmentLength is changed now and then; if not, Data-In is acknowledged by DataACK. */
   readonly declare: number;
   readonly faults: WireFaults;
@@ -140,6 +141,9 @@ export class RecoveringSession implements ConnectionOwner {
   /** Initiator Task Tag -> connection and the MaxRecvDataSegmentLength that was declared. */
   readonly #declarations = new Map<number, { readonly connection: RecoveringConnection; readonly length: number }>();
   readonly #attentions = new Map<number, number>();
+  readonly #functions: TaskSetFunctions;
+  /** Something that was sent has not come, since the session began. */
+  #hasLost = false;
   #isDone = false;
   #loggingOut: RecoveringConnection | null = null;
   #progressUs = 0;
@@ -154,6 +158,8 @@ export class RecoveringSession implements ConnectionOwner {
     this.tallies = options.tallies;
     this.faults = options.faults;
     this.#progressUs = clock.nowUs;
+    this.#functions = new TaskSetFunctions(this, random);
+    options.resets.listen((luns) => this.#resetBegan(luns));
     this.#begin();
     this.#tick();
     this.#work();
@@ -234,6 +240,8 @@ export class RecoveringSession implements ConnectionOwner {
       // The old session has ended before this one began.
       for (const task of [...this.tasks.values()]) this.abandon(task);
       this.#attentions.clear();
+      for (const lun of this.options.luns) this.#attentions.set(lun, this.options.resets.of(lun));
+      this.#hasLost = false;
       const connection = new RecoveringConnection(this, this.#random, cid, parameters, login);
       this.#connections = [connection];
       for (let i = 1; i < this.options.connections; i++) this.#joinMore();
@@ -252,6 +260,7 @@ export class RecoveringSession implements ConnectionOwner {
     this.epoch++;
     this.#numbered.clear();
     this.#managements.clear();
+    this.#functions.forsake(null);
     this.#reassigns.clear();
     this.#logouts.clear();
     this.#pings.clear();
@@ -285,6 +294,7 @@ export class RecoveringSession implements ConnectionOwner {
       this.#managements.delete(tag);
       management.task.isBeingAborted = false;
     }
+    this.#functions.forsake(connection);
     if (this.errorRecoveryLevel === 0) return this.recoverSession();
     const recovery = new ConnectionRecovery(this, this.#random, connection, () => this.#recoveries.delete(recovery));
     this.#recoveries.add(recovery);
@@ -343,8 +353,23 @@ export class RecoveringSession implements ConnectionOwner {
     if (!lost.isDoomed || this.keepsTasks) this.#mayAttend();
   }
 
-  #mayAttend(): void {
-    for (const lun of this.options.luns) this.#attentions.set(lun, (this.#attentions.get(lun) ?? 0) + 1);
+  #mayAttend(luns = this.options.luns): void {
+    for (const lun of luns) this.#attentions.set(lun, (this.#attentions.get(lun) ?? 0) + 1);
+  }
+
+  /** Somebody resets these units. */
+  #resetBegan(luns: readonly number[]): void {
+    this.#mayAttend(luns);
+    this.endanger(luns);
+  }
+
+  /** A task management function ends the tasks of these LUNs that there are, if it comes. */
+  endanger(luns: readonly number[]): void {
+    for (const task of this.tasks.values()) {
+      if (!luns.includes(task.command.lun)) continue;
+      task.mayVanish = true;
+      task.connection.forgive(task);
+    }
   }
 
   // ---- work
@@ -375,6 +400,7 @@ export class RecoveringSession implements ConnectionOwner {
     if (random.chance(this.options.ping)) return this.#ping(connection);
     if (this.errorRecoveryLevel > 0 && random.chance(this.options.declare)) return this.#declare(connection);
     if (random.chance(this.options.abortTask)) return this.#abortTask();
+    if (random.chance(this.options.taskSetFunction)) return this.#functions.begin(connection);
     const command = this.options.nextCommand();
     if (command === null) {
       this.#isDone = true;
@@ -394,6 +420,7 @@ export class RecoveringSession implements ConnectionOwner {
     const unsolicited = this.#chooseUnsolicited(command, connection);
     const { session } = this.options;
     const task = new RecoveringTask(command, numbers, unsolicited, connection, session, this.clock.nowUs);
+    task.mayVanish = this.#functions.mayEnd(command.lun, isImmediate);
     this.tasks.set(task.initiatorTaskTag, task);
     command.begin();
     if (isImmediate) return connection.command(task);
@@ -431,6 +458,7 @@ export class RecoveringSession implements ConnectionOwner {
     const tag = this.newTag();
     task.isBeingAborted = true;
     task.mayBeAborted = true;
+    task.connection.forgive(task);
     this.#managements.set(tag, { task, connection: task.connection });
     task.connection.abortTask(tag, task);
   }
@@ -494,17 +522,32 @@ export class RecoveringSession implements ConnectionOwner {
     return this.tasks.get(initiatorTaskTag)?.command.reads === true;
   }
 
-  damaged(initiatorTaskTag: number): void {
+  mayHaveEnded(initiatorTaskTag: number): boolean {
     const task = this.tasks.get(initiatorTaskTag);
-    if (task !== undefined) task.wasDamaged = true;
+    return task !== undefined && (task.mayVanish || task.mayBeAborted);
   }
 
-  received(connection: RecoveringConnection, pdu: ReceivedPdu): void {
+  departed(initiatorTaskTag: number): void {
+    this.#functions.departed(initiatorTaskTag);
+  }
+
+  damaged(initiatorTaskTag: number): void {
+    this.#hasLost = true;
+    const task = this.tasks.get(initiatorTaskTag);
+    if (task !== undefined) task.wasDamaged = true;
+    this.#functions.lost(initiatorTaskTag);
+    const management = this.#managements.get(initiatorTaskTag);
+    if (management === undefined) return;
+    this.#managements.delete(initiatorTaskTag);
+    management.task.isBeingAborted = false;
+  }
+
+  received(connection: RecoveringConnection, pdu: ReceivedPdu, isNew: boolean): void {
     switch (pdu.opcode) {
       case OPCODE_DATA_IN:
       case OPCODE_R2T:
       case OPCODE_SCSI_RESPONSE:
-        return this.#taskPdu(connection, pdu);
+        return this.#taskPdu(connection, pdu, isNew);
       case OPCODE_NOP_IN:
         if (pdu.initiatorTaskTag !== TAG_NONE) {
           assert(this.#pings.has(pdu.initiatorTaskTag), "a NOP-In answers a NOP-Out");
@@ -532,16 +575,26 @@ export class RecoveringSession implements ConnectionOwner {
       case OPCODE_REJECT:
         return this.#rejected(connection, pdu);
       case OPCODE_ASYNC_MESSAGE:
+        if (pdu.field("asyncEvent") === ASYNC_EVENT_TASK_TERMINATION)
+          this.#terminated(connection, Buffer.from(pdu.lun));
         return;
       default:
         assert.fail(`not expected: ${describe(pdu)}, ${pdu.bhs.toString("hex")}`);
     }
   }
 
-  #taskPdu(connection: RecoveringConnection, pdu: ReceivedPdu): void {
+  /** Others have ended tasks of the LUN: they are told that we know (section 11.9.1). */
+  #terminated(connection: RecoveringConnection, lun: Buffer): void {
+    assert.equal(this.options.session.taskReporting, "FastAbort");
+    connection.stopSolicited([lun[1]!]);
+    connection.answerPing(TAG_NONE, lun);
+  }
+
+  #taskPdu(connection: RecoveringConnection, pdu: ReceivedPdu, isNew: boolean): void {
     const task = this.tasks.get(pdu.initiatorTaskTag);
     if (task === undefined) {
       assert(pdu.initiatorTaskTag <= this.#lastTag, `${describe(pdu)}: no such task was ever sent`);
+      if (isNew && takesStatSN(pdu)) this.#functions.assertNotEnded(connection, pdu);
       return;
     }
     // On the connection that it came from it is of no interest any more.
@@ -551,10 +604,10 @@ export class RecoveringSession implements ConnectionOwner {
     task.nudges = 0;
     switch (pdu.opcode) {
       case OPCODE_DATA_IN: {
-        task.dataIn(pdu);
+        // Of what comes twice there would be ever more.
+        const mayAsk = task.dataIn(pdu) && !task.hasResponse;
         this.#acknowledgeData(task);
-        const { missingData } = task;
-        if (missingData !== null && !task.hasResponse && this.#random.chance(0.3)) this.#askForData(task);
+        if (mayAsk && task.missingData !== null && this.#random.chance(0.3)) this.#askForData(task);
         break;
       }
       case OPCODE_R2T: {
@@ -590,15 +643,16 @@ export class RecoveringSession implements ConnectionOwner {
     if (this.#random.chance(0.3)) return;
     task.acknowledged = task.nextDataSN;
     const { targetTransferTag, lun } = acknowledgmentRequest;
-    task.connection.snack(SNACK_DATA_ACK, { targetTransferTag, begRun: task.nextDataSN, runLength: 0 }, lun);
+    task.connection.acknowledgeData(task, targetTransferTag, lun);
   }
 
   /** Data-In that is missing. */
   #askForData(task: RecoveringTask): void {
     const { connection, missingData } = task;
     if (connection.isResegmented) {
-      if (task.hasResponse) this.#resegment(task);
-      return;
+      if (!task.hasResponse) return;
+      // What was cut for another length comes anew; of that, what is missing comes again.
+      if (task.snackTag === 0) return this.#resegment(task);
     }
     if (missingData === null) return;
     task.wasAskedAgain = true;
@@ -613,7 +667,7 @@ export class RecoveringSession implements ConnectionOwner {
   /** All of the data anew. */
   #resegment(task: RecoveringTask): void {
     task.restart(0);
-    task.connection.restarts(task);
+    task.connection.forgive(task);
     task.snackTag = this.newTag();
     const fields = { initiatorTaskTag: task.initiatorTaskTag, targetTransferTag: task.snackTag };
     task.connection.snack(SNACK_R_DATA, { ...fields, begRun: 0, runLength: 0 });
@@ -646,6 +700,7 @@ export class RecoveringSession implements ConnectionOwner {
   #managed(connection: RecoveringConnection, pdu: ReceivedPdu): void {
     const reassign = this.#reassigns.get(pdu.initiatorTaskTag);
     if (reassign !== undefined) return this.#reassigned(connection, reassign, pdu);
+    if (this.#functions.answered(connection, pdu)) return;
     const management = this.#managements.get(pdu.initiatorTaskTag);
     if (management === undefined) return;
     this.#managements.delete(pdu.initiatorTaskTag);
@@ -658,8 +713,8 @@ export class RecoveringSession implements ConnectionOwner {
       return this.abandon(task);
     }
     assert.equal(pdu.response, TASK_DOES_NOT_EXIST, "ABORT TASK has no other failure");
-    // It was lost on its way, or its status was: nobody has it any more.
-    if (task.isImmediate) this.abandon(task);
+    // It was lost on its way, or its status was, or another function has ended it: nobody has it any more.
+    if (task.isImmediate || task.mayVanish) this.abandon(task);
   }
 
   #reassigned(
@@ -675,7 +730,7 @@ export class RecoveringSession implements ConnectionOwner {
         task.expiresUs = Number.POSITIVE_INFINITY;
         return;
       case TASK_DOES_NOT_EXIST:
-        if (task.mayBeAborted) return this.abandon(task);
+        if (task.mayBeAborted || task.mayVanish) return this.abandon(task);
         assert(this.clock.nowUs >= task.expiresUs, `the target has lost ${task.command.name}`);
         this.tallies.recoveries.count("TASK REASSIGN that came too late");
         return this.abandon(task);
@@ -722,6 +777,7 @@ export class RecoveringSession implements ConnectionOwner {
       for (const task of [...this.tasks.values()]) {
         if (nowUs - task.progressUs > PATIENCE_US && task.connection.isOpen) this.#nudge(task, nowUs);
       }
+      this.#functions.nudge(nowUs);
       // Nobody waits for what these bring, but for their numbers.
       for (const connection of this.connections) if (connection.hasGap) connection.askForStatus();
       this.#replenish();
@@ -738,6 +794,8 @@ export class RecoveringSession implements ConnectionOwner {
       if (this.errorRecoveryLevel === 0) return connection.drop();
       this.tallies.recoveries.count("command retried");
       this.#transmit(numbered, connection);
+      // It may have come, and its answer been lost.
+      connection.askForStatus();
     }
   }
 
@@ -746,8 +804,13 @@ export class RecoveringSession implements ConnectionOwner {
     const { connection } = task;
     task.progressUs = nowUs;
     task.nudges++;
+    if (task.mayVanish && task.nudges % 2 === 0 && !task.isBeingAborted) return this.#abort(task);
     if (this.errorRecoveryLevel === 0) {
       if (task.nudges <= 4) return;
+      assert(
+        this.#hasLost || task.mayVanish,
+        `the target says nothing more of ${task.command.name}:\n${this.describe()}`,
+      );
       this.tallies.recoveries.count("connection given up");
       return connection.drop();
     }
@@ -794,11 +857,19 @@ export class RecoveringSession implements ConnectionOwner {
     if (connection === undefined) return this.recoverSession();
     this.faults = NO_WIRE_FAULTS;
     if (this.#numbered.size > 0 || this.#loggingOut !== null) return;
-    if (this.#expCmdSN !== this.cmdSN || (this.#maxCmdSN - this.#expCmdSN + 1) >>> 0 !== this.#windowWidth) {
-      // Announced with the next PDU, whatever that is.
-      const tag = this.newTag();
-      this.#pings.add(tag);
-      return connection.ping(tag, null, 0);
+    const awaitsNothing = this.#managements.size === 0 && this.#functions.isIdle;
+    if (
+      !awaitsNothing ||
+      this.#expCmdSN !== this.cmdSN ||
+      (this.#maxCmdSN - this.#expCmdSN + 1) >>> 0 !== this.#windowWidth
+    ) {
+      // Announced with the next PDU, whatever that is; and of what was lost there is a gap.
+      for (const each of this.connections) {
+        const tag = this.newTag();
+        this.#pings.add(tag);
+        each.ping(tag, null, 0);
+      }
+      return;
     }
     this.#loggingOut = connection;
     this.logout(connection, LOGOUT_CLOSE_SESSION, 0, (response) => {

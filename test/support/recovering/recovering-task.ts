@@ -52,6 +52,8 @@ export class RecoveringTask implements SequenceOwner {
   isBeingAborted = false;
   /** ABORT TASK was sent for it, whatever became of that. */
   mayBeAborted = false;
+  /** A function that ends many tasks may have ended it without a word. */
+  mayVanish = false;
   /** TASK REASSIGN for it was sent so often and has not been answered. */
   reassigns = 0;
   /** From when on the target may have given it up, because it was not reassigned in time. */
@@ -124,8 +126,8 @@ export class RecoveringTask implements SequenceOwner {
     return next;
   }
 
-  /** RFC 7143 section 11.7. What comes twice is the same both times. */
-  dataIn(pdu: ReceivedPdu): void {
+  /** RFC 7143 section 11.7. What comes twice is the same both times. The last may bring the status. False: it has come before. */
+  dataIn(pdu: ReceivedPdu): boolean {
     const { data } = pdu;
     const dataSN = pdu.field("dataSN");
     const offset = pdu.field("bufferOffset");
@@ -135,16 +137,18 @@ export class RecoveringTask implements SequenceOwner {
     const before = this.#dataPdus.get(dataSN);
     if (before !== undefined) {
       assert.deepEqual({ offset, length: data.length, digest }, before, `DataSN ${dataSN} comes again as it was`);
-      return;
+      return false;
     }
     // Acknowledged long ago: it was on its way still.
-    if (dataSN < this.acknowledged) return;
+    if (dataSN < this.acknowledged) return false;
     this.#dataPdus.set(dataSN, { offset, length: data.length, digest });
     this.#buffer.set(data, offset);
     while (this.#dataPdus.has(this.#nextDataSN)) this.#nextDataSN++;
     if ((pdu.flags & FLAG_ACKNOWLEDGE) !== 0) {
       this.acknowledgmentRequest = { targetTransferTag: pdu.targetTransferTag, lun: Buffer.from(pdu.lun) };
     }
+    if (pdu.hasStatus) this.#response = { outcome: outcomeOf(pdu), expDataSN: dataSN + 1, snackTag: 0 };
+    return true;
   }
 
   /** Section 11.8. What is asked for; null: it has been asked for before. */
@@ -170,7 +174,7 @@ export class RecoveringTask implements SequenceOwner {
     // Data is coming anew, and this was sent before.
     if (snackTag !== this.snackTag) return;
     this.#response = {
-      outcome: { status: pdu.status, sense: Buffer.from(pdu.sense), residual: pdu.residual },
+      outcome: outcomeOf(pdu),
       expDataSN: this.command.reads ? pdu.field("expDataSN") : 0,
       snackTag,
     };
@@ -204,4 +208,8 @@ export class RecoveringTask implements SequenceOwner {
     this.isSendingUnsolicited = false;
     this.wasAskedAgain = true;
   }
+}
+
+function outcomeOf({ status, sense, residual }: ReceivedPdu): Response["outcome"] {
+  return { status, sense: Buffer.from(sense), residual };
 }

@@ -57,6 +57,7 @@ export class CapturedStreams {
     const key = `${index} ${isReceived}`;
     const position = view.getUint32(offset + CAPTURE_POSITION);
     assert.equal(position, this.#next.get(key) ?? position, "nothing is missing in between");
-    this.#next.set(key, position + wireLength);
+    // Modulo 2^32, as TCP counts.
+    this.#next.set(key, (position + wireLength) >>> 0);
   }
 }

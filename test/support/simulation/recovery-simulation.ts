@@ -3,7 +3,9 @@
  * connections break. It ends when all have done their work and everything on the units was read once more.
  */
 import { RecoveringSession, type SessionOptions } from "../recovering/recovering-session.js";
+import { Resets } from "../recovering/resets.js";
 import { NO_WIRE_FAULTS, randomWireFaults, Tallies, type WireFaults } from "../recovering/wire-faults.js";
+import { changeLimits } from "./changing-limits.js";
 import { Cluster } from "./cluster.js";
 import { type Faults, NO_FAULTS } from "./faults.js";
 import { type Parameters, randomParameters } from "./initiator/parameters.js";
@@ -31,6 +33,8 @@ export interface RecoveryOptions {
   readonly session?: Partial<Parameters["session"]>;
   readonly mix?: Partial<Mix>;
   readonly commands?: number;
+  /** Of units and initiators limits come, change and go. */
+  readonly limits?: boolean;
 }
 
 export class RecoverySimulation {
@@ -39,6 +43,7 @@ export class RecoverySimulation {
   readonly #world: World;
   readonly #units: readonly SimulatedUnit[];
   readonly #cluster: Cluster;
+  readonly #resets = new Resets();
   #lastSessionId = 0;
 
   constructor(seed: number, options: RecoveryOptions) {
@@ -63,7 +68,11 @@ export class RecoverySimulation {
   run(): void {
     const count = this.#random.between(1, 3);
     const sessions = Array.from({ length: count }, (_, index) => this.#session(index));
-    this.#cluster.turnUntil(() => sessions.every(({ isFinished }) => isFinished));
+    const areFinished = () => sessions.every(({ isFinished }) => isFinished);
+    if (this.#options.limits === true) {
+      changeLimits(this.#world, this.#random, () => this.#cluster, this.#units, areFinished);
+    }
+    this.#cluster.turnUntil(areFinished);
     this.#settle();
     this.#world.faults = NO_FAULTS;
     this.#reread();
@@ -82,6 +91,7 @@ export class RecoverySimulation {
       immediate: random.chance(0.4) ? 0.15 : 0,
       ping: random.chance(0.5) ? 0.05 : 0,
       abortTask: random.chance(0.3) ? 0.05 : 0,
+      taskSetFunction: random.chance(0.3) ? 0.05 : 0,
       declare: random.chance(0.3) ? 0.05 : 0,
       faults: { ...randomWireFaults(random), ...this.#options.wireFaults },
       nextCommand: () => (left-- > 0 ? randomCommand(random, mix, luns) : null),
@@ -92,7 +102,7 @@ export class RecoverySimulation {
     random: Random,
     initiatorName: string,
     luns: ReadonlyMap<number, SimulatedUnit>,
-    options: Omit<SessionOptions, "initiatorName" | "luns" | "session" | "connectionParameters" | "tallies">,
+    options: Omit<SessionOptions, "initiatorName" | "luns" | "session" | "connectionParameters" | "resets" | "tallies">,
   ): RecoveringSession {
     const pipe = { capacity: PIPE_BYTES, delayUsMax: this.#world.faults.networkDelayUsMax };
     const portal = new SimulatedPortal(this.#world, this.#cluster, luns, pipe, () => ++this.#lastSessionId);
@@ -102,6 +112,7 @@ export class RecoverySimulation {
       ...options,
       initiatorName,
       luns: [...luns.keys()],
+      resets: this.#resets,
       session: {
         ...randomParameters(random).session,
         maxConnections: 8,
@@ -138,6 +149,7 @@ export class RecoverySimulation {
       immediate: 0,
       ping: 0,
       abortTask: 0,
+      taskSetFunction: 0,
       declare: 0,
       faults: NO_WIRE_FAULTS,
       nextCommand: () => commands.pop() ?? null,

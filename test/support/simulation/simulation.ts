@@ -2,7 +2,8 @@
  * One simulation: a shard or a few, a few units, a few initiators, everything else as the seed has it. It ends when all initiators
  * have done their work and everything on the units was read once more, without faults.
  */
-import { Cluster, type Limits } from "./cluster.js";
+import { changeLimits } from "./changing-limits.js";
+import { Cluster } from "./cluster.js";
 import { type Faults, NO_FAULTS, randomFaults } from "./faults.js";
 import type { Command } from "./initiator/command.js";
 import { type Habits, Initiator, randomHabits } from "./initiator/initiator.js";
@@ -26,8 +27,6 @@ const SETTLE_US = 1_000_000;
 const SEVERAL_SHARDS = 0.3;
 const ADMINISTRATION = 0.2;
 const ADMINISTRATION_US_MAX = 2_000_000;
-
-const LIMITS_US_MAX = 1_000_000;
 
 const QUIET: Habits = {
   depth: 8,
@@ -107,7 +106,9 @@ export class Simulation {
     const count = this.#random.between(1, 4);
     for (let index = 0; index < count; index++) this.#initiators.push(this.#randomInitiator(index));
     if (this.#random.chance(ADMINISTRATION)) this.#administer();
-    if (this.#overrides.limits === true) this.#limit();
+    if (this.#overrides.limits !== true) return;
+    const isOver = () => this.#areFinished;
+    changeLimits(this.#world, this.#random, () => this.#cluster, this.#units, isOver);
   }
 
   /** Now and then control ends a connection or a session. */
@@ -117,20 +118,6 @@ export class Simulation {
       this.#random.pick(this.#initiators).closeByControl();
       this.#administer();
     });
-  }
-
-  /** For all that goes on at this moment, and for what begins before the next change. */
-  #limit(): void {
-    if (this.#areFinished) return this.#lift();
-    const random = this.#random;
-    if (random.chance(0.4)) this.#cluster.limitSessions(randomLimits(random));
-    else this.#cluster.limitUnit(random.pick(this.#units).record.unitIndex, randomLimits(random));
-    this.#world.timeline.after(random.spread(1000, LIMITS_US_MAX), () => this.#limit());
-  }
-
-  #lift(): void {
-    this.#cluster.limitSessions(null);
-    for (const { record } of this.#units) this.#cluster.limitUnit(record.unitIndex, null);
   }
 
   /** The shard stops in order, and another one goes on. */
@@ -271,11 +258,4 @@ function randomLuns(random: Random, units: readonly SimulatedUnit[]): Map<number
   for (const unit of units) if (random.chance(0.7)) luns.set(random.pick([0, 1, 2, 7, 300]), unit);
   if (luns.size === 0) luns.set(0, random.pick(units));
   return luns;
-}
-
-function randomLimits(random: Random): Limits | null {
-  if (random.chance(0.2)) return null;
-  const iops = random.pick([null, 50, 1000, 20_000]);
-  const bytesPerSecond = random.pick([iops === null ? MEBIBYTE : null, MEBIBYTE, 64 * MEBIBYTE]);
-  return { iops, bytesPerSecond, burstSeconds: random.pick([0, 0.01, 1]) };
 }

@@ -5,7 +5,9 @@ import type { SessionTask } from "./session-task.js";
 
 export const FUNCTION_ABORT_TASK = 1;
 export const FUNCTION_ABORT_TASK_SET = 2;
+export const FUNCTION_CLEAR_TASK_SET = 4;
 export const FUNCTION_LOGICAL_UNIT_RESET = 5;
+export const FUNCTION_TARGET_WARM_RESET = 6;
 
 const RESPONSE_COMPLETE = 0;
 const RESPONSE_TASK_DOES_NOT_EXIST = 1;
