@@ -36,6 +36,9 @@ export const LIMITED_UNITS_MAX = 16_384;
 /** Initiators whose commands are counted by name, from the first that logged in; those of all others are summed. */
 export const INITIATORS_COUNTED_MAX = 4096;
 
+/** Initiators of one unit that are told of a loss after they have come back; of more, those that logged in first are not. */
+export const INITIATORS_OF_UNIT_MAX = 4096;
+
 /** Nexuses registered with one unit (PERSISTENT RESERVE OUT): one more is refused with INSUFFICIENT REGISTRATION RESOURCES. */
 export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 

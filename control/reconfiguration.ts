@@ -39,6 +39,7 @@ import type { ModeSelect } from "./units/mode-select.js";
 import type { Operations } from "./units/operations/operations.js";
 import type { RemovalPrevention } from "./units/removal-prevention.js";
 import type { Reservations } from "./units/reservations/reservations.js";
+import type { UnheardLosses } from "./units/unheard-losses.js";
 import type { UnitChanges } from "./units/unit-changes.js";
 import { defaultThreshold } from "./units/unit-state.js";
 import type { Units } from "./units/units.js";
@@ -57,6 +58,7 @@ export interface ReconfigurationHost {
   readonly initiatorLimits: InitiatorLimits;
   readonly operations: Operations;
   readonly removalPrevention: RemovalPrevention;
+  readonly unheardLosses: UnheardLosses;
   readonly changes: UnitChanges;
   readonly shards: Shards;
   readonly logger: Logger;
@@ -216,7 +218,7 @@ export class Reconfiguration {
     for (const { from } of change.renamed) await this.#freeName(from);
     for (const { name } of change.removed) {
       await this.#endSessionsOf(name).then(
-        () => this.#close(name),
+        () => this.#remove(name),
         // What is under way on it may use its files: it stays open, and nobody sees it.
         (error) => logger.error({ unit: name, reason: (error as Error).message }, "unit not closed"),
       );
@@ -339,16 +341,23 @@ export class Reconfiguration {
     this.#host.operations.resume(unit.unitIndex);
   }
 
+  async #remove(name: string): Promise<void> {
+    const unit = this.#host.units.find(name);
+    await this.#close(name);
+    if (unit !== undefined) this.#host.unheardLosses.forget(unit.uuid);
+  }
+
   async #close(name: string): Promise<void> {
-    const { units, operations, reservations, copies, access, logger } = this.#host;
+    const { units, operations, reservations, copies, access, unheardLosses, logger } = this.#host;
     const unit = units.find(name);
     this.#step = `flushing and closing unit ${name}`;
     if (unit !== undefined) {
       await copies.forgetUnit(unit.unitIndex);
       await operations.stop(unit.unitIndex);
     }
-    await units.close(name);
+    const isFlushed = await units.close(name);
     if (unit !== undefined) {
+      if (!isFlushed) unheardLosses.lost(unit.uuid);
       reservations.forget(unit.uuid);
       access.forget(unit.uuid);
     }

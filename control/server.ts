@@ -47,6 +47,7 @@ import { Reservations } from "./units/reservations/reservations.js";
 import { SlowCommands } from "./units/slow-commands.js";
 import { StartStop } from "./units/start-stop.js";
 import { ThinThresholds } from "./units/thin-thresholds.js";
+import { UnheardLosses } from "./units/unheard-losses.js";
 import { UnitChanges } from "./units/unit-changes.js";
 import { Units } from "./units/units.js";
 
@@ -89,6 +90,7 @@ export class Server {
   readonly #registry: SessionRegistry;
   readonly #texts = new FullFeatureTexts();
   readonly #removalPrevention = new RemovalPrevention();
+  readonly #unheardLosses = new UnheardLosses();
   readonly #startedAtMs = Date.now();
   /** What people ask for while it serves. */
   readonly administration: Administration;
@@ -268,6 +270,7 @@ export class Server {
       initiatorLimits: this.#initiatorLimits,
       operations: this.#operations,
       removalPrevention: this.#removalPrevention,
+      unheardLosses: this.#unheardLosses,
       changes,
       shards: this.#shards,
       logger: this.#logger,
@@ -475,7 +478,9 @@ export class Server {
       if (unit === undefined) return [];
       const blocked = this.#reservations.blocked(unit.uuid, identity);
       const accessState = this.#access.state(unit, Number(identity.portalGroup));
-      return [{ lun, unitIndex: unit.unitIndex, readOnly: readOnly || unit.readOnly, blocked, accessState }];
+      const hasUnheardLoss = this.#unheardLosses.sees(unit.uuid, identity.initiatorName);
+      const { unitIndex } = unit;
+      return [{ lun, unitIndex, readOnly: readOnly || unit.readOnly, blocked, accessState, hasUnheardLoss }];
     });
   }
 
@@ -525,6 +530,14 @@ export class Server {
       case "targetColdReset":
         this.#endSessionsOfTarget(message.targetName);
         break;
+      case "loss":
+        this.#onLoss(shard, message.unitIndex);
+        break;
+      case "lossHeard": {
+        const unit = this.#unitAt(message.unitIndex);
+        if (unit !== undefined) this.#unheardLosses.heard(unit.uuid, message.initiatorName);
+        break;
+      }
       case "done":
         this.#broadcasts?.done(shard, message.exchange);
         break;
@@ -569,10 +582,34 @@ export class Server {
     await this.#startStop?.unitReset(unitIndex);
   }
 
+  /** The kernel tells every shard of a failed write-back, each when it asks: they all do now, so that one loss is not taken for several. */
+  #onLoss(shard: number, unitIndex: number): void {
+    const unit = this.#unitAt(unitIndex);
+    if (unit === undefined) return;
+    this.#unheardLosses.lost(unit.uuid);
+    for (const other of this.#shards.serving())
+      if (other !== shard) this.#shards.send(other, { type: "hearLosses", unitIndex });
+  }
+
+  /** It has logged out: what it has lost, and was not told of, is nothing to it where it has no other session. */
+  #onLogout({ sessionId, identity: { initiatorName }, unitIndexes }: Session): void {
+    const others = this.sessions.filter((other) => other.sessionId !== sessionId);
+    for (const unitIndex of unitIndexes) {
+      const unit = this.#unitAt(unitIndex);
+      const sees = (other: Session) =>
+        other.identity.initiatorName === initiatorName && other.unitIndexes.includes(unitIndex);
+      if (unit !== undefined && !others.some(sees)) this.#unheardLosses.left(unit.uuid, initiatorName);
+    }
+  }
+
   /** I_T NEXUS RESET: what ends with a session ends, though the session goes on; or before the answer to its logout. */
-  async #resetNexus(shard: number, { exchange, sessionId }: ShardMessage & { type: "nexusReset" }): Promise<void> {
+  async #resetNexus(
+    shard: number,
+    { exchange, sessionId, isLogout }: ShardMessage & { type: "nexusReset" },
+  ): Promise<void> {
     const session = this.#registry.session(sessionId);
     if (session !== undefined) {
+      if (isLogout) this.#onLogout(session);
       this.#copies?.sessionClosed(session);
       this.#removalPrevention.sessionClosed(session);
       await this.#reservations.nexusReset(session);

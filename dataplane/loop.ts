@@ -127,6 +127,9 @@ export class Loop {
         return shard.resets.done(message.exchange);
       case "unitChange":
         return changeUnit(shard, message.exchange, message.unitIndex, message.change);
+      case "hearLosses":
+        shard.units.get(message.unitIndex)?.hearLosses();
+        return;
       case "scsiBegun":
         return shard.engine.control.begun(message.exchange);
       case "lunChange":

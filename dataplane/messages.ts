@@ -223,6 +223,8 @@ export interface LunRecord {
   readonly blocked: number;
   /** ACCESS_STATE_* of the session's portal group for the unit at this moment. */
   readonly accessState: number;
+  /** Something of the initiator's may be lost of which it was not told: its first flush does. */
+  readonly hasUnheardLoss?: boolean;
 }
 
 /** Which PDUs are captured. */
@@ -338,6 +340,8 @@ export type ControlMessage =
       readonly sessionId: number;
       readonly limits: LimitsRecord | null;
     }
+  /** Another shard has heard of a loss: what the kernel has to tell this one of it is heard now. */
+  | { readonly type: "hearLosses"; readonly unitIndex: number }
   /** The answer to `scsiCommand`. */
   | { readonly type: "scsiAnswer"; readonly exchange: number; readonly answer: ScsiAnswer }
   /** What is captured from now on; null: nothing. */
@@ -384,7 +388,17 @@ export type ShardMessage =
   /** This shard has aborted its own tasks of the unit and wants the other shards to do the same. */
   | { readonly type: "unitReset"; readonly exchange: number; readonly unitIndex: number }
   /** I_T NEXUS RESET, or the session's logout: its tasks are gone; now what its nexus holds by RESERVE ends. Answered by `resetDone`. */
-  | { readonly type: "nexusReset"; readonly exchange: number; readonly sessionId: number }
+  | {
+      readonly type: "nexusReset";
+      readonly exchange: number;
+      readonly sessionId: number;
+      /** The initiator logs out of the session, and has nothing more to ask of it. */
+      readonly isLogout: boolean;
+    }
+  /** The shard has heard that something acknowledged, and not durable yet, is lost. */
+  | { readonly type: "loss"; readonly unitIndex: number }
+  /** A session of the initiator was told. */
+  | { readonly type: "lossHeard"; readonly unitIndex: number; readonly initiatorName: string }
   /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
   | { readonly type: "targetColdReset"; readonly targetName: string }
   | { readonly type: "done"; readonly exchange: number }

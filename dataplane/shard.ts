@@ -176,7 +176,11 @@ export class Shard {
         : new FileStore(this.ring, this.arena, this.host.files, record, this.#setup.shard, this.fixedBuffers);
     const gate = new Gate(this.#setup, record.unitIndex, () => this.host.wakeOthers());
     const failedFlushes = new FailedFlushes(this.#setup.failedFlushes, record.unitIndex);
-    const unit = new LogicalUnit(record, store, gate, failedFlushes);
+    const { unitIndex } = record;
+    const unit = new LogicalUnit(record, store, gate, failedFlushes, {
+      lost: () => this.host.post({ type: "loss", unitIndex }),
+      heard: (initiatorName) => this.host.post({ type: "lossHeard", unitIndex, initiatorName }),
+    });
     this.units.set(record.unitIndex, unit);
     this.engine.throttles.limitUnit(unit, record.limits);
   }

@@ -18,7 +18,7 @@ import {
   SWEEP_INTERVAL_US,
 } from "../limits.js";
 import type { HandoffRecord } from "../messages.js";
-import { LunMapping } from "../session/lun-mapping.js";
+import { mapLun } from "../session/lun-change.js";
 import { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import type { Barrier } from "../task/barrier.js";
@@ -74,11 +74,7 @@ export class Lifecycle {
     if (session === undefined) {
       session = new Session(record);
       shard.sessions.set(record.sessionId, session);
-      for (const { lun, unitIndex, readOnly, blocked, accessState } of record.luns) {
-        const unit = shard.units.get(unitIndex);
-        if (unit === undefined) continue;
-        session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState));
-      }
+      for (const lun of record.luns) mapLun(shard, session, lun);
       shard.engine.throttles.limitSession(session, record.limits);
     }
     session.connections.push(connection);

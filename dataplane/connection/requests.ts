@@ -369,7 +369,7 @@ export class Requests {
       const ended = new Barrier(() =>
         this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) }),
       );
-      if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended);
+      if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended, true);
       ended.leave();
     });
     for (const closed of closing) {

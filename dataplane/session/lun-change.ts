@@ -1,5 +1,5 @@
 /** A change of what a session sees: LUNs that control maps for it, takes away, or makes read-only, while it goes on. */
-import type { ControlMessage } from "../messages.js";
+import type { ControlMessage, LunRecord } from "../messages.js";
 import { COMMAND_WRITES_MEDIUM } from "../scsi/command.js";
 import { MODE_PARAMETERS_CHANGED, REPORTED_LUNS_DATA_HAS_CHANGED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
@@ -26,11 +26,7 @@ export function changeLuns(
       session.luns.delete(lun);
       session.attentions.clear(lun);
     }
-    for (const { lun, unitIndex, readOnly, blocked, accessState } of added) {
-      const unit = shard.units.get(unitIndex);
-      if (unit === undefined) continue;
-      session.luns.set(lun, new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState));
-    }
+    for (const record of added) mapLun(shard, session, record);
     for (const { lun, readOnly } of switched) {
       const mapping = session.luns.get(lun);
       if (mapping === undefined) continue;
@@ -46,6 +42,16 @@ export function changeLuns(
     noteLimits(session);
   }
   barrier.leave();
+}
+
+/** The session sees a unit at this LUN from now on, unless it has just gone. */
+export function mapLun(shard: Shard, session: Session, record: LunRecord): void {
+  const { lun, unitIndex, readOnly, blocked, accessState, hasUnheardLoss } = record;
+  const unit = shard.units.get(unitIndex);
+  if (unit === undefined) return;
+  const mapping = new LunMapping(lun, unit, readOnly || unit.readOnly, blocked, accessState);
+  if (hasUnheardLoss === true) mapping.lossesHeard--;
+  session.luns.set(lun, mapping);
 }
 
 /** What control carries out is its own affair: it asks before each part whether it may go on. */

@@ -19,7 +19,7 @@ export class LunMapping {
   blocked = 0;
   /** The unit or the session's initiator has limits (throttle/). */
   isLimited = false;
-  /** The unit's count of losses of which the initiator knows: its flushes have failed since. */
+  /** The unit's count of losses of which the initiator knows: its flushes have failed since. Less: its first one is to fail. */
   lossesHeard: number;
   /** Tasks that were admitted and have not ended. */
   #running = 0;

@@ -1,6 +1,7 @@
 /** A logical unit as a shard knows it: geometry, identity, what of it can change, and the store beneath. */
 import type { AtomicWrites, CacheMode, ModeValues, NotReady, UnitRecord, UnitState } from "../messages.js";
 import { hasMappingResources } from "../scsi/mapping-resources.js";
+import type { LunMapping } from "../session/lun-mapping.js";
 import type { Throttle } from "../throttle/throttle.js";
 import type { FailedFlushes } from "./failed-flushes.js";
 import type { Gate } from "./gate.js";
@@ -8,6 +9,13 @@ import type { Store } from "./store.js";
 
 /** What is said of a failure that another shard has heard of. */
 const EIO = -5;
+
+/** Who else is told of losses. */
+export interface LossListener {
+  lost(): void;
+  /** This initiator was told. */
+  heard(initiatorName: string): void;
+}
 
 export class LogicalUnit {
   readonly unitIndex: number;
@@ -36,6 +44,7 @@ export class LogicalUnit {
   /** Of the failure that this shard has heard of last. */
   #lossErrno = EIO;
   readonly #failedFlushes: FailedFlushes;
+  readonly #listener: LossListener;
 
   // -- UnitState
   /** Capacity in logical blocks. */
@@ -50,7 +59,7 @@ export class LogicalUnit {
   savedModes: ModeValues;
   defaultModes: ModeValues;
 
-  constructor(record: UnitRecord, store: Store, gate: Gate, failedFlushes: FailedFlushes) {
+  constructor(record: UnitRecord, store: Store, gate: Gate, failedFlushes: FailedFlushes, listener: LossListener) {
     this.unitIndex = record.unitIndex;
     this.name = record.name;
     this.uuid = record.uuid;
@@ -66,6 +75,7 @@ export class LogicalUnit {
     this.store = store;
     this.gate = gate;
     this.#failedFlushes = failedFlushes;
+    this.#listener = listener;
     this.statisticsBlock = record.statisticsBlock;
     this.savedModes = record.state.savedModes;
     this.defaultModes = record.state.defaultModes;
@@ -83,18 +93,32 @@ export class LogicalUnit {
    * another operation than the one whose data is lost; so everybody who has not heard of it is told that it may be theirs.
    */
   lossSince(since: number): number {
-    const errno = this.store.takeLoss();
-    if (errno < 0) {
-      this.#losses++;
-      this.#lossErrno = errno;
-    }
+    if (this.hearLosses()) this.#listener.lost();
     return this.losses === since ? 0 : this.#lossErrno;
+  }
+
+  /** Whether the kernel has told of one. */
+  hearLosses(): boolean {
+    const errno = this.store.takeLoss();
+    if (errno === 0) return false;
+    this.#losses++;
+    this.#lossErrno = errno;
+    return true;
+  }
+
+  /** `lossSince` for a flush of a nexus: its initiator knows of all losses then. */
+  tellLosses(mapping: LunMapping, initiatorName: string, since: number): number {
+    const loss = this.lossSince(since);
+    mapping.lossesHeard = this.losses;
+    if (loss < 0) this.#listener.heard(initiatorName);
+    return loss;
   }
 
   /** A flush has failed with this errno: what it was to make durable may be anybody's, on any shard. */
   noteFailedFlush(errno: number): void {
     this.#failedFlushes.add();
     this.#lossErrno = errno;
+    this.#listener.lost();
   }
 
   apply(state: UnitState): void {

@@ -68,8 +68,7 @@ export class BackgroundFlushes {
   #tell(unit: LogicalUnit, askers: Askers, result: number): void {
     if (result < 0) unit.noteFailedFlush(result);
     for (const [mapping, session] of askers) {
-      const loss = unit.lossSince(mapping.lossesHeard);
-      mapping.lossesHeard = unit.losses;
+      const loss = unit.tellLosses(mapping, session.initiatorName, mapping.lossesHeard);
       if (loss < 0) session.attentions.addDeferredError(mapping.lun, storeErrorSense(loss, true));
     }
   }

@@ -109,8 +109,7 @@ export class Operations {
     const unit = task.unit!;
     if (task.operation === OPERATION_FLUSH) {
       if (result < 0) unit.noteFailedFlush(result);
-      const loss = unit.lossSince(task.lossesBefore);
-      task.mapping!.lossesHeard = unit.losses;
+      const loss = unit.tellLosses(task.mapping!, task.session!.initiatorName, task.lossesBefore);
       return result < 0 ? result : loss;
     }
     if (!writes(task.operation) || !task.durable || result < 0) return result;

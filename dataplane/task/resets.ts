@@ -17,8 +17,8 @@ export class Resets {
   }
 
   /** Has control take the session's nexus for lost. */
-  ofNexus(sessionId: number, barrier: Barrier): void {
-    this.#ask(barrier, (exchange) => ({ type: "nexusReset", exchange, sessionId }));
+  ofNexus(sessionId: number, barrier: Barrier, isLogout: boolean): void {
+    this.#ask(barrier, (exchange) => ({ type: "nexusReset", exchange, sessionId, isLogout }));
   }
 
   #ask(barrier: Barrier, message: (exchange: number) => ShardMessage): void {

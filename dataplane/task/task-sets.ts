@@ -74,7 +74,7 @@ export function resetNexus(shard: Shard, request: TaskSetFunction): void {
     const { asc, ascq } = I_T_NEXUS_LOSS_OCCURRED;
     for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
     const barrier = new Barrier(answer(shard, request));
-    shard.resets.ofNexus(session.sessionId, barrier);
+    shard.resets.ofNexus(session.sessionId, barrier, false);
     barrier.leave();
   };
   afterCommands(request, () => endOwnTasks(shard, request, () => true, lose));

@@ -4,6 +4,7 @@
  * shard it is, and whoever asked before.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CDB_FUA, read16, synchronizeCache16, testUnitReady, write16 } from "../../support/cdb.js";
 import { LoopDevice, MemoryFileSystem, skipWithoutLoop } from "../../support/file-system.js";
@@ -23,16 +24,19 @@ const SESSIONS = 4;
 const LOST = { key: MEDIUM_ERROR, code: WRITE_ERROR, information: undefined };
 
 interface Scene {
+  readonly target: RunningTarget;
   readonly sessions: readonly RawInitiator[];
   /** More memory behind the device: from now on it takes all. */
   readonly makeRoom: () => void;
 }
 
+const nameOf = (session: number): string => `iqn.2026-11.io.ringlun:session-${session}`;
+
 /** Four sessions on two shards. */
 async function logInAll(undo: Undo, target: RunningTarget): Promise<RawInitiator[]> {
   const sessions: RawInitiator[] = [];
   for (let session = 0; session < SESSIONS; session++) {
-    sessions.push(await logIn(undo, target, 1, `iqn.2026-11.io.ringlun:session-${session}`));
+    sessions.push(await logIn(undo, target, 1, nameOf(session)));
   }
   assert.deepEqual(shardsUsed(target), [0, 1]);
   return sessions;
@@ -46,7 +50,7 @@ async function setScene(undo: Undo, cache: "writeback" | "writethrough"): Promis
   undo.add(() => loop.detach());
   const target = await serveUnits(undo, [{ path: loop.device, cache }], 2);
   const sessions = await logInAll(undo, target);
-  return { sessions, makeRoom: () => memory.resize(2 * SIZE_BYTES) };
+  return { target, sessions, makeRoom: () => memory.resize(2 * SIZE_BYTES) };
 }
 
 function part(session: number): { readonly lba: number; readonly blocks: number; readonly data: Buffer } {
@@ -99,6 +103,46 @@ test("a device that cannot empty its own cache tells that to one flush alone: th
     assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
   }
   for (const session of sessions) await session.good({ cdb: synchronizeCache16() });
+});
+
+test("whose session has ended meanwhile hears of it when it is back, once; so where the unit is opened anew; who had logged out does not", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const undo = new Undo(context);
+  const { target, sessions } = await setScene(undo, "writeback");
+  for (const [number, session] of sessions.entries()) {
+    const { lba, blocks, data } = part(number);
+    await session.good({ cdb: write16(lba, blocks), write: data });
+  }
+  const [lost, left, ...others] = sessions as [RawInitiator, RawInitiator, ...RawInitiator[]];
+  lost.destroy();
+  await left.logout();
+  for (const session of others) {
+    assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
+  }
+  const again = await logIn(undo, target, 1, nameOf(0));
+  assert.deepEqual(senseOf(await again.command({ cdb: synchronizeCache16() })), LOST);
+  await again.good({ cdb: synchronizeCache16() });
+  for (const number of [0, 1]) {
+    const next = await logIn(undo, target, 1, nameOf(number));
+    await next.good({ cdb: synchronizeCache16() });
+  }
+  const [writer] = others as [RawInitiator];
+  for (const number of sessions.keys()) {
+    const { lba, blocks, data } = part(number);
+    await writer.good({ cdb: write16(lba, blocks), write: data });
+  }
+
+  // The unit is opened anew, and cannot be flushed before: nobody would be told by the kernel any more.
+  const text = readFileSync(target.configPath, "utf8");
+  await target.configure(text.replace("readOnly: false", "readOnly: false, removable: true"));
+  target.reload();
+  await target.waitForLog(/configuration reloaded/);
+  for (const number of [0, 1]) {
+    const next = await logIn(undo, target, 1, nameOf(number));
+    assert.deepEqual(senseOf(await next.command({ cdb: synchronizeCache16() })), LOST);
+    await next.good({ cdb: synchronizeCache16() });
+  }
 });
 
 test("with IMMED=1 it is told instead of a later command, as a deferred error", {

@@ -161,6 +161,7 @@ export class Bench implements Services {
       { inMemory: options.inMemory ?? false } as Store,
       {} as Gate,
       new FailedFlushes(allocateFailedFlushes(), 0),
+      { lost: () => {}, heard: () => {} },
     );
     const luns = new Map((options.luns ?? [0]).map((lun) => [lun, { lun, unit: this.unit, readOnly: false }]));
     const session = {

@@ -78,7 +78,8 @@ class Scene {
       },
     };
     const failedFlushes = new FailedFlushes(allocateFailedFlushes(), RECORD.unitIndex);
-    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate, failedFlushes);
+    const listener = { lost: () => {}, heard: () => {} };
+    this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate, failedFlushes, listener);
     this.background = new BackgroundFlushes({ units: new Map([[RECORD.unitIndex, this.unit]]) } as unknown as Shard);
   }
 

@@ -5,6 +5,7 @@ import { errno } from "io-uring-node";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
+import type { Session } from "../../../../dataplane/session/session.js";
 import { allocateFailedFlushes, FailedFlushes } from "../../../../dataplane/storage/failed-flushes.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
@@ -40,6 +41,8 @@ const RECORD: UnitRecord = {
 class Scene {
   /** What the kernel has to tell, and nobody has asked for yet. */
   loss = 0;
+  /** What control is told. */
+  readonly told: string[] = [];
   readonly unit: LogicalUnit;
   readonly #operations: Operations;
   readonly #results = new Map<Task, number>();
@@ -60,6 +63,7 @@ class Scene {
       store as unknown as Store,
       {} as Gate,
       new FailedFlushes(failedFlushes, RECORD.unitIndex),
+      { lost: () => this.told.push("lost"), heard: (initiatorName) => this.told.push(initiatorName) },
     );
     const engine = { operated: (task: Task, result: number) => this.#results.set(task, result) };
     const gates = { enterOperation: () => true, leaveOperation: () => {} };
@@ -74,6 +78,7 @@ class Scene {
     const task = new Task(0, 0);
     task.unit = this.unit;
     task.mapping = mapping;
+    task.session = { initiatorName: "host" } as Session;
     task.durable = durable;
     task.lossesBefore = this.unit.losses;
     this.#operations.start(task, operation, 0, 0, operation === OPERATION_WRITE ? 1 : 0);
@@ -183,6 +188,39 @@ describe("a flush that has failed on another shard", () => {
     there.flush(there.session(), -errno.EIO);
     assert.equal(here.flush(here.session()), 0);
     assert.equal(new FailedFlushes(shared, RECORD.unitIndex + 1).count, 0);
+  });
+});
+
+describe("control is told", () => {
+  test("of a loss once, and of every initiator that has heard of it", () => {
+    const scene = new Scene();
+    const [first, second] = [scene.session(), scene.session()];
+    scene.loss = -errno.EIO;
+    scene.flush(first);
+    scene.flush(second);
+    scene.flush(first);
+    assert.deepEqual(scene.told, ["lost", "host", "host"]);
+  });
+
+  test("of a loss that a durable write has heard of, which is no news to its initiator's flushes", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    const write = scene.begin(session, OPERATION_WRITE, true);
+    scene.loss = -errno.EIO;
+    scene.complete(write, 512);
+    assert.deepEqual(scene.told, ["lost"]);
+    assert.equal(scene.flush(session), -errno.EIO);
+    assert.deepEqual(scene.told, ["lost", "host"]);
+  });
+
+  test("of nothing when it has the shard ask: it knows", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    scene.loss = -errno.EIO;
+    assert.ok(scene.unit.hearLosses());
+    assert.deepEqual(scene.told, []);
+    assert.equal(scene.flush(session), -errno.EIO);
+    assert.equal(scene.flush(session), 0);
   });
 });
 
