@@ -112,6 +112,16 @@ export const SHARD_BACKLOG_MAX = 16_384;
 /** Descriptor numbers that a shard may own are below this: a login that ends up with a higher one is answered with 0302h. */
 export const DESCRIPTORS_MAX = 1_048_576;
 
+/**
+ * Lines of the log with one message: so many at once and then so many a second, about one address and in all. Of more the number is
+ * told, so often.
+ */
+export const LOG_LINES_OF_PEER = { burst: 1_000, perSecond: 10 } as const;
+export const LOG_LINES = { burst: 5_000, perSecond: 100 } as const;
+export const LOG_LEFT_OUT_INTERVAL_MS = 10_000;
+/** Messages and addresses of which it is known how much was logged. Of one more the one that was heard of least lately is forgotten. */
+export const LOG_BUDGETS_MAX = 4096;
+
 /** Connections to HTTP: one more is closed as soon as it is accepted. Descriptors are for disks and initiators. */
 export const HTTP_CONNECTIONS_MAX = 128;
 /** From the first byte of a request to its last, and a body's length: then the request is refused. */

@@ -1,6 +1,7 @@
 /** The program's log. */
 import { fstatSync } from "node:fs";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { LogBudget } from "./log-budget.js";
 import { printable } from "./printable.js";
 
 export type { Logger } from "pino";
@@ -12,13 +13,36 @@ const STANDARD_ERROR = 2;
  * where it is systemd's journal. Standard output stays free for `ready`. Secrets cannot come in by way of the configuration (config/secret.ts holds them privately); the
  * redaction below is for the case that somebody logs a key by the name it has in the file.
  */
-export function createLogger(level: string): Logger {
-  const lines = destination({ dest: STANDARD_ERROR, sync: true });
-  const stream = process.stderr.isTTY ? readableStream() : isJournal() ? withPriority(lines) : lines;
-  return pino(
-    { level, base: null, timestamp: true, redact: { paths: ["secret", "*.secret", "*.*.secret"], censor: "(secret)" } },
+export function createLogger(level: string, stream = standardError()): Logger {
+  const budget = new LogBudget((message, lines) => logger.warn({ of: message, lines }, "lines left out"));
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: true,
+      redact: { paths: ["secret", "*.secret", "*.*.secret"], censor: "(secret)" },
+      hooks: {
+        logMethod(args, method) {
+          const [first, second] = args as [unknown, unknown];
+          const message = typeof first === "string" ? first : String(second);
+          if (budget.admits(message, peerOf(first) ?? peerOf(this.bindings()))) method.apply(this, args);
+        },
+      },
+    },
     stream,
   );
+  return logger;
+}
+
+/** The address that a line is about, without the port. */
+function peerOf(fields: unknown): string | undefined {
+  const { peer } = typeof fields === "object" && fields !== null ? (fields as { peer?: unknown }) : {};
+  return typeof peer === "string" ? peer.replace(/:\d+$/, "") : undefined;
+}
+
+function standardError(): DestinationStream {
+  const lines = destination({ dest: STANDARD_ERROR, sync: true });
+  return process.stderr.isTTY ? readableStream() : isJournal() ? withPriority(lines) : lines;
 }
 
 /** $JOURNAL_STREAM names the device and inode of the journal's socket (systemd.exec(5)); standard error may have been led elsewhere. */
