@@ -61,6 +61,9 @@ export const CONNECTION_CREDIT_BYTES_MAX = 8 * 1024 * 1024;
  */
 export const SHORTAGE_PATIENCE_US = 4_000_000;
 
+/** Likewise those that have kept the target waiting all that time and moved fewer bytes in each second: they drip. */
+export const SHORTAGE_BYTES_PER_SECOND_MIN = 16_384;
+
 /** How long an initiator may owe data at ErrorRecoveryLevel 0, although nothing is short: then its connection is closed. Microseconds. */
 export const DATA_OUT_TIMEOUT_US = 60_000_000;
 
@@ -203,6 +206,7 @@ export const SWEEP_INTERVAL_US = 1_000_000;
 assert(SLICE_CLASSES.reduce((sum, c) => sum + c.arenaShare, 0) < 1, "the classes share what there is");
 assert(CONTROL_PARAMETERS_BYTES_MAX <= SLICE_BYTES_MAX, "a parameter list fits into a slice");
 assert(MAX_RECV_DATA_SEGMENT_LENGTH <= SLICE_BYTES_MAX, "a data segment fits into a slice");
+assert(SHORTAGE_PATIENCE_US % SWEEP_INTERVAL_US === 0, "patience is counted in looks");
 assert(4 * SLICE_BYTES_MAX <= CAPTURE_RING_BYTES, "the ring of a capture holds the longest PDU wherever it stands");
 assert(
   CONNECTION_REPLIES_MAX > 2 * (RECEIVE_BUFFER_BYTES / 48),

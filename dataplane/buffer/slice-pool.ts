@@ -19,6 +19,8 @@ export class SlicePool {
   hasReleased = false;
   /** There was no slice for somebody since the flag was last cleared. */
   wasEmpty = false;
+  /** For how much there was none, last. */
+  #missedLength = 0;
   /** Slices of the smallest and of the largest class that are left to `acquireReserved`. */
   readonly #reservedSmall: number;
   readonly #reservedLarge: number;
@@ -63,14 +65,14 @@ export class SlicePool {
   /** A slice of at least `length` bytes of data for `task`, from the smallest class that has one; null if there is none. */
   acquire(length: number, task: Task | null): Slice | null {
     const slice = this.#take(length, task, this.#reservedSmall, this.#reservedLarge);
-    if (slice === null) this.wasEmpty = true;
+    if (slice === null) this.#miss(length);
     return slice;
   }
 
   /** One for what is no SCSI data (login, ping, text, Reject): a few are kept for that, however short they are. */
   acquireReserved(length: number): Slice | null {
     const slice = this.#take(length, null, 0, 0);
-    if (slice === null) this.wasEmpty = true;
+    if (slice === null) this.#miss(length);
     return slice;
   }
 
@@ -81,8 +83,21 @@ export class SlicePool {
       const slice = this.#take(most, task, this.#reservedSmall, this.#reservedLarge);
       if (slice !== null) return slice;
     }
-    this.wasEmpty = true;
+    this.#miss(Math.min(length, SLICE_CLASSES[0].dataBytes));
     return null;
+  }
+
+  #miss(length: number): void {
+    this.wasEmpty = true;
+    this.#missedLength = length;
+  }
+
+  /** There is still none for who found none last. */
+  get isLacking(): boolean {
+    return !SLICE_CLASSES.some(({ dataBytes }, c) => {
+      const reserved = c === 0 ? this.#reservedSmall : c === LARGEST ? this.#reservedLarge : 0;
+      return dataBytes >= this.#missedLength && this.#freeCount[c]! > reserved;
+    });
   }
 
   /** Bytes of the free slices that are as large as `length` bytes need. */

@@ -124,6 +124,11 @@ export class Connection {
   // -- life
   taskCount = 0;
   lastReceiveUs = 0;
+  /** Bytes received and sent, modulo 2^32. */
+  movedBytes = 0;
+  /** That at the last look, and at how many looks in a row it had moved little although it was waited for (lifecycle.ts). */
+  movedBytesBefore = 0;
+  slowLooks = 0;
   pingSentUs = 0;
   closeReason = "";
   /** What waits for the connection to be drained: a logout on another connection. */

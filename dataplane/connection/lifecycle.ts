@@ -13,6 +13,7 @@ import {
   DROP_PATIENCE_US,
   ENDING_PATIENCE_US,
   SEQUENCE_TIMEOUT_US,
+  SHORTAGE_BYTES_PER_SECOND_MIN,
   SHORTAGE_PATIENCE_US,
   SLICE_BYTES_MAX,
   SWEEP_INTERVAL_US,
@@ -356,10 +357,12 @@ export class Lifecycle {
         continue;
       }
       if (connection.departure !== null && this.#shard.departures.sweep(connection, nowUs)) continue;
-      if (this.isShort && this.#endIfStalled(connection, nowUs)) continue;
+      if (this.#shortSinceUs > 0) this.#noteProgress(connection);
+      if (this.isShort && this.#endIfStalled(connection)) continue;
       if (this.#shortSinceUs > 0) {
-        // A receive of much data says nothing until it is complete: end it to see whether bytes have come.
+        // Much data says nothing until it is received, or sent, as a whole: end that to see whether bytes have moved.
         this.#shard.receiver.cancel(connection);
+        if (connection.batch !== null) this.#shard.transmitter.cancel(connection);
         // One that has nothing else to say has no occasion to acknowledge what is kept for it.
         if (connection.retained !== null && connection.retained.first !== null) this.#shard.requests.ping(connection);
       }
@@ -410,7 +413,9 @@ export class Lifecycle {
 
   #noteShortage(nowUs: number): void {
     const { slices, tasks, engine, transmitter } = this.#shard;
-    const isShort = slices.wasEmpty || tasks.wasFull || engine.waiting.hasParked || transmitter.hasWaiting;
+    const isNews = slices.wasEmpty || tasks.wasFull || engine.waiting.hasParked || transmitter.hasWaiting;
+    // Who has been told that there is none may take a while to ask again.
+    const isShort = isNews || (this.#shortSinceUs > 0 && slices.isLacking);
     slices.wasEmpty = false;
     tasks.wasFull = false;
     if (!isShort) this.#shortSinceUs = 0;
@@ -428,31 +433,43 @@ export class Lifecycle {
     if (first !== null) this.close(first, "its tasks were not reassigned yet, and others wait for buffers");
   }
 
+  /** Buffers have been short for as long as we are patient, and this has lasted as long. */
+  isOverdue(sinceUs: number): boolean {
+    return this.isShort && this.#shard.ring.nowUs - sinceUs >= SHORTAGE_PATIENCE_US;
+  }
+
+  /** Once a second while buffers are short. */
+  #noteProgress(connection: Connection): void {
+    const moved = (connection.movedBytes - connection.movedBytesBefore) | 0;
+    connection.movedBytesBefore = connection.movedBytes;
+    const isSlow = moved >= 0 && moved < SHORTAGE_BYTES_PER_SECOND_MIN && keepsWaiting(connection);
+    connection.slowLooks = isSlow ? connection.slowLooks + 1 : 0;
+  }
+
   /** True: the connection is closed. One that does not read is found out when its send is cancelled. */
-  #endIfStalled(connection: Connection, nowUs: number): boolean {
-    const { batch, sink } = connection;
-    const session = connection.session!;
-    const isOverdue = (sinceUs: number): boolean => nowUs - sinceUs >= SHORTAGE_PATIENCE_US;
-    if (batch !== null && isOverdue(batch.sinceUs)) this.#shard.transmitter.cancel(connection);
-    if (sink !== null && isOverdue(connection.lastReceiveUs)) {
-      this.close(connection, "the initiator stopped inside a PDU, and others wait for buffers");
-    } else if (
-      connection.retained !== null &&
-      connection.retained.first !== null &&
-      isOverdue(connection.acknowledgedUs)
-    ) {
-      this.close(connection, "the initiator acknowledges nothing of what it was sent, and others wait for buffers");
-    } else if (session.held.size > 0 && isOverdue(session.heldSinceUs)) {
-      this.closeSession(session, "a gap in CmdSN is not filled, and others wait for buffers");
-    } else {
-      for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
-        if (task.connection !== connection || !owesData(task) || !isOverdue(task.dataUs)) continue;
-        this.close(connection, "the initiator does not send what it was asked for, and others wait for buffers");
-        return true;
-      }
-      return false;
+  #endIfStalled(connection: Connection): boolean {
+    const reason = this.#stall(connection);
+    if (reason !== null) this.close(connection, `${reason}, and others wait for buffers`);
+    else if (connection.session!.held.size > 0 && this.isOverdue(connection.session!.heldSinceUs)) {
+      this.closeSession(connection.session!, "a gap in CmdSN is not filled, and others wait for buffers");
     }
-    return true;
+    return connection.state !== CONNECTION_OPEN;
+  }
+
+  /** What the connection fails to do; null: nothing. */
+  #stall(connection: Connection): string | null {
+    const { sink, retained } = connection;
+    if (sink !== null && this.isOverdue(connection.lastReceiveUs)) return "the initiator stopped inside a PDU";
+    if (retained !== null && retained.first !== null && this.isOverdue(connection.acknowledgedUs)) {
+      return "the initiator acknowledges nothing of what it was sent";
+    }
+    for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
+      if (task.connection === connection && owesData(task) && this.isOverdue(task.dataUs)) {
+        return "the initiator does not send what it was asked for";
+      }
+    }
+    const isSlow = connection.slowLooks * SWEEP_INTERVAL_US >= SHORTAGE_PATIENCE_US;
+    return isSlow ? "the initiator sends, or reads, next to nothing" : null;
   }
 
   /** Asks all initiators to log out; those that have not done so after `graceMs` are closed. */
@@ -503,6 +520,15 @@ function wholePages(bytes: number): number {
 
 function reaches({ luns }: Session, unitIndexes: readonly number[]): boolean {
   for (const { unit } of luns.values()) if (unitIndexes.includes(unit.unitIndex)) return true;
+  return false;
+}
+
+/** The initiator is inside a PDU, has not read what is sent, or owes data. */
+function keepsWaiting(connection: Connection): boolean {
+  if (connection.sink !== null || connection.batch !== null) return true;
+  for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
+    if (task.connection === connection && owesData(task)) return true;
+  }
   return false;
 }
 

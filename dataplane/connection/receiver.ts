@@ -83,6 +83,7 @@ export class Receiver {
     if (result > 0) {
       connection.lastReceiveUs = this.#shard.ring.nowUs;
       connection.pingSentUs = 0;
+      connection.movedBytes = (connection.movedBytes + result) | 0;
       this.#shard.counters[COUNTER.received_bytes]! += result;
       if (connection.receiveDirect) {
         connection.dataReceived += result;

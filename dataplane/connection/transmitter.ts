@@ -198,14 +198,15 @@ export class Transmitter {
     connection.attempting = false;
     if (result > 0) {
       this.#shard.counters[COUNTER.sent_bytes]! += result;
+      connection.movedBytes = (connection.movedBytes + result) | 0;
       batch.advance(result);
     }
     // Cancelled by us, and nothing was taken meanwhile.
-    const isStalled = result === -errno.ECANCELED && this.#shard.lifecycle.isShort;
+    const isStalled = result === -errno.ECANCELED && this.#shard.lifecycle.isOverdue(batch.sinceUs);
     const isRetried = result === -errno.EAGAIN || result === -errno.EINTR || result === -errno.ECANCELED;
     const goesOn = result > 0 || (isRetried && !isStalled);
     if (batch.bytes > 0 && goesOn && connection.state === CONNECTION_OPEN) {
-      batch.sinceUs = this.#shard.ring.nowUs;
+      if (result > 0) batch.sinceUs = this.#shard.ring.nowUs;
       this.#submit(connection, batch, SEND_FLAGS);
       return;
     }

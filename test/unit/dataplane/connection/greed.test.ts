@@ -1,23 +1,30 @@
-/** Peers that ask for more than they take are closed when nobody is at work on them: at the end of the turn. */
+/**
+ * Peers that ask for more than they take are closed when nobody is at work on them: at the end of the turn. Those that drip do not keep
+ * buffers from others.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
+import { SHORTAGE_PATIENCE_US, TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
+import { write10 } from "../../../support/cdb.js";
 import {
   buildHeader,
   FLAG_FINAL,
+  FLAG_WRITE,
   type HeaderFields,
   OPCODE_NOP_OUT,
   OPCODE_REJECT,
+  OPCODE_SCSI_COMMAND,
   OPCODE_SNACK_REQUEST,
   OPCODE_TEXT_REQUEST,
   OPCODE_TEXT_RESPONSE,
   TAG_NONE,
 } from "../../../support/pdu.js";
-import { FIRST_CMD_SN, setUp } from "./fixture.js";
+import { BLOCK_BYTES, FIRST_CMD_SN, setUp } from "./fixture.js";
 
 /** Of the first reply after the Login Response. */
 const FIRST_STAT_SN = 2;
 const STATUS_SNACK = 1;
+const LENGTH = 65536;
 /** Statuses that a session keeps. */
 const KEPT = 192;
 
@@ -72,4 +79,30 @@ test("Text Requests that come before the answer to others: control is asked abou
   peer.write(times(1, { ...request, targetTransferTag: TAG_NONE }));
   cluster.turnUntil(() => opcodes().length === 7);
   assert.equal(opcodes().at(-1), OPCODE_TEXT_RESPONSE);
+});
+
+test("WRITEs whose data drips in are ended when others wait for buffers", () => {
+  const { timeline, cluster, connect } = setUp(0);
+  const data = Buffer.alloc(LENGTH, 0x5a);
+  const write = (cmdSN: number): Buffer =>
+    buildHeader({
+      ...{ opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | 1, initiatorTaskTag: cmdSN, cmdSN, lun: 0 },
+      ...{ cdb: write10(0, LENGTH / BLOCK_BYTES), dataSegmentLength: LENGTH, expectedDataTransferLength: LENGTH },
+    });
+  // More than the shard has buffers of that size.
+  const drips = Array.from({ length: 64 }, (_, cid) => connect(cid));
+  for (const { peer } of drips) peer.write(write(FIRST_CMD_SN + 100));
+  const { peer, received } = connect(99);
+  const firstUs = timeline.nowUs;
+  for (let cmdSN = FIRST_CMD_SN; ; cmdSN++) {
+    const before = Buffer.concat(received).length;
+    peer.write(Buffer.concat([write(cmdSN), data]));
+    cluster.turnUntil(() => Buffer.concat(received).length > before);
+    if (Buffer.concat(received).subarray(before)[3] === 0) break;
+    assert.ok(timeline.nowUs - firstUs < 2 * SHORTAGE_PATIENCE_US, "there is a buffer in the end");
+    const nextUs = timeline.nowUs + 500_000;
+    cluster.turnUntil(() => timeline.nowUs >= nextUs);
+    for (const drip of drips) if (drip.end.atUs === 0) drip.peer.write(Buffer.alloc(1));
+  }
+  assert.ok(timeline.nowUs - firstUs >= SHORTAGE_PATIENCE_US);
 });
