@@ -1,8 +1,9 @@
 /** Starts Ringlun itself (`node dist/control/main.js serve --config FILE`) for a test, and ends it. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type ListenOptions, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,19 +55,32 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Ports that nothing listens on at this moment. */
+/** Below those that the kernel gives to whoever asks for none in particular, be it for a moment (ip_local_port_range). */
+const PORT_MIN = 10_240;
+const PORT_MAX = 32_767;
+
+/** undefined if somebody listens there. */
+async function listen(where: ListenOptions): Promise<NetServer | undefined> {
+  const server = createServer();
+  const isListening = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(where, () => resolve(true));
+  });
+  return isListening ? server.unref() : undefined;
+}
+
+/** Ports that nothing listens on, and that are given to no other test, in whatever process, until this one ends. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = randomInt(PORT_MIN, PORT_MAX + 1);
+    // An abstract name says whose the port is: it is there as long as the process, and takes no port.
+    if ((await listen({ path: `\0ringlun-test-port-${port}` })) === undefined) continue;
+    const server = await listen({ host: "127.0.0.1", port });
+    if (server === undefined) continue;
+    await new Promise((resolve) => server.close(resolve));
+    ports.push(port);
+  }
   return ports;
 }
 
