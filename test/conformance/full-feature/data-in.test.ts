@@ -61,14 +61,16 @@ describe("Data-In (RFC 7143 section 11.7)", () => {
 
   it("data that the socket has no room for at once follows as soon as there is room", async () => {
     const initiator = await target.login({ MaxRecvDataSegmentLength: "262144" });
-    let late = 0;
+    const tookMs: number[] = [];
     for (let i = 0; i < 20; i++) {
       const startMs = performance.now();
       await initiator.good({ cdb: read10(0, 32_768), read: 32_768 * BLOCK_BYTES }, 60_000);
-      // The longest time that an idle shard sleeps is a second.
-      if (performance.now() - startMs > 900) late++;
+      tookMs.push(performance.now() - startMs);
     }
-    assert.ok(late <= 2, `${late} of 20 reads were late`);
+    // The longest time that an idle shard sleeps is a second; what a machine that is busy takes, it takes for each of them.
+    const fastestMs = Math.min(...tookMs);
+    const late = tookMs.filter((ms) => ms > fastestMs + 900);
+    assert.ok(fastestMs < 900 && late.length <= 2, `of 20 reads were late: ${tookMs}`);
   });
 
   it("status comes with the last PDU, and only there", async () => {

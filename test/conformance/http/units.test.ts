@@ -21,11 +21,13 @@ const MODE_PARAMETERS_CHANGED = 0x2a01;
 const CAPACITY_DATA_HAS_CHANGED = 0x2a09;
 const REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e;
 
+/** The session answers no pings while the command line is at work. */
 const config = ({ port }: Places) => `# whose disks these are
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
 targets:
   - name: ${TARGET_NAME} # everybody's
     portalGroups: [1]
+    pingInterval: 0
     luns:
       0: a   # the system
   - { name: "${OTHER}", portalGroups: [1], luns: { 0: a }, initiators: [{ name: "${HOST}" }] }
