@@ -1,4 +1,5 @@
-// Runs the tests: node .scripts/test.mjs [--long | --linux] [path...] (npm test, npm run test:long, npm run test:linux)
+// Runs the tests: node .scripts/test.mjs [--long | --all | --linux] [path...] (npm test, npm run test:long, test:all,
+// test:linux)
 //
 // Each test file is a process and a process group of its own, so that one that hangs, even in a call that blocks its
 // thread, can be ended with everything that it started. The files are found among the sources, not in dist/, where tests
@@ -12,32 +13,46 @@ import { outputOf } from "./build.mjs";
 import { fail, filesBelow, ROOT, run } from "./common.mjs";
 
 const isLinux = process.argv.includes("--linux");
-/** Those with the longest files first, so that none is left over at the end. test/linux boots a Linux kernel, and is a run of its own. */
+/** test/linux boots a Linux kernel, and is a run of its own. */
 const KINDS = isLinux ? ["linux"] : ["interop", "simulation", "conformance", "fuzz", "unit"];
-/** More than two cores: many files wait a third of their time. */
-const CONCURRENCY = 3;
+/** Files that take longest, before all others, so that none of them is left over at the end. */
+const LONGEST = [
+  "test/interop/iscsi-test-cu.test.ts",
+  "test/conformance/faults/memory.long.test.ts",
+  "test/interop/qemu-img.long.test.ts",
+  "test/conformance/faults/kill-9.long.test.ts",
+  "test/conformance/faults/power-cut.long.test.ts",
+  "test/simulation/random.long.test.ts",
+  "test/simulation/recovery.long.test.ts",
+  "test/interop/iscsi-test-cu-in-one-process.test.ts",
+];
+/** Twice as many as the usual two cores: files wait half of their time. */
+const CONCURRENCY = 4;
 /** For a file, on a machine that is busy with other things; what takes minutes on an idle one is a *.long.test.ts. */
 const TIMEOUT_MS = 600_000;
 const TIMEOUT_LONG_MS = 1_500_000;
 
 const isCI = process.env.CI === "true";
 const isLong = process.argv.includes("--long");
+const isAll = process.argv.includes("--all");
 const paths = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const timeoutMs = isLong || isLinux ? TIMEOUT_LONG_MS : TIMEOUT_MS;
 
+const isLongFile = (file) => file.endsWith(".long.test.ts");
+const timeoutOf = (file) => (isLongFile(file) || isLinux ? TIMEOUT_LONG_MS : TIMEOUT_MS);
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const print = (text) => process.stdout.write(`${text}\n`);
 
 /** The test sources that this run is about. */
 function selectFiles() {
   const all = KINDS.flatMap((kind) => filesBelow(`test/${kind}`, ".test.ts"));
-  const files = all.filter((file) => file.endsWith(".long.test.ts") === isLong);
+  const place = (file) => (LONGEST.includes(file) ? LONGEST.indexOf(file) : LONGEST.length);
+  const files = all.filter((file) => isAll || isLongFile(file) === isLong).sort((a, b) => place(a) - place(b));
   if (paths.length === 0) return files;
   const selected = new Set();
   for (const path of paths) {
     const wanted = relative(ROOT, path);
     const found = files.filter((file) => file === wanted || wanted === "" || file.startsWith(`${wanted}/`));
-    if (found.length === 0) fail(`no ${isLong ? "*.long.test.ts" : "*.test.ts (without --long)"} at ${path}`);
+    if (found.length === 0) fail(`no ${isLong ? "*.long.test.ts" : "*.test.ts (without --long, --all)"} at ${path}`);
     for (const file of found) selected.add(file);
   }
   return [...selected];
@@ -81,7 +96,7 @@ function runFile(file, scratch) {
   const timer = setTimeout(() => {
     isTimedOut = true;
     killGroup(child, "SIGKILL");
-  }, timeoutMs);
+  }, timeoutOf(file));
   return new Promise((resolve) => {
     // What a test leaves running would hold its output open, and disturb the next.
     child.on("exit", () => killGroup(child, "SIGKILL"));
@@ -94,7 +109,7 @@ function runFile(file, scratch) {
 }
 
 /** What the events of a run, and the way it ended, amount to. `fault` is undefined if all is well. */
-function judge({ exitCode, signal, isTimedOut, eventsPath }) {
+function judge({ file, exitCode, signal, isTimedOut, eventsPath }) {
   const lines = existsSync(eventsPath) ? readFileSync(eventsPath, "utf8").split("\n") : [];
   // A killed process may leave half a line.
   const events = lines.slice(0, -1).map((line) => JSON.parse(line));
@@ -108,7 +123,7 @@ function judge({ exitCode, signal, isTimedOut, eventsPath }) {
   if (isTimedOut) {
     const ended = new Set(events.map((event) => event.ended));
     const running = events.map((event) => event.begun).filter((name) => name !== undefined && !ended.has(name));
-    fault = `did not end within ${seconds(timeoutMs)}, last seen in: ${running.join(", ") || "no test"}`;
+    fault = `did not end within ${seconds(timeoutOf(file))}, last seen in: ${running.join(", ") || "no test"}`;
   } else if (signal) {
     fault = `ended by ${signal}`;
   } else if (exitCode !== 0) {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { skipWithout } from "../../support/peers.js";
-import { Project } from "./project.js";
+import { Project, ROOT } from "./project.js";
 
 /** A project whose one test file is this. */
 function projectOf(context: TestContext, source: string): Project {
@@ -46,6 +48,29 @@ test("a file without a test, or one that dies, is a failure", (t) => {
     assert.equal(status, 1, stdout);
     assert.match(stdout, fault);
   }
+});
+
+test("long ones are run with --long, all with --all", (t) => {
+  const project = projectOf(t, 'test("a", () => {});');
+  for (const file of ["test/unit/some.long.test.ts", "dist/test/unit/some.long.test.js"])
+    project.write(file, 'import { test } from "node:test"; test("b", () => {}); test("c", () => {});');
+  for (const [options, counts] of [
+    [[], [1]],
+    [["--long"], [2]],
+    [["--all"], [1, 2]],
+  ] as const) {
+    const { status, stdout } = project.run("test.mjs", [...options, "test/unit"]);
+    assert.equal(status, 0, stdout);
+    const passed = [...stdout.matchAll(/^ok .*: (\d+) passed/gm)].map(([, count]) => Number(count));
+    assert.deepEqual(passed.sort(), counts);
+  }
+});
+
+test("those that begin first are there", () => {
+  const runner = readFileSync(join(ROOT, ".scripts/test.mjs"), "utf8");
+  const files = [...runner.matchAll(/^ {2}"(test\/.+)",$/gm)].map(([, file]) => file!);
+  assert.ok(files.length > 5);
+  for (const file of files) assert.ok(existsSync(join(ROOT, file)), file);
 });
 
 test("a path that has no tests is an error", (t) => {
