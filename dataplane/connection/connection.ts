@@ -61,6 +61,8 @@ export class Connection {
   header = 0;
   dataLength = 0;
   dataReceived = 0;
+  /** CRC32C of what has come of a data segment that is dropped. */
+  droppedCrc = 0;
   /** Where the data segment goes: a slice, from `sinkOffset` on; null: it is dropped. */
   sink: Slice | null = null;
   sinkOffset = 0;

@@ -17,6 +17,7 @@ import {
   ASYNC_EVENT_SESSION_DROP,
   AsyncMessagePdu,
 } from "../wire/async-message.js";
+import { REJECT_REASON_PROTOCOL_ERROR } from "../wire/reject.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
 import { Reply, STAMP_STATUS } from "./reply.js";
 
@@ -28,6 +29,8 @@ export interface Departure {
   readonly deadlineUs: number;
   /** The time to log out is over. */
   readonly isEnding: boolean;
+  /** Why, for the log. */
+  readonly reason: string;
 }
 
 export class Departures {
@@ -40,7 +43,12 @@ export class Departures {
   /** Asks for a logout. Who was asked before is asked again, and has the new time. */
   request(connection: Connection, timeoutUs: number, endsSession: boolean): void {
     if (connection.departure?.isEnding === true) return;
-    connection.departure = { endsSession, deadlineUs: this.#shard.ring.nowUs + timeoutUs, isEnding: false };
+    connection.departure = {
+      endsSession,
+      deadlineUs: this.#shard.ring.nowUs + timeoutUs,
+      isEnding: false,
+      reason: LOGOUT_OVERDUE,
+    };
     const reply = new Reply(STAMP_STATUS);
     const pdu = new AsyncMessagePdu(reply.header).clear();
     pdu.asyncEvent = ASYNC_EVENT_LOGOUT_REQUEST;
@@ -78,12 +86,30 @@ export class Departures {
       for (const each of ending) this.#announce(each, endsSession, keepsTasks);
     });
     for (const each of ending) {
-      each.departure = { endsSession, deadlineUs: this.#shard.ring.nowUs + DROP_PATIENCE_US, isEnding: true };
+      each.departure = this.#ending(endsSession, LOGOUT_OVERDUE);
       if (keepsTasks) continue;
       each.loggedOut = true;
+      this.#shard.lifecycle.discardHeld(each);
       this.#shard.engine.abortConnection(each, barrier);
     }
     barrier.leave();
+  }
+
+  #ending(endsSession: boolean, reason: string): Departure {
+    return { endsSession, deadlineUs: this.#shard.ring.nowUs + DROP_PATIENCE_US, isEnding: true, reason };
+  }
+
+  /**
+   * "Receipt of reserved code values in defined fields MUST be reported as a protocol error" (section 11), and ends the session
+   * (section 7.7): its other connections at once, this one when it has the Reject.
+   */
+  dismiss(connection: Connection, header: number, reason: string): void {
+    const { lifecycle, requests } = this.#shard;
+    const { connections, failed } = connection.session!;
+    for (const other of [...connections, ...failed]) if (other !== connection) lifecycle.close(other, reason);
+    connection.loggedOut = true;
+    connection.departure = this.#ending(true, reason);
+    requests.reject(connection, header, REJECT_REASON_PROTOCOL_ERROR, 0, true);
   }
 
   /** "the target should send an Async PDU with iSCSI event code 'Dropped the connection' if possible". */
@@ -104,7 +130,8 @@ export class Departures {
   /** The announcement is sent, or will never be. */
   depart(connection: Connection): void {
     const { lifecycle } = this.#shard;
-    if (connection.departure!.endsSession) lifecycle.close(connection, LOGOUT_OVERDUE);
-    else lifecycle.fail(connection, LOGOUT_OVERDUE);
+    const { endsSession, reason } = connection.departure!;
+    if (endsSession) lifecycle.close(connection, reason);
+    else lifecycle.fail(connection, reason);
   }
 }

@@ -24,8 +24,8 @@ import {
   OPCODE_TEXT_REQUEST,
 } from "../wire/bhs.js";
 import { DataOutPdu } from "../wire/data-out.js";
-import { describeInvalid, VALID } from "../wire/invalid.js";
-import { LogoutRequestPdu } from "../wire/logout-request.js";
+import { describeInvalid, isReservedCode, VALID } from "../wire/invalid.js";
+import { LOGOUT_REASON_CLOSE_SESSION, LogoutRequestPdu } from "../wire/logout-request.js";
 import { NopOutPdu } from "../wire/nop-out.js";
 import {
   REJECT_REASON_COMMAND_NOT_SUPPORTED,
@@ -50,6 +50,7 @@ export class Dispatcher {
   readonly #command: ScsiCommandPdu;
   readonly #dataOut: DataOutPdu;
   readonly #snackPdu: SnackRequestPdu;
+  readonly #logoutPdu: LogoutRequestPdu;
   /** Views that judge the slower requests. */
   readonly #requestViews: ReadonlyMap<number, InitiatorPdu>;
   /** Header of a held PDU while it is executed. */
@@ -63,11 +64,12 @@ export class Dispatcher {
     this.#command = new ScsiCommandPdu(view);
     this.#dataOut = new DataOutPdu(view);
     this.#snackPdu = new SnackRequestPdu(view);
+    this.#logoutPdu = new LogoutRequestPdu(view);
     this.#requestViews = new Map<number, InitiatorPdu>([
       [OPCODE_NOP_OUT, new NopOutPdu(view)],
       [OPCODE_TASK_MANAGEMENT_REQUEST, new TaskManagementRequestPdu(view)],
       [OPCODE_TEXT_REQUEST, new TextRequestPdu(view)],
-      [OPCODE_LOGOUT_REQUEST, new LogoutRequestPdu(view)],
+      [OPCODE_LOGOUT_REQUEST, this.#logoutPdu],
     ]);
     this.#heldHeader = shard.heldHeader;
   }
@@ -105,11 +107,13 @@ export class Dispatcher {
     const pdu = this.#any.at(header);
     const opcode = pdu.opcode;
     if (connection.loggedOut) return this.#drop(connection);
-    this.#acknowledge(connection, pdu.expStatSN);
+    if (opcode !== OPCODE_LOGOUT_REQUEST) this.#acknowledge(connection, pdu.expStatSN);
+    else this.#acknowledgeByLogout(connection, header);
     if (!digestValid) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
-      // One Reject too many has closed it.
-      if (connection.state !== CONNECTION_OPEN) return this.#drop(connection);
+      // One Reject too many has closed it. Where a command or its data is missing there is more to do.
+      const isOver = opcode !== OPCODE_SCSI_COMMAND && opcode !== OPCODE_DATA_OUT;
+      if (isOver || connection.state !== CONNECTION_OPEN) return this.#drop(connection);
     }
     switch (opcode) {
       case OPCODE_SCSI_COMMAND:
@@ -118,7 +122,7 @@ export class Dispatcher {
       case OPCODE_DATA_OUT: {
         const dataOut = this.#dataOut.at(header);
         const reason = dataOut.invalid();
-        if (reason !== VALID) this.#formatError(connection, reason);
+        if (reason !== VALID) this.#formatError(connection, header, reason);
         else this.#shard.engine.dataOut.complete(connection, dataOut, digestValid);
         return;
       }
@@ -127,8 +131,8 @@ export class Dispatcher {
       case OPCODE_TEXT_REQUEST:
       case OPCODE_LOGOUT_REQUEST: {
         const reason = this.#requestViews.get(opcode)!.at(header).invalid();
-        if (reason !== VALID) this.#formatError(connection, reason);
-        else if (digestValid) this.#sequenced(connection, header);
+        if (reason !== VALID) this.#formatError(connection, header, reason);
+        else this.#sequenced(connection, header);
         break;
       }
       case OPCODE_SNACK_REQUEST:
@@ -154,13 +158,21 @@ export class Dispatcher {
     this.#shard.fences.acknowledged(connection);
   }
 
+  /** "This is the last ExpStatSN value for the connection to be closed" (section 11.14.4), which may be another one. */
+  #acknowledgeByLogout(connection: Connection, header: number): void {
+    const pdu = this.#logoutPdu.at(header);
+    if (pdu.reasonCode === LOGOUT_REASON_CLOSE_SESSION) return this.#acknowledge(connection, pdu.expStatSN);
+    const closed = connection.session!.connectionOf(pdu.cid);
+    if (closed !== undefined) this.#acknowledge(closed, pdu.expStatSN);
+  }
+
   #snack(connection: Connection, header: number): void {
     // Nothing is kept for retransmission at ErrorRecoveryLevel 0 (RFC 7143 section 11.16).
     if (connection.retained === null) {
       return this.#shard.requests.reject(connection, header, REJECT_REASON_SNACK_REJECT);
     }
     const reason = this.#snackPdu.at(header).invalid();
-    if (reason !== VALID) this.#formatError(connection, reason);
+    if (reason !== VALID) this.#formatError(connection, header, reason);
     else this.#shard.snacks.request(connection, header);
   }
 
@@ -180,10 +192,11 @@ export class Dispatcher {
   }
 
   /** "MUST immediately terminate all transport connections in the session" (RFC 7143 section 7.7). */
-  #formatError(connection: Connection, reason: number): void {
-    const session = connection.session!;
+  #formatError(connection: Connection, header: number, reason: number): void {
     this.#drop(connection);
-    this.#shard.lifecycle.closeSession(session, `format error: ${describeInvalid(reason)}`);
+    const why = `format error: ${describeInvalid(reason)}`;
+    if (isReservedCode(reason)) this.#shard.departures.dismiss(connection, header, why);
+    else this.#shard.lifecycle.closeSession(connection.session!, why);
   }
 
   /** The command will not be executed: the unsolicited data that follows it is dropped. */
@@ -211,7 +224,7 @@ export class Dispatcher {
     const session = connection.session!;
     const reason = pdu.invalid();
     if (reason !== VALID) {
-      this.#formatError(connection, reason);
+      this.#formatError(connection, header, reason);
       return false;
     }
     const immediate = pdu.immediate;

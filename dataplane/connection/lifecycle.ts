@@ -133,7 +133,7 @@ export class Lifecycle {
     connection.closeReason = reason;
     const shard = this.#shard;
     this.#shutDown(connection);
-    this.#discardHeld(connection);
+    this.discardHeld(connection);
     shard.transmitter.remove(connection, (node) => this.#discard(node));
     shard.transmitter.forgetReplies(connection);
     shard.engine.suspendConnection(connection);
@@ -195,7 +195,8 @@ export class Lifecycle {
     this.#purge(session);
   }
 
-  #discardHeld(connection: Connection): void {
+  /** The connection's requests that wait for others before them: their numbers are free again (section 11.14). */
+  discardHeld(connection: Connection): void {
     const session = connection.session!;
     // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14): those that wait, too.
     session.discardFunctions(connection);
@@ -233,7 +234,7 @@ export class Lifecycle {
   close(connection: Connection, reason: string): void {
     const shard = this.#shard;
     if (connection.state === CONNECTION_OPEN) {
-      this.#discardHeld(connection);
+      this.discardHeld(connection);
       shard.transmitter.remove(connection, (node) => this.#discard(node));
       shard.transmitter.forgetReplies(connection);
       shard.closing.push(connection);

@@ -154,6 +154,8 @@ export class Receiver {
           const count = Math.min(end - at, connection.dataLength - connection.dataReceived);
           if (connection.sink !== null) {
             bytes.copyWithin(connection.sink.offset + connection.sinkOffset + connection.dataReceived, at, at + count);
+          } else if (connection.dataDigest) {
+            connection.droppedCrc = this.#crc(at, count, connection.droppedCrc);
           }
           at += count;
           connection.dataReceived += count;
@@ -231,6 +233,7 @@ export class Receiver {
       this.#shard.dispatcher.complete(connection, true);
       return;
     }
+    connection.droppedCrc = 0;
     connection.sink = null;
     connection.sinkOwned = false;
     connection.sinkOffset = 0;
@@ -251,12 +254,11 @@ export class Receiver {
   #trailerComplete(connection: Connection): void {
     connection.have = 0;
     let valid = true;
-    // Data that is dropped has nowhere been kept, so there is nothing to check.
-    if (connection.dataDigest && connection.sink !== null) {
+    if (connection.dataDigest) {
+      const { sink, sinkOffset, dataLength } = connection;
       const trailer = connection.headerArea + TRAILER_OFFSET;
-      const padding = paddedLength(connection.dataLength) - connection.dataLength;
-      const data = connection.sink.offset + connection.sinkOffset;
-      const seed = this.#crc(data, connection.dataLength, 0);
+      const padding = paddedLength(dataLength) - dataLength;
+      const seed = sink === null ? connection.droppedCrc : this.#crc(sink.offset + sinkOffset, dataLength, 0);
       const crc = padding > 0 ? this.#crc(trailer, padding, seed) : seed;
       valid = crc === this.#arena.view.getUint32(trailer + padding, true);
       if (!valid) this.#shard.counters[COUNTER.digest_errors]!++;

@@ -9,6 +9,7 @@ import { REJECTED_LINES_PER_SECOND_MAX, SLICE_BYTES_MAX, TEXT_BYTES_MAX, TEXTS_A
 import { LineBudget } from "../line-budget.js";
 import { LOGGED_OUT } from "../messages.js";
 import { statusQualifier } from "../scsi/status-qualifier.js";
+import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
 import { manageTasks } from "../task/task-management.js";
@@ -53,6 +54,9 @@ import { OUTGOING_REPLY } from "./outgoing.js";
 import { Reply, STAMP_CURRENT, STAMP_STATUS } from "./reply.js";
 
 interface LogoutAnswer {
+  readonly session: Session;
+  /** Of the connection that has asked: its slot may serve another one by then. */
+  readonly connectionId: number;
   /** Initiator Task Tag of the request. */
   readonly tag: number;
   readonly response: number;
@@ -108,8 +112,11 @@ export class Requests {
     }
   }
 
-  /** Reject with the header of the bad PDU as its data (RFC 7143 section 11.17). `dataSN`: of a Data/R2T SNACK (section 11.17.2). */
-  reject(connection: Connection, header: number, reason: number, dataSN = 0): void {
+  /**
+   * Reject with the header of the bad PDU as its data (RFC 7143 section 11.17). `dataSN`: of a Data/R2T SNACK (section 11.17.2).
+   * `closes`: the connection is closed behind it.
+   */
+  reject(connection: Connection, header: number, reason: number, dataSN = 0, closes = false): void {
     this.#shard.counters[COUNTER.rejects]!++;
     const pdu = new Pdu(this.#shard.arena.view, header);
     if (this.rejectedLines.take(this.#shard.ring.nowUs)) this.#logRejected(connection, reason, pdu);
@@ -117,6 +124,7 @@ export class Requests {
     const view = new RejectPdu(reply.header).clear();
     view.reason = reason;
     view.dataSN = dataSN;
+    reply.closesConnection = closes;
     // With its additional segments (section 11.17.4), as far as the initiator receives so much.
     const length = Math.min(pdu.headerLength, connection.maxSend);
     reply.slice = this.#shard.slices.acquireReserved(length);
@@ -336,25 +344,23 @@ export class Requests {
   #logoutRequest(connection: Connection, pdu: LogoutRequestPdu): void {
     const session = connection.session!;
     const { cid, reasonCode } = pdu;
-    const answer: LogoutAnswer = { tag: pdu.initiatorTaskTag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    const { connectionId } = connection;
+    const tag = pdu.initiatorTaskTag;
+    const answer: LogoutAnswer = { session, connectionId, tag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    session.logoutTags.add(tag);
     if (reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
       return this.#closeConnections(connection, [...session.connections, ...session.failed], answer);
     }
-    const named = [...session.connections, ...session.failed].filter(
-      (other) => other.cid === cid && !other.isRecoverable,
-    );
-    if (reasonCode === LOGOUT_REASON_CLOSE_CONNECTION) {
-      if (named.length === 0)
-        return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_CID_NOT_FOUND });
-      return this.#closeConnections(connection, named, answer);
-    }
-    if (session.parameters.errorRecoveryLevel < 2) {
+    const isForRecovery = reasonCode !== LOGOUT_REASON_CLOSE_CONNECTION;
+    if (isForRecovery && session.parameters.errorRecoveryLevel < 2) {
       return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED });
     }
-    const [other] = named;
-    if (other === undefined)
+    const named = session.connectionOf(cid);
+    if (named === undefined) {
       return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_CID_NOT_FOUND });
-    this.#logoutForRecovery(connection, other, answer);
+    }
+    if (isForRecovery) this.#logoutForRecovery(connection, named, answer);
+    else this.#closeConnections(connection, [named], answer);
   }
 
   /**
@@ -365,18 +371,23 @@ export class Requests {
     const session = connection.session!;
     const endsSession = [...session.connections, ...session.failed].every((other) => closing.includes(other));
     const barrier = new Barrier(() => {
-      for (const other of closing) if (other !== connection) this.#shard.lifecycle.close(other, LOGGED_OUT);
       const ended = new Barrier(() =>
         this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) }),
       );
       if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended, true);
       ended.leave();
     });
+    const { engine, lifecycle } = this.#shard;
     for (const closed of closing) {
       closed.loggedOut = true;
-      this.#shard.engine.abortConnection(closed, barrier);
-      // The rest of a PDU may never come: who logs out a connection from another one has often lost it.
-      if (closed !== connection && closed.sink !== null) this.#shard.lifecycle.close(closed, LOGGED_OUT);
+      if (closed !== connection) {
+        barrier.join();
+        closed.closers.push(barrier);
+        lifecycle.close(closed, LOGGED_OUT);
+        continue;
+      }
+      lifecycle.discardHeld(closed);
+      engine.abortConnection(closed, barrier);
     }
     barrier.leave();
   }
@@ -387,6 +398,7 @@ export class Requests {
       connection.loggedOut = true;
       connection.isSuspended = true;
       connection.isRecoverable = true;
+      this.#shard.lifecycle.discardHeld(connection);
       this.#shard.transmitter.remove(connection, (node) => node.outgoingKind !== OUTGOING_REPLY);
       return this.#answerLogout(connection, { ...answer, closes: true });
     }
@@ -395,14 +407,17 @@ export class Requests {
     closed.leave();
   }
 
-  #answerLogout(connection: Connection, { tag, response, closes }: LogoutAnswer): void {
-    if (connection.state !== CONNECTION_OPEN) return;
-    const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = connection.session!.parameters;
+  #answerLogout(connection: Connection, { session, connectionId, tag, response, closes }: LogoutAnswer): void {
+    session.logoutTags.delete(tag);
+    if (connection.state !== CONNECTION_OPEN || connection.connectionId !== connectionId) return;
+    const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = session.parameters;
     const reply = new Reply(STAMP_STATUS);
     const pdu = new LogoutResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = tag;
     pdu.response = response;
-    if (response !== LOGOUT_RESPONSE_CID_NOT_FOUND && errorRecoveryLevel === 2) {
+    // A Time2Retain of 0 says that "the target has already discarded the connection" (section 11.15.4).
+    const isClosed = response === LOGOUT_RESPONSE_CLOSED && errorRecoveryLevel === 2;
+    if (isClosed || response === LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED) {
       pdu.time2Wait = defaultTime2Wait;
       pdu.time2Retain = defaultTime2Retain;
     }

@@ -7,7 +7,7 @@ import { unreachable } from "../assert.js";
 import { NO_TAG } from "../buffer/slice.js";
 import { endWithSense, SNACK_REJECTED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
-import { acknowledgeTag, TASK_ABORTED, TASK_ACTIVE, type Task } from "../task/task.js";
+import { acknowledgeTag, isWaiting, TASK_ABORTED, TASK_ACTIVE, type Task } from "../task/task.js";
 import {
   REJECT_REASON_INVALID_DATA_ACK,
   REJECT_REASON_PROTOCOL_ERROR,
@@ -129,7 +129,8 @@ export class Snacks {
     if (task === null || task.expectsDataOut) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR);
     if (task.acknowledgedDataSN < task.keptDataSN) return this.#refuse(connection, task, pdu);
     task.snackTag = pdu.snackTag;
-    this.#shard.engine.retransmission.rewind(task, task.acknowledgedDataSN);
+    // Nothing has been sent of a command that has not begun: its response will have the tag.
+    if (!isWaiting(task)) this.#shard.engine.retransmission.rewind(task, task.acknowledgedDataSN);
   }
 
   /** The data is gone: the command fails, unless its status was sent already (section 7.8, a.1 and a.2). */

@@ -95,6 +95,8 @@ export class Session {
   fence: Fence | null = null;
   /** Initiator Task Tags of task management functions under way. */
   readonly functionTags = new Set<number>();
+  /** Likewise of Logout Requests. */
+  readonly logoutTags = new Set<number>();
   /** Functions that wait until all commands before them have come, in CmdSN order. */
   readonly waitingFunctions: WaitingFunction[] = [];
 
@@ -110,6 +112,12 @@ export class Session {
     this.expCmdSN = record.expCmdSN;
     this.maxCmdSN = serialAdd(record.expCmdSN, COMMAND_WINDOW - 1);
     this.announcedMaxCmdSN = this.maxCmdSN;
+  }
+
+  /** The connection with this CID that was not logged out for recovery. */
+  connectionOf(cid: number): Connection | undefined {
+    const isNamed = (connection: Connection): boolean => connection.cid === cid && !connection.isRecoverable;
+    return this.connections.find(isNamed) ?? this.failed.find(isNamed);
   }
 
   /** Where a non-immediate CmdSN stands. */

@@ -9,17 +9,7 @@ import { REJECT_REASON_INVALID_PDU_FIELD } from "../wire/reject.js";
 import { serialAdd } from "../wire/serial.js";
 import type { TaskEngine } from "./engine.js";
 import { dataCame } from "./stages.js";
-import {
-  DATA_AMOUNT,
-  DATA_INTACT,
-  DATA_LOST,
-  TASK_ABORTED,
-  TASK_ACTIVE,
-  TASK_DORMANT,
-  TASK_HELD,
-  TASK_THROTTLED,
-  type Task,
-} from "./task.js";
+import { DATA_AMOUNT, DATA_INTACT, DATA_LOST, isWaiting, TASK_ABORTED, TASK_ACTIVE, type Task } from "./task.js";
 
 export class DataOut {
   readonly #shard: Shard;
@@ -55,14 +45,15 @@ export class DataOut {
     if (task === null) {
       // The buffer of a task that was aborted may have waited for this.
       if (sink?.task?.state === TASK_ABORTED) this.#engine.settle(sink.task);
-      else if (!this.#isForEndedTask(connection, pdu)) this.#reject(connection, pdu);
+      else if (!this.#isForEndedTask(connection, pdu)) this.#reject(connection, pdu, digestValid);
     } else if (pdu.targetTransferTag === RESERVED_TAG) {
-      if (task.unsolicitedEnd < 0) this.#reject(connection, pdu);
+      if (task.unsolicitedEnd < 0) this.#reject(connection, pdu, digestValid);
       else this.#unsolicitedComplete(task, pdu, sink, digestValid);
     } else {
       const slice = this.#solicited(task, pdu);
       if (slice !== null) this.#solicitedComplete(task, pdu, slice, sink !== null, digestValid);
-      else if (!this.#shard.terminations.includes(connection, pdu.targetTransferTag)) this.#reject(connection, pdu);
+      else if (!this.#shard.terminations.includes(connection, pdu.targetTransferTag))
+        this.#reject(connection, pdu, digestValid);
     }
   }
 
@@ -146,9 +137,9 @@ export class DataOut {
     return this.#shard.terminations.includes(connection, pdu.targetTransferTag);
   }
 
-  /** Section 11.17.1, note 2: "invalid TTT/ITT, buffer offset, LUN qualifying a TTT". */
-  #reject(connection: Connection, pdu: DataOutPdu): void {
-    this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
+  /** Section 11.17.1, note 2: "invalid TTT/ITT, buffer offset, LUN qualifying a TTT". For its digest it was rejected already. */
+  #reject(connection: Connection, pdu: DataOutPdu, digestValid: boolean): void {
+    if (digestValid) this.#shard.requests.reject(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
   }
 
   /** The task of this connection that the PDU belongs to. */
@@ -169,9 +160,7 @@ export class DataOut {
 
   /** A task that waits for its turn, or for a buffer to begin with, has no slice yet when its unsolicited data comes. */
   #firstSlice(task: Task): Slice | null {
-    const { state } = task;
-    const waits = state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
-    if (!waits && state !== TASK_ACTIVE) return null;
+    if (!isWaiting(task) && task.state !== TASK_ACTIVE) return null;
     if (task.overrun) return null;
     const slice = this.#shard.slices.acquire(Math.min(SLICE_BYTES_MAX, task.expectedDataTransferLength), task);
     if (slice === null) task.overrun = true;

@@ -666,10 +666,12 @@ export class TaskEngine implements Services {
     if (task.isAbortedAfterData || task.immediate) return this.abort(task, null);
     if (task.isHeldBack) this.#shard.fences.drop(task);
     if (task.starved) this.waiting.unstarve(task.connection!, task);
+    if (task.expectsDataOut) task.acknowledgedDataSN = task.dataSN;
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;
     // R2Ts that were not answered in full are sent again, and keep their numbers.
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
-      if (slice.tag !== NO_TAG && slice.r2tSN >= 0) task.dataSN = Math.min(task.dataSN, slice.r2tSN);
+      if (slice.tag === NO_TAG || slice.r2tSN < 0) continue;
+      task.acknowledgedDataSN = Math.min(task.acknowledgedDataSN, slice.r2tSN);
     }
     this.#forgetSolicited(task);
     if (task.state === TASK_ACTIVE) this.#writes.pump(task);

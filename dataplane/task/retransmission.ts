@@ -119,17 +119,15 @@ export class Retransmission {
       slice.credit = connection;
     }
     if (task.transfer === TRANSFER_READ || task.transfer === TRANSFER_REPLY) return this.#resumeRead(task, expDataSN);
-    if (expDataSN > task.dataSN) task.dataSN = expDataSN;
+    task.dataSN = resumeAt(task, expDataSN);
     if (task.state === TASK_ACTIVE) return this.#engine.pump(task);
     if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) return;
     task.state = TASK_RESPONDING;
     this.#shard.transmitter.queue(connection, task);
   }
 
-  /** "Any other value MUST be ignored" (section 11.5.6): then the reference number stays as it was. */
   #resumeRead(task: Task, expDataSN: number): void {
-    const isValid = expDataSN > task.acknowledgedDataSN && expDataSN <= task.dataSN;
-    const dataSN = isValid ? expDataSN : task.acknowledgedDataSN;
+    const dataSN = resumeAt(task, expDataSN);
     if (dataSN >= task.keptDataSN) {
       task.acknowledgedDataSN = dataSN;
       return this.rewind(task, dataSN);
@@ -164,6 +162,11 @@ export class Retransmission {
     if (connection.retained === null || connection.queueHead === null) return;
     this.#shard.transmitter.remove(connection, (node) => node instanceof ResendData && node.task === task);
   }
+}
+
+/** ExpDataSN of a TASK REASSIGN, or what was acknowledged before: "Any other value MUST be ignored" (section 11.5.6). */
+function resumeAt({ acknowledgedDataSN, dataSN }: Task, expDataSN: number): number {
+  return expDataSN > acknowledgedDataSN && expDataSN <= dataSN ? expDataSN : acknowledgedDataSN;
 }
 
 function sliceEnd(slice: Slice): number {

@@ -4,6 +4,7 @@ import { CONNECTION_FAILED, CONNECTION_OPEN, type Connection } from "../connecti
 import { PROTOCOL_LEVEL_RFC7144, TASK_FUNCTIONS_MAX } from "../limits.js";
 import type { HeldPdu, Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
+import { RESERVED_TAG } from "../wire/bhs.js";
 import { serialInWindow, serialLess } from "../wire/serial.js";
 import {
   FUNCTION_ABORT_TASK,
@@ -12,6 +13,7 @@ import {
   FUNCTION_CLEAR_TASK_SET,
   FUNCTION_I_T_NEXUS_RESET,
   FUNCTION_LOGICAL_UNIT_RESET,
+  FUNCTION_MAX,
   FUNCTION_QUERY_ASYNCHRONOUS_EVENT,
   FUNCTION_QUERY_TASK,
   FUNCTION_QUERY_TASK_SET,
@@ -32,7 +34,7 @@ import {
 } from "../wire/task-management-response.js";
 import { Barrier } from "./barrier.js";
 import { hasTasks, isInTaskSet, pendingEvent } from "./queries.js";
-import { isAnswered, TASK_UNACKNOWLEDGED, Task } from "./task.js";
+import { isAnswered, TASK_ABORTED, TASK_UNACKNOWLEDGED, Task } from "./task.js";
 import {
   abortTaskSet,
   afterCommands,
@@ -52,11 +54,16 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
     return shard.requests.managementResponse(connection, tag, FUNCTION_RESPONSE_REJECTED);
   }
   session.functionTags.add(tag);
+  const { connectionId } = connection;
   const respond: Respond = (response, information = 0, onGone = null) => {
     session.functionTags.delete(tag);
+    // The connection is gone, and its slot serves another one.
+    if (connection.connectionId !== connectionId) return onGone?.();
     shard.requests.managementResponse(connection, tag, response, information, onGone);
   };
-  if (pdu.function >= FUNCTION_QUERY_TASK && session.parameters.iSCSIProtocolLevel < PROTOCOL_LEVEL_RFC7144) {
+  // Those of RFC 7144 are none in other sessions; unassigned ones are none anywhere.
+  const isRfc7144 = session.parameters.iSCSIProtocolLevel >= PROTOCOL_LEVEL_RFC7144;
+  if (pdu.function < FUNCTION_ABORT_TASK || pdu.function > (isRfc7144 ? FUNCTION_MAX : FUNCTION_TASK_REASSIGN)) {
     return respond(FUNCTION_RESPONSE_NOT_SUPPORTED);
   }
   const complete = (): void => respond(FUNCTION_RESPONSE_COMPLETE);
@@ -167,16 +174,31 @@ function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementR
   const session = connection.session!;
   const { expDataSN, referencedTaskTag } = pdu;
   if (session.parameters.errorRecoveryLevel < 2) return respond(FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED);
-  // It "MUST NOT be executed to reassign the connection allegiance of a Task Management Function Request" (section 11.5.1).
-  if (session.functionTags.has(referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
+  if (session.refusals.has(referencedTaskTag)) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
+  if (isNoCommand(session, referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
   const index = session.tags.get(referencedTaskTag);
   if (index < 0) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
   const task = shard.tasks.tasks[index]!;
+  if (task.state === TASK_ABORTED) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
   const { isRecoverable, state } = task.connection!;
   if (!isRecoverable || state !== CONNECTION_FAILED) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
   respond(FUNCTION_RESPONSE_COMPLETE);
   shard.engine.retransmission.reassign(task, connection, expDataSN);
   shard.lifecycle.reassigned(session);
+}
+
+/**
+ * TASK REASSIGN "MUST NOT be executed to reassign the connection allegiance of a Task Management Function Request, an active text
+ * negotiation task, or a Logout task" (section 11.5.1): such a one is under way, or waits for its turn.
+ */
+function isNoCommand({ functionTags, logoutTags, connections, failed, held }: Session, tag: number): boolean {
+  if (functionTags.has(tag) || logoutTags.has(tag)) return true;
+  const isNegotiated = ({ textTag, textHeader, textInitiatorTaskTag }: Connection): boolean =>
+    textInitiatorTaskTag === tag && (textTag !== RESERVED_TAG || textHeader !== null);
+  if (connections.some(isNegotiated) || failed.some(isNegotiated)) return true;
+  for (const early of held.values())
+    if (early !== null && !(early instanceof Task) && tagOf(early) === tag) return true;
+  return false;
 }
 
 function tagOf({ header }: HeldPdu): number {

@@ -208,7 +208,7 @@ export class Task extends Outgoing {
   snackTag = 0;
   /** How often the slot was used: part of the tag that a DataACK names. */
   use = 0;
-  /** Data-In PDUs below are acknowledged. */
+  /** Data-In PDUs below are acknowledged; of a write whose connection has failed, R2Ts below are answered. */
   acknowledgedDataSN = 0;
   /** Data-In PDUs below, and not acknowledged, are no longer kept. */
   keptDataSN = 0;
@@ -281,6 +281,11 @@ export function leaveAwaiters({ awaiters }: Task): void {
 /** Its response is on its way. */
 export function isAnswered({ state, isHeldBack }: Task): boolean {
   return state === TASK_UNACKNOWLEDGED || (state === TASK_RESPONDING && !isHeldBack);
+}
+
+/** It has not begun: for want of commands before it, of its nexus or in CmdSN, or of room within its limits. */
+export function isWaiting({ state }: Task): boolean {
+  return state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
 }
 
 /** As a SCSI command it has not ended. */

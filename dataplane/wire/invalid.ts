@@ -31,17 +31,16 @@ export const INVALID_SENSE_MISSING = 21;
 export const INVALID_SENSE_LENGTH = 22;
 export const INVALID_RESPONSE = 23;
 export const INVALID_EXP_DATA_SN = 24;
-export const INVALID_FUNCTION = 25;
-export const INVALID_REASON = 26;
-export const INVALID_SNACK_TYPE = 27;
-export const INVALID_BEG_RUN = 28;
-export const INVALID_RUN_LENGTH = 29;
-export const INVALID_STAGE = 30;
-export const INVALID_ISID = 31;
-export const INVALID_TSIH = 32;
-export const INVALID_LOGIN_STATUS = 33;
-export const INVALID_ASYNC_EVENT = 34;
-export const INVALID_DESIRED_DATA_TRANSFER_LENGTH = 35;
+export const INVALID_REASON = 25;
+export const INVALID_SNACK_TYPE = 26;
+export const INVALID_BEG_RUN = 27;
+export const INVALID_RUN_LENGTH = 28;
+export const INVALID_STAGE = 29;
+export const INVALID_ISID = 30;
+export const INVALID_TSIH = 31;
+export const INVALID_LOGIN_STATUS = 32;
+export const INVALID_ASYNC_EVENT = 33;
+export const INVALID_DESIRED_DATA_TRANSFER_LENGTH = 34;
 
 /** Indexed by reason code. */
 const TEXTS: readonly string[] = [
@@ -70,7 +69,6 @@ const TEXTS: readonly string[] = [
   "SenseLength runs past the data segment (11.4.7.1)",
   "response code is reserved (11.4.3, 11.6.1, 11.15.1)",
   "ExpDataSN is not 0 in a response other than Command Completed at Target (11.4.8)",
-  "task management function is unassigned (11.5.1)",
   "reason code is reserved (11.14.1, 11.17.1)",
   "SNACK type is reserved (11.16.1)",
   "BegRun is not 0 in an R-Data SNACK (11.16.6)",
@@ -82,6 +80,16 @@ const TEXTS: readonly string[] = [
   "AsyncEvent is unassigned (11.9.1)",
   "Desired Data Transfer Length is 0 (11.8.4)",
 ];
+
+/** A code that section 11 reserves: its receipt "MUST be reported as a protocol error". */
+export function isReservedCode(code: number): boolean {
+  return (
+    code === INVALID_AHS_TYPE ||
+    code === INVALID_TASK_ATTRIBUTES ||
+    code === INVALID_REASON ||
+    code === INVALID_SNACK_TYPE
+  );
+}
 
 /** One phrase for logs; the numbers in brackets are sections of RFC 7143. */
 export function describeInvalid(code: number): string {

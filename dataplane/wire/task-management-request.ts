@@ -18,7 +18,6 @@ import { CommandPdu, FLAG_FINAL, hex, OPCODE_TASK_MANAGEMENT_REQUEST, RESERVED_T
 import {
   INVALID_DATA_SEGMENT_LENGTH,
   INVALID_FINAL,
-  INVALID_FUNCTION,
   INVALID_IMMEDIATE,
   INVALID_INITIATOR_TASK_TAG,
   INVALID_REFERENCED_TASK_TAG,
@@ -39,7 +38,8 @@ export const FUNCTION_QUERY_TASK = 9;
 export const FUNCTION_QUERY_TASK_SET = 10;
 export const FUNCTION_I_T_NEXUS_RESET = 11;
 export const FUNCTION_QUERY_ASYNCHRONOUS_EVENT = 12;
-const FUNCTION_MAX = FUNCTION_QUERY_ASYNCHRONOUS_EVENT;
+/** What is beyond it is unassigned, and so is 0. */
+export const FUNCTION_MAX = FUNCTION_QUERY_ASYNCHRONOUS_EVENT;
 const FUNCTION_MASK = 0x7f;
 
 /** Indexed by function. */
@@ -106,7 +106,8 @@ export class TaskManagementRequestPdu extends CommandPdu {
     if (this.dataSegmentLength !== 0) return INVALID_DATA_SEGMENT_LENGTH;
     if (this.initiatorTaskTag === RESERVED_TAG) return INVALID_INITIATOR_TASK_TAG;
     const code = this.function;
-    if (code === 0 || code > FUNCTION_MAX) return INVALID_FUNCTION;
+    // Whether there is such a function is told by the response (section 11.6.1).
+    if (code === 0 || code > FUNCTION_MAX) return VALID;
     if (code === FUNCTION_TASK_REASSIGN) return this.immediate ? VALID : INVALID_IMMEDIATE;
     const isReserved = this.referencedTaskTag === RESERVED_TAG;
     return isReserved || NAMES_A_TASK.has(code) ? VALID : INVALID_REFERENCED_TASK_TAG;

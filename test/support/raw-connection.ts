@@ -198,9 +198,10 @@ export class RawConnection {
     }
   }
 
-  /** The next PDU, which must have this opcode. */
+  /** The next PDU, which must have this opcode. Before it, at any time, a new MaxCmdSN may be told (section 11.4.11). */
   async expect(opcode: number, timeoutMs = RECEIVE_TIMEOUT_MS): Promise<ReceivedPdu> {
-    const pdu = await this.receive(timeoutMs);
+    let pdu = await this.receive(timeoutMs);
+    while (opcode !== OPCODE_NOP_IN && isAnnouncement(pdu)) pdu = await this.receive(timeoutMs);
     assert.equal(pdu.opcode, opcode, `opcode ${pdu.opcode.toString(16)}h, expected ${opcode.toString(16)}h`);
     return pdu;
   }
@@ -319,6 +320,11 @@ export async function openSocket(port: number, host: string): Promise<Socket> {
   });
   socket.removeAllListeners("error");
   return socket;
+}
+
+/** A NOP-In that answers nothing and asks for nothing. */
+function isAnnouncement({ opcode, initiatorTaskTag, targetTransferTag }: ReceivedPdu): boolean {
+  return opcode === OPCODE_NOP_IN && initiatorTaskTag === TAG_NONE && targetTransferTag === TAG_NONE;
 }
 
 /** Does the PDU use up a StatSN? (RFC 7143 sections 11.4.9, 11.8.3, 11.19.2) */

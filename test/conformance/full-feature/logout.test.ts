@@ -107,7 +107,10 @@ describe("Logout (RFC 7143 section 11.14)", () => {
 
   it("for recovery, at ErrorRecoveryLevel 0: not supported, and nothing is closed", async () => {
     const initiator = await target.login();
-    assert.equal((await initiator.logout(REMOVE_FOR_RECOVERY)).response, RECOVERY_NOT_SUPPORTED);
+    const response = await initiator.logout(REMOVE_FOR_RECOVERY);
+    assert.equal(response.response, RECOVERY_NOT_SUPPORTED);
+    // A Time2Retain of 0 would say that the connection is gone (section 11.15.4).
+    assert.deepEqual([response.field("time2Wait"), response.field("time2Retain")], [2, 20]);
     await initiator.good({ cdb: testUnitReady() });
   });
 
@@ -180,7 +183,6 @@ describe("Logout (RFC 7143 section 11.14)", () => {
   }
 
   for (const [what, fields, data] of [
-    ["a reserved reason", { flags: FLAG_FINAL | 3 }, 0],
     ["no F bit", { flags: 0 }, 0],
     ["a data segment (section 11.14.2)", { flags: FLAG_FINAL }, 8],
     ["the reserved Initiator Task Tag", { flags: FLAG_FINAL, initiatorTaskTag: 0xffffffff }, 0],

@@ -88,7 +88,6 @@ describe("SCSI Response (RFC 7143 section 11.4)", () => {
   for (const [what, fields] of [
     ["W=0 and F=0 (section 11.3.1)", { flags: 0x01 }],
     ["data expected, and neither R nor W (section 11.3.1)", { flags: 0x81, expectedDataTransferLength: 512 }],
-    ["a reserved task attribute", { flags: 0x85 }],
     ["R and W without the length of the read (section 11.3.4)", { flags: 0xe1, expectedDataTransferLength: 512 }],
   ] as const) {
     it(`${what}: a format error (section 7.7)`, async () => {

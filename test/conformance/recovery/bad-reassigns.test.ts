@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read10, write10 } from "../../support/cdb.js";
-import { OPCODE_DATA_IN, OPCODE_R2T, TAG_NONE } from "../../support/pdu.js";
+import {
+  FLAG_CONTINUE,
+  FLAG_FINAL,
+  OPCODE_DATA_IN,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_R2T,
+  OPCODE_TEXT_REQUEST,
+  OPCODE_TEXT_RESPONSE,
+  TAG_NONE,
+} from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
@@ -11,6 +20,7 @@ import { join, reassign } from "./fixture.js";
 const COMPLETE = 0;
 const DOES_NOT_EXIST = 1;
 const STILL_ALLEGIANT = 3;
+const REJECTED = 255;
 
 const KEYS = {
   ErrorRecoveryLevel: "2",
@@ -109,4 +119,52 @@ test("a READ with an ExpDataSN of what was never sent: it is ignored, and all of
     assert.deepEqual((await connection.finish(task)).data, data);
   }
   await connection.logout(0);
+});
+
+test("a WRITE with an ExpDataSN of what was never sent: it is ignored, and the R2T comes again as it was (section 11.5.6)", async () => {
+  const first = await target.login(KEYS);
+  const second = await join(target, first, 1);
+  let connection = first;
+  const task = await startWrite(first, 512);
+  for (const [expDataSN, r2tSN] of [
+    [0xffffffff, 0],
+    [1000, 0],
+    [2, 0],
+    // The R2T has come, says this: the next one has the next number.
+    [1, 1],
+    [0, 1],
+  ] as const) {
+    connection.destroy();
+    connection = await join(target, first, 0);
+    assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), COMPLETE);
+    const r2t = await connection.expect(OPCODE_R2T);
+    assert.equal(r2t.field("r2tSN"), r2tSN, `ExpDataSN ${expDataSN}`);
+  }
+  connection.destroy();
+  const last = await join(target, first, 0);
+  last.strict = false;
+  await ends(last, task);
+  for (const each of [second, last]) each.destroy();
+});
+
+test("a text negotiation, and a Logout that waits for its turn: rejected, and they go on (section 11.5.1)", async () => {
+  const first = await target.login(KEYS);
+  const second = await join(target, first, 1);
+  const initiatorTaskTag = 0x7e87;
+  const text = { opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag };
+  await second.send({ ...text, flags: FLAG_CONTINUE, targetTransferTag: TAG_NONE }, Buffer.from("Send"));
+  const { targetTransferTag } = await second.expect(OPCODE_TEXT_RESPONSE);
+  assert.equal(await reassign(first, initiatorTaskTag), REJECTED);
+  await second.send({ ...text, flags: FLAG_FINAL, targetTransferTag }, Buffer.from("Targets=\0"));
+  assert.ok((await second.expect(OPCODE_TEXT_RESPONSE)).final);
+  assert.equal(await reassign(first, initiatorTaskTag), DOES_NOT_EXIST, "the negotiation is over");
+
+  const gap = first.session.cmdSN++;
+  const logout = await second.send({ opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | 1, cid: second.cid });
+  await second.ping();
+  assert.equal(await reassign(first, logout.readUInt32BE(16)), REJECTED);
+  await first.good({ cdb: read10(0, 1), read: BLOCK_BYTES, fields: { cmdSN: gap } });
+  await second.receiveUntilClosed();
+  first.destroy();
+  second.destroy();
 });

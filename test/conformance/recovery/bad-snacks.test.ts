@@ -215,7 +215,6 @@ describe("DataACK", () => {
 });
 
 for (const [what, fields] of [
-  ["of a reserved type", { flags: FLAG_FINAL | 4 }],
   ["without F", { flags: SNACK_STATUS }],
   ["for a status, with an Initiator Task Tag", { flags: FLAG_FINAL | SNACK_STATUS, initiatorTaskTag: 1 }],
   ["for data, without one", { flags: FLAG_FINAL | SNACK_DATA_R2T }],

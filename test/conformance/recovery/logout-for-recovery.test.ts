@@ -86,6 +86,7 @@ test("of another one, which works: it is closed before the response, and its com
     immediate: true,
     flags: FLAG_FINAL | REMOVE_FOR_RECOVERY,
     cid: first.cid,
+    expStatSN: first.expStatSN!,
   });
   let response = await second.receive();
   // Asynchronous Message 2 tells of the connection, too.
@@ -110,6 +111,7 @@ test("of one that was removed already, or never was: CID not found", async () =>
       immediate: true,
       flags: FLAG_FINAL | REMOVE_FOR_RECOVERY,
       cid,
+      expStatSN: first.expStatSN!,
     });
     let pdu = await second.receive();
     if (pdu.opcode !== OPCODE_LOGOUT_RESPONSE) pdu = await second.expect(OPCODE_LOGOUT_RESPONSE);

@@ -106,7 +106,13 @@ describe("TASK REASSIGN is answered", () => {
     first.destroy();
     await setTimeout(100);
     assert.equal(await reassign(second, task.initiatorTaskTag), 3, "it has failed, but nobody has logged it out");
-    await second.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | 2, cid: 0 });
+    await second.send({
+      opcode: OPCODE_LOGOUT_REQUEST,
+      immediate: true,
+      flags: FLAG_FINAL | 2,
+      cid: 0,
+      expStatSN: first.expStatSN!,
+    });
     const logout = await second.expect(OPCODE_LOGOUT_RESPONSE);
     assert.equal(logout.response, 0);
     assert.equal(await reassign(second, task.initiatorTaskTag), 0);

@@ -62,7 +62,7 @@ export class ConnectionRecovery {
   #logOut(over: RecoveringConnection): void {
     const reason = this.#session.keepsTasks ? LOGOUT_FOR_RECOVERY : LOGOUT_CLOSE_CONNECTION;
     let isAnswered = false;
-    this.#session.logout(over, reason, this.#lost.cid, (response) => {
+    this.#session.logout(over, reason, this.#lost, (response) => {
       if (isAnswered || this.#isOver || this.#epoch !== this.#session.epoch) return;
       isAnswered = true;
       this.#count(response === LOGOUT_CLOSED ? "by Logout" : "that the target knows nothing of");

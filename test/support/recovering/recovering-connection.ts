@@ -208,8 +208,10 @@ export class RecoveringConnection {
     }));
   }
 
-  logout(initiatorTaskTag: number, reason: number, cid: number): void {
-    this.#immediate({ opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | reason, initiatorTaskTag, cid });
+  /** ExpStatSN is that of "the connection to be closed" (section 11.14.4). */
+  logout(initiatorTaskTag: number, reason: number, closed: RecoveringConnection): void {
+    const fields = { opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | reason, initiatorTaskTag, cid: closed.cid };
+    this.#immediate(closed === this ? fields : { ...fields, expStatSN: closed.expStatSN });
   }
 
   /** Declares another MaxRecvDataSegmentLength; when that is answered, `resegmented` is called. */
@@ -304,17 +306,17 @@ export class RecoveringConnection {
     if (this.isOpen) this.#outbox.pump(this.#link);
   }
 
-  get #expStatSN(): number {
+  get expStatSN(): number {
     let expStatSN = this.#nextStatSN;
     for (const statSN of this.#unacknowledged.values()) if (serialLess(statSN, expStatSN)) expStatSN = statSN;
     return expStatSN;
   }
 
   #encode({ fields, lun, cdb, immediate, data }: OutgoingPdu): Buffer {
-    const expStatSN = this.#expStatSN;
+    const { expStatSN } = this;
     const header = buildHeader({
-      ...fields,
       expStatSN,
+      ...fields,
       dataSegmentLength: data?.length ?? 0,
       ...(lun === undefined ? {} : { lun }),
       ...(cdb === undefined ? {} : { cdb }),
@@ -326,7 +328,7 @@ export class RecoveringConnection {
     const bytes = wirePdu(header, payload, digests);
     const sent = this.#damage(fields.opcode, fields.initiatorTaskTag!, bytes, payload.length > 0 && digests.data);
     if (sent.length > 0) {
-      this.#dues.acknowledged(expStatSN);
+      if (fields.expStatSN === undefined) this.#dues.acknowledged(expStatSN);
       if (fields.opcode === OPCODE_SNACK_REQUEST) this.#asked(fields);
       if (fields.opcode === OPCODE_TASK_MANAGEMENT_REQUEST) this.#owner.departed(fields.initiatorTaskTag!);
     }

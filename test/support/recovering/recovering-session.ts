@@ -329,10 +329,15 @@ export class RecoveringSession implements ConnectionOwner {
     connection.manage(8, fields, task.command.lun);
   }
 
-  logout(connection: RecoveringConnection, reason: number, cid: number, done: (response: number) => void): void {
+  logout(
+    connection: RecoveringConnection,
+    reason: number,
+    closed: RecoveringConnection,
+    done: (response: number) => void,
+  ): void {
     const tag = this.newTag();
     this.#logouts.set(tag, { connection, done });
-    connection.logout(tag, reason, cid);
+    connection.logout(tag, reason, closed);
   }
 
   /** It will not end, and nothing of it is under way any more. */
@@ -470,7 +475,7 @@ export class RecoveringSession implements ConnectionOwner {
     connection.isLeaving = true;
     const others = this.connections;
     if (others.length === 0 || this.#random.chance(0.5)) {
-      this.logout(connection, LOGOUT_FOR_RECOVERY, connection.cid, () => connection.drop());
+      this.logout(connection, LOGOUT_FOR_RECOVERY, connection, () => connection.drop());
       // Where the response is lost the target ends the connection all the same.
       this.clock.after(PATIENCE_US, () => connection.drop());
     } else {
@@ -872,7 +877,7 @@ export class RecoveringSession implements ConnectionOwner {
       return;
     }
     this.#loggingOut = connection;
-    this.logout(connection, LOGOUT_CLOSE_SESSION, 0, (response) => {
+    this.logout(connection, LOGOUT_CLOSE_SESSION, connection, (response) => {
       assert.equal(response, 0, "the session is closed");
       this.isFinished = true;
       this.epoch++;

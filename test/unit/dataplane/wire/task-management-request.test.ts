@@ -4,7 +4,6 @@ import { OPCODE_TASK_MANAGEMENT_REQUEST } from "../../../../dataplane/wire/bhs.j
 import {
   INVALID_DATA_SEGMENT_LENGTH,
   INVALID_FINAL,
-  INVALID_FUNCTION,
   INVALID_IMMEDIATE,
   INVALID_INITIATOR_TASK_TAG,
   INVALID_REFERENCED_TASK_TAG,
@@ -38,9 +37,6 @@ testPdu({
     [{ totalAHSLength: 1 }, INVALID_TOTAL_AHS_LENGTH],
     [{ dataSegmentLength: 1 }, INVALID_DATA_SEGMENT_LENGTH],
     [{ initiatorTaskTag: 0xffffffff }, INVALID_INITIATOR_TASK_TAG],
-    [{ function: 0 }, INVALID_FUNCTION],
-    [{ function: 13 }, INVALID_FUNCTION],
-    [{ function: 127 }, INVALID_FUNCTION],
     [{ function: 8, immediate: false, referencedTaskTag: 1 }, INVALID_IMMEDIATE],
     [{ function: 2, referencedTaskTag: 0 }, INVALID_REFERENCED_TASK_TAG],
     [{ function: 5, referencedTaskTag: 1 }, INVALID_REFERENCED_TASK_TAG],
@@ -54,6 +50,10 @@ testPdu({
     { function: 2, immediate: true },
     { function: 9, referencedTaskTag: 1 },
     { function: 12 },
+    // Unassigned: told by the response.
+    { function: 0 },
+    { function: 13, referencedTaskTag: 1 },
+    { function: 127 },
   ],
 });
 
