@@ -94,6 +94,7 @@ export class DiscoverySession {
     if (!request.immediate && request.cmdSN !== this.#expCmdSN) return undefined;
     const outcome = this.#exchange.step({
       initiatorTaskTag: request.initiatorTaskTag,
+      immediate: request.immediate,
       targetTransferTag: request.targetTransferTag,
       final: request.final,
       continued: request.continue,

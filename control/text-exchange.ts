@@ -12,6 +12,7 @@ import { TEXT_LENGTH_MAX } from "./limits.js";
 
 export interface TextPart {
   readonly initiatorTaskTag: number;
+  readonly immediate: boolean;
   readonly targetTransferTag: number;
   readonly final: boolean;
   readonly continued: boolean;
@@ -29,10 +30,13 @@ export type TextOutcome =
     }
   | { readonly kind: "reject"; readonly reason: "protocolError" | "invalidField" | "outOfResources" };
 
+/** What the next request of a sequence must have (sections 11.10.3, 11.10.4). */
+type Next = Pick<TextPart, "initiatorTaskTag" | "immediate" | "targetTransferTag">;
+
 type State =
   | { readonly kind: "idle" }
-  | { readonly kind: "collecting"; readonly initiatorTaskTag: number; readonly tag: number; readonly text: string }
-  | { readonly kind: "answering"; readonly initiatorTaskTag: number; readonly tag: number; readonly rest: string };
+  | (Next & { readonly kind: "collecting"; readonly text: string })
+  | (Next & { readonly kind: "answering"; readonly rest: string });
 
 export class TextExchange {
   readonly #answer: (text: string) => string | undefined;
@@ -61,8 +65,9 @@ export class TextExchange {
     if (part.targetTransferTag === RESERVED_TAG) return this.#collect(part, part.text);
     if (
       state.kind === "idle" ||
-      state.tag !== part.targetTransferTag ||
-      state.initiatorTaskTag !== part.initiatorTaskTag
+      state.targetTransferTag !== part.targetTransferTag ||
+      state.initiatorTaskTag !== part.initiatorTaskTag ||
+      state.immediate !== part.immediate
     ) {
       return { kind: "reject", reason: "invalidField" };
     }
@@ -75,10 +80,10 @@ export class TextExchange {
   #collect(part: TextPart, text: string): TextOutcome {
     if (text.length > TEXT_LENGTH_MAX) return { kind: "reject", reason: "outOfResources" };
     if (part.continued) {
-      const tag = this.#nextTag();
-      this.#state = { kind: "collecting", initiatorTaskTag: part.initiatorTaskTag, tag, text };
+      const next = this.#nextOf(part);
+      this.#state = { ...next, kind: "collecting", text };
       // Section 6.2: a PDU with the C bit is answered with one that has no text.
-      return { kind: "respond", text: "", final: false, continued: false, targetTransferTag: tag };
+      return { kind: "respond", text: "", final: false, continued: false, targetTransferTag: next.targetTransferTag };
     }
     const answer = this.#answer(text);
     return answer === undefined ? { kind: "reject", reason: "protocolError" } : this.#respond(part, answer);
@@ -92,13 +97,13 @@ export class TextExchange {
     if (rest === "" && part.final) {
       return { kind: "respond", text, final: true, continued: false, targetTransferTag: RESERVED_TAG };
     }
-    const tag = this.#nextTag();
-    this.#state = { kind: "answering", initiatorTaskTag: part.initiatorTaskTag, tag, rest };
-    return { kind: "respond", text, final: false, continued: rest !== "", targetTransferTag: tag };
+    const next = this.#nextOf(part);
+    this.#state = { ...next, kind: "answering", rest };
+    return { kind: "respond", text, final: false, continued: rest !== "", targetTransferTag: next.targetTransferTag };
   }
 
-  #nextTag(): number {
+  #nextOf({ initiatorTaskTag, immediate }: TextPart): Next {
     this.#lastTag = this.#lastTag + 1 === RESERVED_TAG ? 0 : this.#lastTag + 1;
-    return this.#lastTag;
+    return { initiatorTaskTag, immediate, targetTransferTag: this.#lastTag };
   }
 }

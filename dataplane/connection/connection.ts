@@ -106,6 +106,7 @@ export class Connection {
   textExchange = 0;
   textHeader: Uint8Array | null = null;
   textInitiatorTaskTag = 0;
+  textImmediate = false;
   textFinal = true;
   /** A whole request of the sequence has been answered already. */
   textContinues = false;

@@ -244,13 +244,17 @@ export class Requests {
     const continues = pdu.targetTransferTag !== RESERVED_TAG;
     if (
       continues &&
-      (pdu.targetTransferTag !== connection.textTag || pdu.initiatorTaskTag !== connection.textInitiatorTaskTag)
+      (pdu.targetTransferTag !== connection.textTag ||
+        pdu.initiatorTaskTag !== connection.textInitiatorTaskTag ||
+        // "The I bit for all requests in a sequence also MUST be the same" (section 11.10.3).
+        pdu.immediate !== connection.textImmediate)
     ) {
       return this.#rejectText(connection, pdu.offset, REJECT_REASON_INVALID_PDU_FIELD);
     }
     // A new exchange resets one that was not finished (section 11.10.4).
     if (!continues) this.#resetText(connection);
     connection.textInitiatorTaskTag = pdu.initiatorTaskTag;
+    connection.textImmediate = pdu.immediate;
     if (connection.textToSend !== "") {
       // Section 6.2: an initiator receiving C=1 "MUST answer with a Text or Login Request with no data segment".
       if (dataLength > 0 || pdu.continue) {

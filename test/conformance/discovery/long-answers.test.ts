@@ -28,9 +28,9 @@ async function discover(maxRecvDataSegmentLength: number, keys = {}): Promise<Ra
   return initiator;
 }
 
-async function ask(initiator: RawInitiator, targetTransferTag: number, initiatorTaskTag = 9): Promise<void> {
+async function ask(initiator: RawInitiator, targetTransferTag: number, immediate = false): Promise<void> {
   const data = targetTransferTag === TAG_NONE ? encodeKeys({ SendTargets: "All" }) : Buffer.alloc(0);
-  await initiator.send({ opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag, targetTransferTag }, data);
+  await initiator.send({ opcode: OPCODE_TEXT_REQUEST, immediate, initiatorTaskTag: 9, targetTransferTag }, data);
 }
 
 /** All parts, as section 11.10.4 shows. */
@@ -83,13 +83,14 @@ test("RFC 7143 11.10.4: a new request resets what has not been fetched", async (
   assertWhole(await fetchAll(initiator));
 });
 
-test("RFC 7143 11.11.4: a tag that is stale, unknown or another task's: Reject, and a new request is answered", async () => {
+test("RFC 7143 11.11.4, 11.10.3: a tag that is stale, unknown or another task's, or another I bit: Reject, and a new request is answered", async () => {
   const initiator = await discover(512);
   for (const wrong of [
     (tag: number) => ({ targetTransferTag: tag + 1 }),
     (tag: number) => ({ targetTransferTag: tag, initiatorTaskTag: 10 }),
+    (tag: number) => ({ targetTransferTag: tag, immediate: false, cmdSN: initiator.session.cmdSN }),
   ]) {
-    await ask(initiator, TAG_NONE);
+    await ask(initiator, TAG_NONE, true);
     const { targetTransferTag } = await initiator.expect(OPCODE_TEXT_RESPONSE);
     const immediate = { opcode: OPCODE_TEXT_REQUEST, immediate: true, initiatorTaskTag: 9 };
     await initiator.send({ ...immediate, ...wrong(targetTransferTag) });

@@ -147,6 +147,17 @@ test("RFC 7143 11.10.4: a tag that is stale, unknown or another task's is reject
   assert.equal((await initiator.text({ SendTargets: "" })).get("TargetName"), TARGET_NAME);
 });
 
+test("RFC 7143 11.10.3: so is one with another I bit than the sequence began with", async () => {
+  const initiator = await logIn();
+  const { targetTransferTag } = await exchange(initiator, encodeKeys({ "X-a": "1" }), 0, TAG_NONE);
+  const request = { opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag: TAG, flags: FLAG_FINAL, targetTransferTag };
+  await initiator.send({ ...request, immediate: true });
+  assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), 0x09, "Invalid PDU field");
+  await send(initiator, Buffer.alloc(0), FLAG_FINAL, targetTransferTag);
+  await rejected(initiator);
+  assert.equal((await initiator.text({ SendTargets: "" })).get("TargetName"), TARGET_NAME);
+});
+
 test("RFC 7143 11.11.4: more text than there is room for is rejected, and forgotten", async () => {
   const initiator = await logIn();
   const part = Buffer.alloc(65536, "x");

@@ -7,6 +7,7 @@ import { RESERVED_TAG } from "../../../dataplane/wire/bhs.js";
 
 const PART: TextPart = {
   initiatorTaskTag: 7,
+  immediate: false,
   targetTransferTag: RESERVED_TAG,
   final: true,
   continued: false,
@@ -93,6 +94,13 @@ describe("what is refused", () => {
     const exchange = new TextExchange(() => "x".repeat(600), 512);
     const { targetTransferTag } = responded(exchange.step(PART));
     const outcome = exchange.step({ ...PART, initiatorTaskTag: 8, targetTransferTag, text: "" });
+    assert.deepEqual(outcome, { kind: "reject", reason: "invalidField" });
+  });
+
+  test("another I bit than the sequence began with", () => {
+    const exchange = new TextExchange(() => "x".repeat(600), 512);
+    const { targetTransferTag } = responded(exchange.step(PART));
+    const outcome = exchange.step({ ...PART, immediate: true, targetTransferTag, text: "" });
     assert.deepEqual(outcome, { kind: "reject", reason: "invalidField" });
   });
 
