@@ -1,6 +1,7 @@
 /** Every bound of the control plane in one place, with what happens when it is reached. Milliseconds and bytes where not said. */
 import assert from "node:assert/strict";
 import { CONTROL_PARAMETERS_BYTES_MAX } from "../dataplane/limits.js";
+import { WRITE_ATOMIC_BYTES_MAX } from "../dataplane/scsi/block-limits.js";
 
 /** From the accept to the hand-off (or to the first request of a discovery session): then the connection is dropped. */
 export const LOGIN_TIMEOUT_MS = 15_000;
@@ -104,7 +105,10 @@ export const WRITES_ENDED_POLL_MS = 2;
  */
 export const RING_TO_SHARD_BYTES = 4_194_304;
 export const RING_TO_CONTROL_BYTES = 1_048_576;
-assert(2 * CONTROL_PARAMETERS_BYTES_MAX < RING_TO_CONTROL_BYTES / 2, "a command with its parameter list is one record");
+assert(
+  2 * Math.max(CONTROL_PARAMETERS_BYTES_MAX, WRITE_ATOMIC_BYTES_MAX) < RING_TO_CONTROL_BYTES / 2,
+  "a command with its parameter list is one record",
+);
 /** Messages of one shard that control handles before it does anything else. The others wait in the ring. */
 export const SHARD_MESSAGES_PER_TURN = 64;
 /** Messages that control keeps for a shard whose ring is full: one more is a fault of that shard, which is ended. */

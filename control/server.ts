@@ -34,6 +34,7 @@ import { UnitAdministration } from "./unit-administration.js";
 import { UnitCreations } from "./unit-creations.js";
 import { UnitResets } from "./unit-resets.js";
 import { AsymmetricAccess, type UnitPath } from "./units/access/asymmetric-access.js";
+import { AtomicWrites } from "./units/atomic-writes.js";
 import { CopyManager } from "./units/copy/copy-manager.js";
 import { DataMover } from "./units/copy/data-mover.js";
 import { Reaches } from "./units/copy/reach.js";
@@ -99,6 +100,7 @@ export class Server {
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
+  #atomicWrites!: AtomicWrites;
   #modeSelect!: ModeSelect;
   #reservations!: Reservations;
   #primaryCommands!: PrimaryCommands;
@@ -162,6 +164,7 @@ export class Server {
     const { units, stateDir, workers, affinity, busyPoll, portalGroups, http } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
+    this.#atomicWrites = new AtomicWrites(this.#stateDirectory, this.#logger);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
     const targetPorts = (targetName: string) => targetNamed(this.#configuration, targetName)?.portalGroups ?? [];
     this.#primaryCommands = new PrimaryCommands({
@@ -228,6 +231,7 @@ export class Server {
       onAborted: (unitIndex, sessionIds) => this.#removalPrevention.withdraw(unitIndex, sessionIds),
     });
     this.#access.serve({ commands: this.#slowCommands, changes });
+    this.#atomicWrites.serve(this.#slowCommands, this.#shards);
     this.#modeSelect.serve(this.#slowCommands, changes);
     this.#primaryCommands.serve(this.#slowCommands, changes);
     this.#thinThresholds = new ThinThresholds({
@@ -374,6 +378,7 @@ export class Server {
     );
     try {
       for (const unit of units) await this.#units.openWhenFree(unit, identities.get(unit.name)!);
+      await allOf(units.map(({ name }) => this.#atomicWrites.finish(this.#units.find(name)!)));
       await allOf(units.map(({ name }) => this.#modeSelect.load(this.#units.find(name)!)));
       await allOf(units.map(({ name }) => this.#operations.load(this.#units.find(name)!)));
     } catch (error) {

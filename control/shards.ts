@@ -158,11 +158,19 @@ export class Shards implements ShardControl {
 
   /** Resolves when no write of the unit is in flight, on any shard or in control. None must begin meanwhile. */
   async writesEnded(unitIndex: number): Promise<void> {
+    await this.alone(unitIndex, async () => {});
+  }
+
+  /** Runs it while nobody else writes to the unit, on any shard or in control. Other units that share its gate wait, too. */
+  async alone<T>(unitIndex: number, run: () => Promise<T>): Promise<T> {
     const gate = this.gate(unitIndex);
     while (!gate.own()) await sleep(WRITES_ENDED_POLL_MS);
-    while (!gate.isQuiet()) await sleep(WRITES_ENDED_POLL_MS);
-    // Other units may share the gate: it is not kept.
-    gate.disown();
+    try {
+      while (!gate.isQuiet()) await sleep(WRITES_ENDED_POLL_MS);
+      return await run();
+    } finally {
+      gate.disown();
+    }
   }
 
   /** One shard's counters, as ShardTask.counters. */

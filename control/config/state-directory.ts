@@ -72,7 +72,7 @@ export class StateDirectory {
 
   /** Null where the document was never written. Rejects with a StateError where it cannot be trusted. */
   async read<T>(name: string, schema: z.ZodType<T>): Promise<T | null> {
-    const path = this.#pathOf(name);
+    const path = this.pathOf(name);
     let bytes: Uint8Array;
     try {
       bytes = await this.#files.readFile(path);
@@ -102,7 +102,7 @@ export class StateDirectory {
 
   /** Replaces the document by what `data` is at the time of the call. Resolves when that is durable. */
   write(name: string, data: unknown): Promise<void> {
-    const path = this.#pathOf(name);
+    const path = this.pathOf(name);
     const bytes = encode(data);
     return this.#enqueue(() => this.#replace(path, bytes));
   }
@@ -131,7 +131,7 @@ export class StateDirectory {
         if (owner !== undefined) {
           throw new StateError(
             `units ${JSON.stringify(owner)} and ${JSON.stringify(name)} have the same identity, ${id}: ` +
-              `give one of them another id in the configuration (identities are kept in ${this.#pathOf(IDENTITIES)})`,
+              `give one of them another id in the configuration (identities are kept in ${this.pathOf(IDENTITIES)})`,
           );
         }
         owners.set(id, name);
@@ -139,7 +139,7 @@ export class StateDirectory {
       }
       if (made) {
         const data = { units: [...kept].map(([name, id]) => ({ name, id })) };
-        await this.#replace(this.#pathOf(IDENTITIES), encode(data));
+        await this.#replace(this.pathOf(IDENTITIES), encode(data));
       }
       return result;
     });
@@ -168,11 +168,12 @@ export class StateDirectory {
   #changeIdentities(change: (units: readonly NamedIdentity[]) => readonly NamedIdentity[]): Promise<void> {
     return this.#enqueue(async () => {
       const { units } = (await this.read(IDENTITIES, identities)) ?? { units: [] };
-      await this.#replace(this.#pathOf(IDENTITIES), encode({ units: change(units) }));
+      await this.#replace(this.pathOf(IDENTITIES), encode({ units: change(units) }));
     });
   }
 
-  #pathOf(name: string): string {
+  /** Where the document is, or would be. */
+  pathOf(name: string): string {
     assert(DOCUMENT_NAME.test(name), `${name} is no name for a state document`);
     return join(this.path, `${name}.json`);
   }

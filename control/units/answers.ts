@@ -8,7 +8,9 @@ import {
   fieldInParameterList,
   INVALID_FIELD_IN_CDB,
   INVALID_FIELD_IN_PARAMETER_LIST,
+  SENSE_KEY_MEDIUM_ERROR,
   type Sense,
+  storeErrorSense,
 } from "../../dataplane/scsi/sense.js";
 import { SCSI_STATUS_RESERVATION_CONFLICT } from "../../dataplane/wire/scsi-response.js";
 
@@ -20,6 +22,14 @@ export function senseAnswer({ senseKey, asc, ascq }: Sense, senseKeySpecific?: n
 /** How a unit that is not ready refuses a command. */
 export function notReadyAnswer(notReady: NotReady): ScsiAnswer {
   return { kind: "sense", ...senseOfNotReady(notReady) };
+}
+
+/** A store has failed with a negative errno, at this block. */
+export function storeFaultAnswer(errno: number, writes: boolean, lba: number): ScsiAnswer {
+  const sense = storeErrorSense(errno, writes);
+  const answer = senseAnswer(sense);
+  if (sense.senseKey !== SENSE_KEY_MEDIUM_ERROR || answer.kind !== "sense") return answer;
+  return { ...answer, information: lba };
 }
 
 export const GOOD: ScsiAnswer = { kind: "good" };

@@ -18,7 +18,7 @@ import {
   TMPFS_MAGIC,
 } from "io-uring-node";
 import type { AtomicWrites, CacheMode, UnitRecord } from "../../dataplane/messages.js";
-import { ATOMIC_BYTES_MAX } from "../../dataplane/scsi/block-limits.js";
+import { WRITE_ATOMIC_BYTES_MAX } from "../../dataplane/scsi/block-limits.js";
 import { hasMappingResources } from "../../dataplane/scsi/mapping-resources.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import type { Logger } from "../logger.js";
@@ -259,7 +259,7 @@ function atomicWrites(
   const told = blockLengthBytes < alignmentBytes ? undefined : statxAtomicWrites(fd);
   if (told === undefined) return null;
   const bytesMin = Math.max(told.bytesMin, blockLengthBytes);
-  const bytesMax = Math.min(told.bytesMax, ATOMIC_BYTES_MAX);
+  const bytesMax = Math.min(told.bytesMax, WRITE_ATOMIC_BYTES_MAX);
   return bytesMin <= bytesMax ? { bytesMin, bytesMax } : null;
 }
 

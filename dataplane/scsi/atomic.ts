@@ -2,16 +2,14 @@
  * COMPARE AND WRITE, ORWRITE and WRITE ATOMIC (SBC-4): commands that own their unit while they run, so that no other write, on
  * any shard, comes in between. Their data is received first, and the unit is owned for the shortest time.
  */
-import type { AtomicWrites } from "../messages.js";
 import type { Task } from "../task/task.js";
-import { ATOMIC_BYTES_MAX, compareAndWriteBlocksMax } from "./block-limits.js";
+import { atomicLimits, compareAndWriteBlocksMax, ORWRITE_BYTES_MAX } from "./block-limits.js";
 import { endOrFlush, firstDifference, resumeFlush } from "./blocks.js";
 import type { Services } from "./command.js";
 import { takeRange } from "./range.js";
 import {
   endWithInformation,
   endWithSense,
-  INVALID_COMMAND_OPERATION_CODE,
   INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT,
   invalidFieldInCdb,
   MISCOMPARE_DURING_VERIFY_OPERATION,
@@ -124,7 +122,7 @@ export function beginOrWrite(task: Task, services: Services): void {
   const { view } = services;
   const blocks = view.getUint32(task.cdb + ORWRITE_LENGTH_BYTE);
   if (!takeRange(task, services, getUint64(view, task.cdb + 2), blocks)) return;
-  if (blocks * task.unit!.blockLengthBytes > ATOMIC_BYTES_MAX) invalidFieldInCdb(task, services, ORWRITE_LENGTH_BYTE);
+  if (blocks * task.unit!.blockLengthBytes > ORWRITE_BYTES_MAX) invalidFieldInCdb(task, services, ORWRITE_LENGTH_BYTE);
   else if (blocks === 0) services.good(task);
   else receive(task, services, 1, 2);
 }
@@ -158,28 +156,21 @@ export function resumeOrWrite(task: Task, services: Services, result: number): v
   }
 }
 
-// -- WRITE ATOMIC (16): one store operation, with nothing beside it, that no loss of power or death of ours can tear
+// -- WRITE ATOMIC (16): where the store does not tear it, one operation with nothing beside it; else control's (units/atomic-writes.ts)
 
 export function beginWriteAtomic(task: Task, services: Services): void {
   const { view } = services;
-  const { atomicWrites } = task.unit!;
-  if (atomicWrites === null) {
-    endWithSense(task, services, INVALID_COMMAND_OPERATION_CODE);
-    return;
-  }
+  const unit = task.unit!;
   const lba = getUint64(view, task.cdb + LBA_BYTE);
   const blocks = view.getUint16(task.cdb + ATOMIC_LENGTH_BYTE);
   if (!takeRange(task, services, lba, blocks)) return;
+  const { granularity, blocksMax } = atomicLimits(unit);
   // VPD B0 has no boundary (MAXIMUM ATOMIC BOUNDARY SIZE 0).
   if (view.getUint16(task.cdb + ATOMIC_BOUNDARY_BYTE) !== 0) invalidFieldInCdb(task, services, ATOMIC_BOUNDARY_BYTE);
   else if (blocks === 0) services.good(task);
-  else if (!isWrittenWhole(atomicWrites, rangeBytes(task))) invalidFieldInCdb(task, services, ATOMIC_LENGTH_BYTE);
-  else if (lba % blocks !== 0) invalidFieldInCdb(task, services, LBA_BYTE);
+  else if (blocks % granularity !== 0 || blocks > blocksMax) invalidFieldInCdb(task, services, ATOMIC_LENGTH_BYTE);
+  else if (lba % granularity !== 0) invalidFieldInCdb(task, services, LBA_BYTE);
   else receive(task, services, 1, 1);
-}
-
-function isWrittenWhole({ bytesMin, bytesMax }: AtomicWrites, bytes: number): boolean {
-  return bytes >= bytesMin && bytes <= bytesMax && (bytes & (bytes - 1)) === 0;
 }
 
 export function resumeWriteAtomic(task: Task, services: Services, result: number): void {
@@ -189,7 +180,9 @@ export function resumeWriteAtomic(task: Task, services: Services, result: number
   }
   switch (task.step) {
     case STEP_RECEIVE:
-      if (isComplete(task, services, result, rangeBytes(task))) own(task, services);
+      if (!isComplete(task, services, result, rangeBytes(task))) return;
+      if (isWrittenWhole(task)) own(task, services);
+      else services.askControl(task);
       return;
     case STEP_OWN:
       task.step = STEP_WRITE;
@@ -201,4 +194,13 @@ export function resumeWriteAtomic(task: Task, services: Services, result: number
     default:
       resumeFlush(task, services, result);
   }
+}
+
+/** By the store: lengths that are powers of two, and begin at multiples of themselves, as Linux asks. */
+function isWrittenWhole(task: Task): boolean {
+  const { atomicWrites } = task.unit!;
+  if (atomicWrites === null) return false;
+  const bytes = rangeBytes(task);
+  const isPower = (bytes & (bytes - 1)) === 0;
+  return isPower && bytes >= atomicWrites.bytesMin && bytes <= atomicWrites.bytesMax && task.lba % task.blocks === 0;
 }

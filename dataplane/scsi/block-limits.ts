@@ -22,8 +22,10 @@ export const WRITE_SAME_BYTES_MAX = 64 * 1024 * 1024;
 /** COMPARE AND WRITE: what its field in VPD B0 can tell, and what one buffer holds three times. */
 const COMPARE_AND_WRITE_BLOCKS_MAX = 255;
 const COMPARED_BYTES_MAX = 65536;
-/** ORWRITE and WRITE ATOMIC: what one buffer holds twice. */
-export const ATOMIC_BYTES_MAX = SLICE_BYTES_MAX / 2;
+/** ORWRITE: what one buffer holds twice. */
+export const ORWRITE_BYTES_MAX = SLICE_BYTES_MAX / 2;
+/** WRITE ATOMIC: what goes to control in one record; the longest that iscsi-test-cu tries with blocks of 512 bytes. */
+export const WRITE_ATOMIC_BYTES_MAX = 128 * 1024;
 
 /** Buffer that WRITE SAME fills with the pattern. */
 export const PATTERN_BYTES_MAX = SLICE_BYTES_MAX;
@@ -37,4 +39,12 @@ export const UNMAP_BLOCKS_UNLIMITED = 0xffff_ffff;
 /** MAXIMUM COMPARE AND WRITE LENGTH of a unit, in blocks. */
 export function compareAndWriteBlocksMax({ blockShift }: { readonly blockShift: number }): number {
   return Math.min(COMPARE_AND_WRITE_BLOCKS_MAX, COMPARED_BYTES_MAX >>> blockShift);
+}
+
+/** Of WRITE ATOMIC, in blocks: ATOMIC ALIGNMENT, which is ATOMIC TRANSFER LENGTH GRANULARITY, too, and MAXIMUM ATOMIC TRANSFER LENGTH. */
+export function atomicLimits({ blockShift }: { readonly blockShift: number }): {
+  readonly granularity: number;
+  readonly blocksMax: number;
+} {
+  return { granularity: ALLOCATION_BYTES >>> blockShift, blocksMax: WRITE_ATOMIC_BYTES_MAX >>> blockShift };
 }

@@ -8,6 +8,7 @@ import type { LogicalUnit } from "../storage/logical-unit.js";
 import type { Task } from "../task/task.js";
 import {
   ALLOCATION_BYTES,
+  atomicLimits,
   compareAndWriteBlocksMax,
   TRANSFER_BYTES_MAX,
   TRANSFER_BYTES_OPTIMAL,
@@ -298,12 +299,10 @@ function fillBlockLimits(_task: Task, services: Services, unit: LogicalUnit, at:
     }
   }
   view.setUint8(page + 5, compareAndWriteBlocksMax(unit)); // MAXIMUM COMPARE AND WRITE LENGTH
-  if (unit.atomicWrites !== null) {
-    const { bytesMin, bytesMax } = unit.atomicWrites;
-    view.setUint32(page + 44, bytesMax >>> blockShift); // MAXIMUM ATOMIC TRANSFER LENGTH
-    view.setUint32(page + 48, bytesMin >>> blockShift); // ATOMIC ALIGNMENT
-    view.setUint32(page + 52, bytesMin >>> blockShift); // ATOMIC TRANSFER LENGTH GRANULARITY
-  }
+  const { granularity, blocksMax } = atomicLimits(unit);
+  view.setUint32(page + 44, blocksMax); // MAXIMUM ATOMIC TRANSFER LENGTH
+  view.setUint32(page + 48, granularity); // ATOMIC ALIGNMENT
+  view.setUint32(page + 52, granularity); // ATOMIC TRANSFER LENGTH GRANULARITY
   setUint64(view, page + 36, WRITE_SAME_BYTES_MAX / unit.blockLengthBytes); // MAXIMUM WRITE SAME LENGTH
   return B0_BYTES;
 }

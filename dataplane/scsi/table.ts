@@ -168,6 +168,7 @@ export const OPCODE_RESERVE_6 = 0x16;
 export const OPCODE_RELEASE_6 = 0x17;
 export const OPCODE_START_STOP_UNIT = 0x1b;
 export const OPCODE_PREVENT_ALLOW_MEDIUM_REMOVAL = 0x1e;
+export const OPCODE_WRITE_ATOMIC_16 = 0x9c;
 export const OPCODE_RESERVE_10 = 0x56;
 export const OPCODE_RELEASE_10 = 0x57;
 export const OPCODE_PERSISTENT_RESERVE_IN = 0x5e;
@@ -402,7 +403,7 @@ export const COMMANDS: readonly Command[] = [
   readBuffer16(BUFFER_MODE_DESCRIPTOR, "DESCRIPTOR", beginReadDescriptor16),
   readBuffer16(BUFFER_MODE_ECHO, "ECHO BUFFER", beginReadEchoBuffer16),
   readBuffer16(BUFFER_MODE_ECHO_DESCRIPTOR, "ECHO BUFFER DESCRIPTOR", beginReadEchoDescriptor16),
-  limited(costOfWriteAtomic, throughBuffer(row("WRITE ATOMIC(16)", [0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic))),
+  carriedOut("both", limited(costOfWriteAtomic, throughBuffer(row("WRITE ATOMIC(16)", [OPCODE_WRITE_ATOMIC_16, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0], WRITES, beginWriteAtomic, resumeWriteAtomic)))),
   duringSanitize(actionRow("READ CAPACITY(16)", [0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], COMMAND_NEEDS_MEDIUM | IN_STANDBY, beginReadCapacity16)),
   carriedOut("control", actionRow("GET LBA STATUS", [0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x17, 0], READS, beginGetLbaStatus)),
   row("REPORT LUNS", [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0], ALWAYS, beginReportLuns),

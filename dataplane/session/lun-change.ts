@@ -54,18 +54,22 @@ export function mapLun(shard: Shard, session: Session, record: LunRecord): void 
   session.luns.set(lun, mapping);
 }
 
-/** What control carries out is its own affair: it asks before each part whether it may go on. */
+/** What control alone carries out is its own affair: it asks before each part whether it may go on. */
 function endWrites(shard: Shard, session: Session, lun: number, barrier: Barrier): void {
   const mapping = session.luns.get(lun);
   for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
     if (task.mapping !== mapping || isAnswered(task)) continue;
     if (waitsForItsTurn(task)) task.readOnly = true;
-    else if (writes(task) && !shard.engine.control.isAsking(task)) shard.engine.awaitEnd(task, barrier);
+    else if (writes(task) && !isControls(shard, task)) shard.engine.awaitEnd(task, barrier);
   }
 }
 
 function waitsForItsTurn({ state }: Task): boolean {
   return state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
+}
+
+function isControls(shard: Shard, task: Task): boolean {
+  return shard.engine.control.isAsking(task) && task.command!.place === "control";
 }
 
 function writes({ command }: Task): boolean {

@@ -10,11 +10,10 @@ import type { ScsiAnswer, UnitRecord } from "../../../dataplane/messages.js";
 import {
   COPY_ABORTED_WITHOUT_REASON,
   INTERNAL_TARGET_FAILURE,
-  SENSE_KEY_MEDIUM_ERROR,
   storeErrorSense,
 } from "../../../dataplane/scsi/sense.js";
 import type { Session } from "../../session-registry.js";
-import { GOOD, senseAnswer } from "../answers.js";
+import { GOOD, senseAnswer, storeFaultAnswer } from "../answers.js";
 import { type DataMover, endGoesFirst, type StoreFault } from "./data-mover.js";
 import type { Reach, Reaches } from "./reach.js";
 
@@ -194,10 +193,7 @@ function unitsOf(source: Reach | null, destination: Reach): number[] {
 }
 
 function faultAnswer({ side, errno, offset }: StoreFault, blockLengthBytes: number): ScsiAnswer {
-  const sense = storeErrorSense(errno, side === "destination");
-  const answer = senseAnswer(sense);
-  if (sense.senseKey !== SENSE_KEY_MEDIUM_ERROR || answer.kind !== "sense") return answer;
-  return { ...answer, information: Math.floor(offset / blockLengthBytes) };
+  return storeFaultAnswer(errno, side === "destination", Math.floor(offset / blockLengthBytes));
 }
 
 /** What is through counts from the start of the part: nothing of it does where the end goes first. */

@@ -1,15 +1,15 @@
 /**
  * WRITE ATOMIC (SBC-4): "all or none" holds over a loss of power, too, and hosts rely on it (Linux offers what VPD B0 tells as
- * RWF_ATOMIC, and databases stop writing everything twice). So it is there where the file system promises that, and nowhere else.
+ * RWF_ATOMIC, and databases stop writing everything twice).
  */
 import assert from "node:assert/strict";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { statxAtomicWrites } from "io-uring-node";
-import { ATOMIC_BYTES_MAX } from "../../../dataplane/scsi/block-limits.js";
-import { inquiry, read16 } from "../../support/cdb.js";
+import { ALLOCATION_BYTES, WRITE_ATOMIC_BYTES_MAX } from "../../../dataplane/scsi/block-limits.js";
+import { inquiry, read16, write16 } from "../../support/cdb.js";
 import { MountedFileSystem, skipWithoutLoop } from "../../support/file-system.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import { senseOf } from "../../support/sense.js";
@@ -20,7 +20,6 @@ const MIB = 2 ** 20;
 const BLOCK = 512;
 const FUA = 0x08;
 const ILLEGAL_REQUEST = 0x5;
-const INVALID_COMMAND_OPERATION_CODE = 0x2000;
 const INVALID_FIELD_IN_CDB = 0x2400;
 
 function writeAtomic(lba: number, blocks: number, flags = 0): Buffer {
@@ -45,47 +44,97 @@ async function refusal(initiator: RawInitiator, cdb: Buffer): Promise<number> {
   return code;
 }
 
-test("where a write passes through the page cache, it may be torn: the command is not there", async (context) => {
-  const undo = new Undo(context);
+function inFolder(undo: Undo): string {
   const folder = mkdtempSync(join(tmpdir(), "ringlun-atomic-"));
   undo.add(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "disk.img");
+  return join(folder, "disk.img");
+}
+
+function onFileSystem(undo: Undo, kind: "xfs"): string {
+  const fileSystem = new MountedFileSystem(kind);
+  undo.add(() => fileSystem.release());
+  return fileSystem.path("disk.img");
+}
+
+const FILE_SYSTEMS = [
+  { name: "a file in the page cache", cache: "writeback", fileSystem: null },
+  { name: "a file on XFS, which may write atomically itself", cache: "direct", fileSystem: "xfs" },
+] as const;
+
+for (const { name, cache, fileSystem } of FILE_SYSTEMS) {
+  const skip = fileSystem === null ? false : skipWithoutLoop(fileSystem);
+  test(`${name}: what VPD B0 tells is written, and nothing else`, { skip }, async (context) => {
+    const undo = new Undo(context);
+    const path = fileSystem === null ? inFolder(undo) : onFileSystem(undo, fileSystem);
+    const target = await serveUnits(undo, [{ path, cache, sizeBytes: MIB }]);
+    const initiator = await logIn(undo, target);
+    assert.deepEqual(await limits(initiator), [WRITE_ATOMIC_BYTES_MAX, ALLOCATION_BYTES, ALLOCATION_BYTES]);
+    const least = ALLOCATION_BYTES / BLOCK;
+    const most = WRITE_ATOMIC_BYTES_MAX / BLOCK;
+    for (const [lba, blocks] of [
+      [0, least],
+      [least, least],
+      [least, 3 * least],
+      [0, most],
+      [most + least, most],
+      [MIB / BLOCK - least, least],
+    ] as const) {
+      for (const flags of [0, FUA]) {
+        const write = Buffer.alloc(blocks * BLOCK, 1 + ((lba + blocks + flags) % 200));
+        await initiator.good({ cdb: writeAtomic(lba, blocks, flags), write });
+        assert.ok((await initiator.good({ cdb: read16(lba, blocks), read: write.length })).equals(write));
+      }
+    }
+    assert.equal(await refusal(initiator, writeAtomic(1, least)), INVALID_FIELD_IN_CDB);
+    for (const blocks of [least - 1, least + 1, most + least]) {
+      assert.equal(await refusal(initiator, writeAtomic(0, blocks)), INVALID_FIELD_IN_CDB);
+    }
+  });
+}
+
+test("a write that was cut short is finished by the next start, before anybody reads", async (context) => {
+  const undo = new Undo(context);
+  const path = inFolder(undo);
   const target = await serveUnits(undo, [{ path, cache: "writeback", sizeBytes: MIB }]);
   const initiator = await logIn(undo, target);
-  assert.deepEqual(await limits(initiator), [0, 0, 0]);
-  assert.equal(await refusal(initiator, writeAtomic(0, 8)), INVALID_COMMAND_OPERATION_CODE);
+  const old = Buffer.alloc(WRITE_ATOMIC_BYTES_MAX, 0x11);
+  await initiator.good({ cdb: writeAtomic(0, old.length / BLOCK), write: old });
+  await target.kill9();
+  // As it is left between the first page in its place and the last.
+  const state = `${target.configPath}.state`;
+  const name = readdirSync(state).find((entry) => entry.startsWith("atomic-write-"))!;
+  const write = Buffer.alloc(WRITE_ATOMIC_BYTES_MAX, 0x22);
+  const data = { write: { offset: 0, data: write.toString("base64") } };
+  const sha256 = createHash("sha256").update(JSON.stringify(data)).digest("hex");
+  writeFileSync(join(state, name), JSON.stringify({ version: 1, sha256, data }));
+  const fd = openSync(path, "r+");
+  writeSync(fd, write, 0, ALLOCATION_BYTES, 0);
+  closeSync(fd);
+  await target.run();
+  const after = await logIn(undo, target);
+  const read = { cdb: read16(0, write.length / BLOCK), read: write.length };
+  assert.ok((await after.good(read)).equals(write));
+  // And never again: what is written from now on stays.
+  await after.good({ cdb: write16(0, old.length / BLOCK), write: old });
+  await target.kill9();
+  await target.run();
+  assert.ok((await (await logIn(undo, target)).good(read)).equals(old));
 });
 
-test("on XFS it is what the file system says, and no more", { skip: skipWithoutLoop("xfs") }, async (context) => {
+test("writes of either kind, on two shards, to the same blocks: each is there as a whole", async (context) => {
   const undo = new Undo(context);
-  const fileSystem = new MountedFileSystem("xfs");
-  undo.add(() => fileSystem.release());
-  const path = fileSystem.path("disk.img");
-  const target = await serveUnits(undo, [{ path, cache: "direct", sizeBytes: MIB }]);
-  const initiator = await logIn(undo, target);
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECT);
-  const told = statxAtomicWrites(fd);
-  closeSync(fd);
-  // Since Linux 6.16 without a device that does it.
-  if (told === undefined) return context.skip("XFS does not write atomically here");
-  const bytesMax = Math.min(told.bytesMax, ATOMIC_BYTES_MAX);
-  assert.deepEqual(await limits(initiator), [bytesMax, told.bytesMin, told.bytesMin]);
-  for (const [bytes, flags] of [
-    [told.bytesMin, 0],
-    [told.bytesMin, FUA],
-    [bytesMax, 0],
-    [bytesMax, FUA],
-  ] as const) {
-    const blocks = bytes / BLOCK;
-    for (const lba of [0, blocks, 0]) {
-      const write = Buffer.alloc(bytes, 1 + ((lba + blocks + flags) % 200));
-      await initiator.good({ cdb: writeAtomic(lba, blocks, flags), write });
-      assert.ok((await initiator.good({ cdb: read16(lba, blocks), read: bytes })).equals(write));
-    }
-  }
-  const [least, most] = [told.bytesMin / BLOCK, bytesMax / BLOCK];
-  assert.equal(await refusal(initiator, writeAtomic(least / 2, least)), INVALID_FIELD_IN_CDB);
-  for (const blocks of [least / 2, least + 1, 2 * most]) {
-    assert.equal(await refusal(initiator, writeAtomic(0, blocks)), INVALID_FIELD_IN_CDB);
-  }
+  const target = await serveUnits(undo, [{ path: inFolder(undo), cache: "writeback", sizeBytes: MIB }], 2);
+  const initiators = await Promise.all(Array.from({ length: 4 }, () => logIn(undo, target)));
+  const blocks = 32;
+  await Promise.all(
+    initiators.map(async (initiator, writer) => {
+      for (let round = 0; round < 20; round++) {
+        const write = Buffer.alloc(blocks * BLOCK, 16 * (writer + 1) + (round % 16));
+        const cdb = (writer + round) % 2 === 0 ? writeAtomic(0, blocks) : write16(0, blocks);
+        await initiator.good({ cdb, write });
+      }
+    }),
+  );
+  const found = await initiators[0]!.good({ cdb: read16(0, blocks), read: blocks * BLOCK });
+  assert.equal(new Set(found).size, 1);
 });

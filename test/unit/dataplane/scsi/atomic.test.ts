@@ -84,7 +84,7 @@ describe("ORWRITE", () => {
   });
 });
 
-const ATOMIC = { atomicWrites: { bytesMin: 1024, bytesMax: 65536 } };
+const ATOMIC = { atomicWrites: { bytesMin: 4096, bytesMax: 65536 } };
 
 describe("WRITE ATOMIC", () => {
   test("is one operation that owns the unit, and that the store does not tear", () => {
@@ -95,21 +95,31 @@ describe("WRITE ATOMIC", () => {
     assert.deepEqual(bench.disk.slice(8192, 12288), data);
   });
 
-  test("is not there where the store could tear it", () => {
-    const bench = new Bench();
-    assertSense(bench.run(writeAtomic(0, 8), { dataOut: new Uint8Array(4096) }), 5, 0x20, 0);
-    assert.deepEqual(bench.operations, []);
+  test("is control's where the store could tear it: of other lengths and places, or altogether", () => {
+    const asked: [Partial<typeof ATOMIC>, number, number][] = [
+      [{}, 16, 8],
+      [ATOMIC, 16, 24],
+      [ATOMIC, 8, 16],
+      [{ atomicWrites: { bytesMin: 8192, bytesMax: 16384 } }, 16, 8],
+      [{ atomicWrites: { bytesMin: 4096, bytesMax: 16384 } }, 64, 64],
+    ];
+    for (const [options, lba, blocks] of asked) {
+      const bench = new Bench(options);
+      assert.equal(bench.run(writeAtomic(lba, blocks), { dataOut: new Uint8Array(blocks * 512) }).status, "good");
+      assert.deepEqual(bench.operations, ["control"], `${blocks} blocks at ${lba}`);
+    }
   });
 
-  test("with a boundary, of another length than the store takes, or not at a multiple of it, is refused", () => {
-    const bench = new Bench(ATOMIC);
-    const run = (cdb: number[]) => bench.run(cdb, { dataOut: new Uint8Array(((cdb[12]! << 8) | cdb[13]!) * 512) });
-    assertInvalidFieldInCdb(run(writeAtomic(0, 8, 8)), "10");
-    for (const blocks of [1, 7, 24, 256]) assertInvalidFieldInCdb(run(writeAtomic(0, blocks)), "12");
-    for (const lba of [1, 4, 12]) assertInvalidFieldInCdb(run(writeAtomic(lba, 8)), "2");
-    assert.equal(run(writeAtomic(1, 0)).status, "good");
-    assert.deepEqual(bench.operations, []);
-    for (const blocks of [2, 128]) assert.equal(run(writeAtomic(blocks, blocks)).status, "good");
+  test("with a boundary, longer than VPD B0 says, not aligned, or no multiple of the granularity, is refused", () => {
+    for (const options of [ATOMIC, {}]) {
+      const bench = new Bench(options);
+      const run = (cdb: number[]) => bench.run(cdb, { dataOut: new Uint8Array(((cdb[12]! << 8) | cdb[13]!) * 512) });
+      assertInvalidFieldInCdb(run(writeAtomic(0, 8, 8)), "10");
+      for (const blocks of [1, 7, 12, 264]) assertInvalidFieldInCdb(run(writeAtomic(0, blocks)), "12");
+      for (const lba of [1, 4, 12]) assertInvalidFieldInCdb(run(writeAtomic(lba, 8)), "2");
+      assert.equal(run(writeAtomic(1, 0)).status, "good");
+      assert.deepEqual(bench.operations, []);
+    }
   });
 });
 
