@@ -1,4 +1,4 @@
-// Runs the tests: node .scripts/test.mjs [--long | --all | --linux] [path...] (npm test, npm run test:long, test:all,
+// Runs the tests: node .scripts/test.mjs [--long | --all | --linux] [path...] (npm test, npm run test:long,
 // test:linux)
 //
 // Each test file is a process and a process group of its own, so that one that hangs, even in a call that blocks its
