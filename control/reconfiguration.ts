@@ -270,8 +270,8 @@ export class Reconfiguration {
    * any more, where one of its LUNs becomes another one, and where a unit of its goes.
    */
   async #adapt(session: Session, current: Configuration, next: Configuration, change: UnitDifference): Promise<void> {
-    const { admission, broadcasts, registry, removalPrevention, reservations, initiatorLimits, lunRecords, units } =
-      this.#host;
+    const { admission, broadcasts, copies, registry, removalPrevention, reservations, initiatorLimits } = this.#host;
+    const { lunRecords, units } = this.#host;
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
     if (now.kind === "notFound") {
@@ -315,6 +315,7 @@ export class Reconfiguration {
       removed: removed.map(({ lun }) => lun),
       switched,
     }));
+    await copies.endRefused(session);
     reservations.unitsLost(session, gone);
     removalPrevention.unitsLost(session, gone);
   }

@@ -38,7 +38,7 @@ import type { Logger } from "../../logger.js";
 import type { Session } from "../../session-registry.js";
 import { dataAnswer, GOOD } from "../answers.js";
 import type { SlowCommand, SlowCommands } from "../slow-commands.js";
-import { type CopyFailure, CopyOperation, type CopyRequest } from "./copy-operation.js";
+import { type CopyFailure, CopyOperation, type CopyPart, type CopyRequest } from "./copy-operation.js";
 import {
   allRodTokens,
   copyStatusLid1,
@@ -122,6 +122,16 @@ export class CopyManager {
   /** PREEMPT AND ABORT: what these sessions have asked for on the unit ends. */
   endOfSessions(unitIndex: number, sessionIds: readonly number[]): void {
     this.#endWhere((operation) => operation.touches(unitIndex) && sessionIds.some((id) => operation.uses(id)));
+  }
+
+  /** The session sees other LUNs than before: copies that may not write through it any more end. Resolves when they have. */
+  async endRefused(session: Session): Promise<void> {
+    const { reaches } = this.#options;
+    const isRefused = ({ destination }: CopyPart) =>
+      destination.session === session && reaches.refusal(destination, true) !== undefined;
+    const refused = [...this.#running].filter(({ request }) => request.parts.some(isRefused));
+    for (const operation of refused) operation.end();
+    await Promise.all(refused.map(({ ended }) => ended));
   }
 
   /** The unit is about to be closed. Resolves when nothing of any copy touches it any more. */

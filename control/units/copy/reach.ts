@@ -28,8 +28,6 @@ const WRITE_CONFLICTS = READ_CONFLICTS | COMMAND_CONFLICTS_WRITE_EXCLUSIVE;
 export interface Reach {
   readonly unitIndex: number;
   readonly session: Session;
-  /** By the mapping; the unit itself may be, too. */
-  readonly readOnly: boolean;
 }
 
 export interface ReachesOptions {
@@ -81,8 +79,14 @@ export class Reaches {
     if ((blocked & (writes ? WRITE_CONFLICTS : READ_CONFLICTS)) !== 0) return RESERVATION_CONFLICT;
     const { notReady, softwareWriteProtect } = unit.state;
     if (notReady !== null) return notReadyAnswer(notReady);
-    if (writes && (reach.readOnly || unit.readOnly || softwareWriteProtect)) return senseAnswer(WRITE_PROTECTED);
-    return undefined;
+    const isReadOnly = unit.readOnly || softwareWriteProtect || this.#seesReadOnly(session, unit);
+    return writes && isReadOnly ? senseAnswer(WRITE_PROTECTED) : undefined;
+  }
+
+  /** By all mappings that the configuration of the moment has. */
+  #seesReadOnly(session: Session, { name }: UnitRecord): boolean {
+    const luns = this.#grantOf(session)?.luns ?? [];
+    return luns.every(({ unit, readOnly }) => unit !== name || readOnly);
   }
 
   #search(session: Session, isWanted: (unit: UnitRecord) => boolean): Reach | undefined {
@@ -99,9 +103,8 @@ export class Reaches {
 
   /** A LUN that was added after the session began is not its own yet. */
   #through(session: Session, grant: Grant | undefined, { name, unitIndex }: UnitRecord): Reach | undefined {
-    const mappings = grant?.luns.filter(({ unit }) => unit === name) ?? [];
-    if (mappings.length === 0 || !session.unitIndexes.includes(unitIndex)) return undefined;
-    return { unitIndex, session, readOnly: mappings.every(({ readOnly }) => readOnly) };
+    const isMapped = grant?.luns.some(({ unit }) => unit === name) === true;
+    return isMapped && session.unitIndexes.includes(unitIndex) ? { unitIndex, session } : undefined;
   }
 
   #grantOf({ identity }: Session): Grant | undefined {

@@ -125,6 +125,26 @@ test("what ends a copy", async () => {
   assert.equal(describeAnswer(await fixture.run(session, copyIn(0x04, 2))), INVALID_FIELD_IN_CDB, "it is forgotten");
 });
 
+test("where its session sees the destination read-only now, a copy writes no further part, and is over before that is said", async () => {
+  const fixture = new CopyFixture();
+  fixture.holds = true;
+  const [session, other] = [fixture.logIn("1"), fixture.logIn("2")];
+  const answers = [copy(fixture, session, 1), copy(fixture, other, 2), copy(fixture, session, 3)];
+  await setImmediate();
+  fixture.readOnly.add("unit0");
+  await fixture.copies.endRefused(session);
+  fixture.readOnly.delete("unit0");
+  fixture.readOnly.add("unit1");
+  // Its part is over, and it looks whether it may go on.
+  fixture.held[2]!.go();
+  assert.equal(describeAnswer(await answers[2]!), "a/0d01", "THIRD PARTY DEVICE FAILURE");
+  await fixture.copies.endRefused(session);
+  assert.equal(describeAnswer(await answers[0]!), ABORTED);
+  fixture.readOnly.clear();
+  fixture.held[1]!.go();
+  assert.equal(describeAnswer(await answers[1]!), "good", "the other session's is its own affair");
+});
+
 test("a stop ends all copies, and lets none begin", async () => {
   const fixture = new CopyFixture();
   fixture.holds = true;

@@ -27,19 +27,21 @@ export class CopyFixture {
   /** Copies wait here while `holds`. */
   readonly held: Held[] = [];
   holds = false;
+  /** Units whose LUNs are read-only. */
+  readonly readOnly = new Set<string>();
   readonly log = recordingLogger();
   #lastExchange = 0;
 
   constructor() {
     for (const [i, uuid] of UUIDS.entries()) this.units.open(nullUnit(`unit${i}`), uuid);
     this.commands = new SlowCommands({ units: this.units, registry: this.registry, logger: this.log.logger });
-    const luns = UUIDS.map((_, lun) => ({ lun, unit: `unit${lun}`, readOnly: false }));
+    const luns = () => UUIDS.map((_, lun) => ({ lun, unit: `unit${lun}`, readOnly: this.readOnly.has(`unit${lun}`) }));
     const reaches = new Reaches({
       registry: this.registry,
       units: this.units,
       blocked: () => 0,
       accessState: () => 0,
-      grant: () => ({ target: target(), auth: null, portalGroups: [1], luns, limits: null }),
+      grant: () => ({ target: target(), auth: null, portalGroups: [1], luns: luns(), limits: null }),
     });
     const mover = {
       move: (extent: Extent, guard: Guard<unknown>, progress: (bytes: number) => void) =>
