@@ -1,9 +1,14 @@
 /** TASK REASSIGN after a connection has failed (RFC 7143 sections 7.2.2, 11.5 and 11.14). */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { read10, write10 } from "../../support/cdb.js";
-import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_LOGOUT_RESPONSE, OPCODE_R2T } from "../../support/pdu.js";
+import {
+  FLAG_FINAL,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_LOGOUT_RESPONSE,
+  OPCODE_R2T,
+  OPCODE_SCSI_RESPONSE,
+} from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
@@ -17,6 +22,9 @@ const KEYS = {
   DefaultTime2Wait: "0",
   DefaultTime2Retain: "5",
 };
+const TIME_TO_RETAIN_MS = 5000;
+/** On a machine that is busy. */
+const MARGIN_MS = 10_000;
 const SESSION = "errorRecoveryLevel: 2, maxConnections: 4, defaultTime2Wait: 0, defaultTime2Retain: 5";
 
 const target = startTarget({ session: SESSION });
@@ -81,7 +89,8 @@ describe("a connection that is reinstated", () => {
     const task = await first.start({ cdb: write10(512, 8), write: data, leaveR2Ts: true });
     const r2t = await first.expect(OPCODE_R2T);
     await first.answerR2T(task, r2t);
-    await setTimeout(100);
+    // It comes, and is not acknowledged.
+    await first.expect(OPCODE_SCSI_RESPONSE);
     first.destroy();
     const second = await join(first, 0);
     assert.equal(await reassign(second, task.initiatorTaskTag), 0);
@@ -103,8 +112,9 @@ describe("TASK REASSIGN is answered", () => {
     const task = await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
     await first.expect(OPCODE_R2T);
     assert.equal(await reassign(second, task.initiatorTaskTag), 3);
+    const from = target.running.log.length;
     first.destroy();
-    await setTimeout(100);
+    await target.running.waitForLog(/connection lost, its tasks wait/, undefined, from);
     assert.equal(await reassign(second, task.initiatorTaskTag), 3, "it has failed, but nobody has logged it out");
     await second.send({
       opcode: OPCODE_LOGOUT_REQUEST,
@@ -130,7 +140,13 @@ test("tasks that are not reassigned in time are ended, and the session with them
   const first = await target.login(KEYS);
   await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
   await first.expect(OPCODE_R2T);
+  const { running } = target;
+  const from = running.log.length;
   first.destroy();
-  await setTimeout(7500);
+  const timeOf = async (event: RegExp): Promise<number> =>
+    JSON.parse(await running.waitForLog(event, undefined, from)).time;
+  const lostAt = await timeOf(/connection lost, its tasks wait/);
+  const tookMs = (await timeOf(/its tasks were not reassigned in time/)) - lostAt;
+  assert.ok(tookMs > TIME_TO_RETAIN_MS - 500 && tookMs < TIME_TO_RETAIN_MS + MARGIN_MS, `${tookMs} ms`);
   await assert.rejects(join(first, 0), /020ah/);
 });

@@ -1,7 +1,6 @@
 /** Task management where tasks outlive their connection or their response (RFC 7143 sections 7.11, 7.14, 11.5.1). */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import { OPCODE_R2T, OPCODE_SCSI_RESPONSE, OPCODE_TASK_MANAGEMENT_RESPONSE, TAG_NONE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
@@ -53,7 +52,8 @@ describe("ErrorRecoveryLevel above 0", () => {
     for (const options of [{ cdb: testUnitReady() }, { cdb: read10(0, 8), read: 4096 }]) {
       const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
       const task = await first.start(options);
-      await setTimeout(200);
+      // It comes, and is not acknowledged.
+      while ((await first.receive()).opcode !== OPCODE_SCSI_RESPONSE);
       first.destroy();
       const second = await rejoin(first);
       second.strict = false;
@@ -76,7 +76,8 @@ describe("ErrorRecoveryLevel above 0", () => {
     const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
     const answered = await first.start({ cdb: testUnitReady() });
     const writing = await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
-    await setTimeout(200);
+    await first.expect(OPCODE_SCSI_RESPONSE);
+    await first.expect(OPCODE_R2T);
     first.destroy();
     const second = await rejoin(first);
     assert.equal((await second.taskManagement(ABORT_TASK_SET)).response, COMPLETE);
