@@ -12,7 +12,7 @@ import { ConfigurationFile } from "./config/configuration-file.js";
 import { formatFaults } from "./config/fault.js";
 import { type LoadResult, loadConfiguration } from "./config/load.js";
 import { YamlReader } from "./config/yaml-reader.js";
-import { demo, serve } from "./program.js";
+import { demo, EXIT_UNAVAILABLE, serve } from "./program.js";
 import { VERSION } from "./version.js";
 
 const EXIT_USAGE = 2;
@@ -20,7 +20,18 @@ const SECRET_BYTES = 16;
 
 type Loaded = LoadResult & { readonly ok: true };
 
+/** Whoever reads may stop (`ringlun units | head -1`): what is said then is lost, and whoever serves goes on. */
+function outliveReaders(): void {
+  process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") return;
+    process.stderr.write(`ringlun: standard output: ${message}\n`);
+    process.exitCode = EXIT_UNAVAILABLE;
+  });
+  process.stderr.on("error", () => {});
+}
+
 async function main(argv: readonly string[]): Promise<void> {
+  outliveReaders();
   const program = new Command("ringlun")
     .description("An iSCSI target (RFC 7143) whose data plane drives io_uring from TypeScript")
     .version(VERSION)

@@ -25,13 +25,20 @@ export function client(parent: Command, name: string, description: string): Comm
       `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
     )
     .option("--socket <path>", "its UNIX socket")
-    .option("--url <url>", "ask over TCP: https://host:9260")
+    .option("--url <url>", "ask over TCP: https://host:9260", httpUrl)
     .option("--ca <file>", "for --url: certificates (PEM) by which the server's is judged, instead of the system's")
     .option("--token-file <file>", "for --url: file that holds the bearer token (default: $RINGLUN_TOKEN)")
     .option("--token <token>", "the token itself, which every user of this machine sees while this runs")
     .option("--wait <seconds>", `for an answer (default: ${ANSWER_TIMEOUT_S})`, wholeNumber)
     .option("--json", "print what the API says")
     .addHelpText("after", EXIT_CODES);
+}
+
+function httpUrl(text: string): string {
+  if (!URL.canParse(text) || !/^https?:/i.test(text)) {
+    throw new InvalidArgumentError("https:// or http://, host and port are wanted");
+  }
+  return text;
 }
 
 export function wholeNumber(text: string): number {
@@ -59,7 +66,7 @@ export function run<Options extends GlobalOptions>(action: Action<Options>) {
 }
 
 function fail({ message, statusCode, document }: ClientError, { json }: GlobalOptions): void {
-  if (json && document !== null) print(`${JSON.stringify(document, null, 2)}\n`);
+  if (json) print(`${JSON.stringify(document ?? { message }, null, 2)}\n`);
   process.stderr.write(`ringlun: ${printable(message)}\n`);
   process.exitCode = statusCode === 0 ? EXIT_UNAVAILABLE : statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
 }

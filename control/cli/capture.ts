@@ -62,8 +62,7 @@ async function capture(asker: Client, options: CaptureOptions): Promise<void> {
   if (out === undefined && process.stdout.isTTY) {
     throw invalid("a capture is no text: give --out FILE, or pipe it: ringlun capture | tshark -r -");
   }
-  const events = await asker.open(pathOf(options));
-  if (events.statusCode !== 200) throw await refusalOf(events);
+  const events = await asker.stream(pathOf(options));
   const release = endOnSignal(asker, events);
   const outcome: Outcome = { packets: 0, dropped: 0 };
   try {
@@ -87,18 +86,6 @@ function pathOf({ session, unit, headers, seconds, maxSize, files }: CaptureOpti
   if (seconds !== undefined) query.set("seconds", String(seconds));
   if (maxSize !== undefined && files === undefined) query.set("maxBytes", String(maxSize));
   return `${PATH}?${query}`;
-}
-
-async function refusalOf(answer: IncomingMessage): Promise<ClientError> {
-  let text = "";
-  for await (const part of answer.setEncoding("utf8")) text += part;
-  const { statusCode = 0 } = answer;
-  try {
-    const document = JSON.parse(text) as { message?: string };
-    return new ClientError(document.message ?? `status ${statusCode}`, statusCode, document);
-  } catch {
-    return new ClientError(`status ${statusCode}`, statusCode);
-  }
 }
 
 /** The first signal asks for the end, so that the file is whole; the second one goes without. */

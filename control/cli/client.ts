@@ -21,6 +21,9 @@ export interface ClientOptions {
   readonly wait?: number;
 }
 
+/** For those who may not. */
+const WHO = "run this as root, or as the user that ringlun runs as";
+
 export const DEFAULT_CONFIGURATION = "/etc/ringlun/ringlun.yaml";
 
 /** The program cannot be asked, or has refused. The message says why. */
@@ -58,7 +61,23 @@ export class Client {
 
   /** The JSON document at the path. @throws ClientError */
   async ask(path: string, options: RequestOptions = {}): Promise<unknown> {
-    const response = await this.open(path, options);
+    return this.#documentOf(await this.#open(path, options));
+  }
+
+  /** What comes from the path, for as long as it comes. @throws ClientError */
+  async stream(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+    const response = await this.#open(path, options);
+    if (response.statusCode !== 200) await this.#documentOf(response);
+    return response;
+  }
+
+  /** The configuration file by the name that the user has for it; "configuration" where another machine may have it. */
+  get configurationName(): string {
+    const { url, socket, config } = this.#options;
+    return url === undefined && socket === undefined ? configurationOf(config) : "configuration";
+  }
+
+  async #documentOf(response: IncomingMessage): Promise<unknown> {
     const text = await this.#bodyOf(response);
     let document: unknown;
     try {
@@ -74,7 +93,7 @@ export class Client {
   }
 
   /** The answer as it comes. @throws ClientError where there is none. */
-  async open(path: string, { method = "GET", body, type, headers = {}, signal }: RequestOptions = {}) {
+  async #open(path: string, { method = "GET", body, type, headers = {}, signal }: RequestOptions = {}) {
     const { url, ca } = this.#options;
     const token = this.#token();
     const target = url === undefined ? { socketPath: this.#socket(), path } : new URL(path, url);
@@ -133,13 +152,15 @@ export class Client {
   }
 
   #socket(): string {
-    const { socket, config = process.env.RINGLUN_CONFIG ?? DEFAULT_CONFIGURATION } = this.#options;
+    const { socket } = this.#options;
     if (socket !== undefined) return resolve(socket);
+    const config = configurationOf(this.#options.config);
     try {
       return apiSocketOf(config);
     } catch (error) {
       const place = `${resolve(config)} cannot be read: ${systemReason(error)}`;
-      throw new ClientError(`where the program listens is not known: ${place}; give --config, --socket or --url`);
+      const remedy = (error as NodeJS.ErrnoException).code === "EACCES" ? WHO : "give --config, --socket or --url";
+      throw new ClientError(`where the program listens is not known: ${place}; ${remedy}`);
     }
   }
 
@@ -153,7 +174,9 @@ export class Client {
       case "ECONNREFUSED":
         return `nobody listens at ${this.#options.url ?? this.#socket()}: does ringlun run?`;
       case "EACCES":
-        return `${this.#socket()} is its owner's: run this as the user that ringlun runs as`;
+        return `${this.#socket()} is its owner's: ${WHO}`;
+      case "ENOTFOUND":
+        return `the host of ${this.#place} is not known`;
       case "DEPTH_ZERO_SELF_SIGNED_CERT":
       case "SELF_SIGNED_CERT_IN_CHAIN":
       case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
@@ -169,6 +192,10 @@ export class Client {
         return message;
     }
   }
+}
+
+function configurationOf(given: string | undefined): string {
+  return given ?? process.env.RINGLUN_CONFIG ?? DEFAULT_CONFIGURATION;
 }
 
 /** @throws ClientError, with the option that has named the file. */

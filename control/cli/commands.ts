@@ -1,7 +1,7 @@
 /** The commands that ask or change a program that serves: those that are small, and the list of all. */
 import { readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import type * as z from "zod";
 import { systemReason } from "../config/named-files.js";
@@ -12,6 +12,7 @@ import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
 import { addDrainCommand } from "./drain.js";
 import { addInitiatorCommands } from "./initiator-commands.js";
+import { isScreen } from "./screen.js";
 import { bytes, type Column, duration, table } from "./table.js";
 import { addUnitCommands } from "./unit-commands.js";
 
@@ -131,30 +132,55 @@ async function top(
 ): Promise<void> {
   const ending = new AbortController();
   process.once("SIGINT", () => ending.abort());
+  process.stdout.once("error", () => ending.abort());
   const path = `/api/v1/statistics?interval=${encodeURIComponent(interval)}`;
-  const events = await asker.open(path, { signal: ending.signal });
-  if (events.statusCode !== 200) throw new ClientError(`refused: status ${events.statusCode}`, events.statusCode);
   let looks = 0;
   try {
-    for await (const line of createInterface({ input: events })) {
-      if (!line.startsWith("data: ")) continue;
-      const look = JSON.parse(line.slice("data: ".length)) as Statistics;
-      if (json) print(`${JSON.stringify(look)}\n`);
-      else print(`${process.stdout.isTTY ? CLEAR : ""}${topText(look)}`);
-      if (++looks === count) break;
+    const events = await asker.stream(path, { signal: ending.signal });
+    for await (const look of looksOf(events)) {
+      print(json ? `${JSON.stringify(look)}\n` : topText(look));
+      if (++looks === count) return;
     }
   } catch (error) {
     if (!ending.signal.aborted) throw error;
   }
-  events.destroy();
+  if (!ending.signal.aborted) throw new ClientError("the program tells no more: it has ended");
+}
+
+async function* looksOf(events: IncomingMessage): AsyncGenerator<Statistics> {
+  let rest = "";
+  try {
+    for await (const part of events.setEncoding("utf8")) {
+      const lines = `${rest}${part}`.split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice("data: ".length));
+    }
+  } catch (error) {
+    // Broken off is ended, too.
+    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
+  }
+}
+
+/** On a terminal as much of it as there is room for, those that are busiest first. */
+function topText({ at, units, sessions }: Statistics): string {
+  const isAll = !isScreen(process.stdout);
+  // The time, a line between the tables, and the cursor's.
+  const linesMax = isAll ? Number.POSITIVE_INFINITY : ((process.stdout.rows || 24) - 3) >> 1;
+  const [unitTable, sessionTable] = [
+    firstLines(table(busiest(units), TOP_UNITS), linesMax),
+    firstLines(table(busiest(sessions), TOP_SESSIONS), linesMax),
+  ];
+  return `${isAll ? "" : CLEAR}${at}\n${unitTable}\n${sessionTable}`;
 }
 
 const busiest = (rows: readonly Rated[]): Rated[] =>
-  [...rows].sort((a, b) => b.reads + b.writes - (a.reads + a.writes)).slice(0, (process.stdout.rows ?? 40) >> 1);
+  [...rows].sort((a, b) => b.reads + b.writes - (a.reads + a.writes));
 
-function topText({ at, units, sessions }: Statistics): string {
-  return `${at}\n${table(busiest(units), TOP_UNITS)}\n${table(busiest(sessions), TOP_SESSIONS)}`;
-}
+const firstLines = (text: string, count: number): string =>
+  text
+    .split(/(?<=\n)/)
+    .slice(0, count)
+    .join("");
 
 // ---- changing
 
@@ -176,7 +202,7 @@ async function apply(asker: Client, options: GlobalOptions & { file: string }, d
 }
 
 async function reload(asker: Client, options: GlobalOptions): Promise<void> {
-  await change(options, "", () => asker.ask("/api/v1/config/reload", { method: "POST" }));
+  await change(options, asker.configurationName, () => asker.ask("/api/v1/config/reload", { method: "POST" }));
 }
 
 async function logLevel(asker: Client, options: GlobalOptions, level?: string): Promise<void> {

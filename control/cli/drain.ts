@@ -10,6 +10,7 @@ import { DRAIN_OVERTIME_MS, DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S } from 
 import { mapName } from "../stringprep.js";
 import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
 import { type Client, ClientError } from "./client.js";
+import { isScreen } from "./screen.js";
 import { type Column, table } from "./table.js";
 
 interface DrainOptions extends GlobalOptions {
@@ -123,11 +124,11 @@ class ProgressLine {
 
   show(text: string): void {
     if (!this.#isShown || text === this.#last) return;
-    print(process.stdout.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
+    print(isScreen(process.stdout) ? `\r\x1b[K${text}` : `${text}\n`);
     this.#last = text;
   }
 
   end(): void {
-    if (this.#isShown && process.stdout.isTTY) print("\n");
+    if (this.#isShown && isScreen(process.stdout)) print("\n");
   }
 }

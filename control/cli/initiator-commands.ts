@@ -181,6 +181,7 @@ async function ping(options: PingOptions, portal: PortalAddress, targetName: str
   const connection = await logIn(portal, wish);
   const ending = new AbortController();
   process.once("SIGINT", () => ending.abort());
+  process.stdout.once("error", () => ending.abort());
   const echoes: number[] = [];
   const commands: number[] = [];
   let sent = 0;

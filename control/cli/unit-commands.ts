@@ -7,6 +7,7 @@ import { printable } from "../printable.js";
 import { client, type GlobalOptions, run, show } from "./asking.js";
 import { change, differenceText, withFaults } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
+import { isScreen } from "./screen.js";
 import { bytes } from "./table.js";
 
 type Creation = z.output<typeof documents.creation>;
@@ -124,11 +125,11 @@ async function follow(asker: Client, options: CreateOptions, begun: Creation): P
   });
   let creation = begun;
   while (creation.state === "running") {
-    if (process.stderr.isTTY) process.stderr.write(`\r${progressText(creation)}`);
+    if (isScreen(process.stderr)) process.stderr.write(`\r${progressText(creation)}`);
     await sleep(POLL_MS);
     creation = (await asker.ask(path, isCancelled ? { method: "DELETE" } : {})) as Creation;
   }
-  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  if (isScreen(process.stderr)) process.stderr.write("\r\x1b[K");
   const { state, unit, message } = creation;
   if (state === "done") show(options, creation, () => `+ units.${printable(unit)}\n`);
   else throw new ClientError(`unit ${unit} is not created: ${message ?? "cancelled"}; nothing is left`, 409, creation);

@@ -100,6 +100,7 @@ const FOREIGN_ORIGIN: Denial = {
 
 const UNAUTHORIZED =
   "this needs the UNIX socket (api.socket), or a token (Authorization: Bearer ...) that api.tokens lists";
+const WRONG_TOKEN = "the token is none of those that api.tokens lists";
 
 function createApp(
   context: HttpContext,
@@ -126,8 +127,10 @@ function createApp(
         const asker = judge(request);
         if (asker.kind === "denied") await reply.send(problem(reply, asker.statusCode, asker.message));
         else if (!route.isPrivileged) return;
-        else if (asker.kind === "anybody") await reply.send(problem(reply, 401, UNAUTHORIZED));
-        else context.logger.info({ asker, method: route.method, url: request.url }, "administration");
+        else if (asker.kind === "anybody") {
+          const reason = request.headers.authorization === undefined ? UNAUTHORIZED : WRONG_TOKEN;
+          await reply.send(problem(reply, 401, reason));
+        } else context.logger.info({ asker, method: route.method, url: request.url }, "administration");
       },
       handler: (request, reply) => answer(route, context, request, reply),
     });

@@ -17,6 +17,19 @@ test("columns are as wide as what is in them; numbers stand at the right", () =>
   assert.equal(table([], columns), "NAME  N  X\n");
 });
 
+test("what has no room in a line goes on in the next", () => {
+  const columns: readonly Column<string[]>[] = ["AAA", "BBB", "CCC", "DDD"].map((title, i) => ({
+    title,
+    value: (row) => row[i]!,
+    right: i === 3,
+  }));
+  const rows = [["a", "b", "a long one", "4"]];
+  assert.equal(table(rows, columns, 25), "AAA  BBB  CCC         DDD\na    b    a long one    4\n");
+  assert.equal(table(rows, columns, 24), "AAA  BBB  CCC\n  DDD\na    b    a long one\n    4\n");
+  // Where there is no room for anything each has a line.
+  assert.equal(table(rows, columns, 3), "AAA\n  BBB\n  CCC\n  DDD\na\n  b\n  a long one\n    4\n");
+});
+
 test("nothing in a name moves the cursor", () => {
   assert.equal(printable("a\x1b[2Jb\nc\u202e"), "a\\u001b[2Jb\\u000ac\\u202e");
 });
