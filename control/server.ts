@@ -2,9 +2,9 @@
  * The whole target in one object: units, shards, portals and HTTP, started in this order and stopped in the reverse one.
  * Several can live in one process.
  */
-import type { LimitsRecord, LunRecord, ShardMessage, UnitRecord } from "../dataplane/messages.js";
+import type { UnitRecord } from "../dataplane/messages.js";
 import { LOGIN_STATUS_SERVICE_UNAVAILABLE } from "../dataplane/wire/login-response.js";
-import { judgeAccess, targetNamed, visibleTargets } from "./access.js";
+import { judgeAccess, targetNamed } from "./access.js";
 import { Administration } from "./administration.js";
 import { Admission, type Refusal } from "./admission.js";
 import { Broadcasts } from "./broadcasts.js";
@@ -12,14 +12,13 @@ import { Budgets } from "./budgets.js";
 import { Captures } from "./capture/captures.js";
 import type { ConfigurationFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
-import { formatPortalAddress } from "./config/portal-address.js";
-import type { Configuration, HttpConfiguration, LunMapping, UnitConfiguration } from "./config/schema.js";
+import type { Configuration, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
-import type { ListeningPortal, Offer } from "./discovery.js";
+import type { ListeningPortal } from "./discovery.js";
 import { Drains } from "./drains.js";
-import { FullFeatureTexts } from "./full-feature-text.js";
-import type { HttpServer } from "./http/http-server.js";
+import { Grants } from "./grants.js";
 import type { Metrics } from "./http/metrics.js";
+import { HttpServices } from "./http-services.js";
 import { InitiatorLimits } from "./initiator-limits.js";
 import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
@@ -27,7 +26,8 @@ import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
 import { Reconfiguration } from "./reconfiguration.js";
 import { Redirections } from "./redirection.js";
-import { logFields, type Session, type SessionIdentity, SessionRegistry } from "./session-registry.js";
+import { type Session, SessionRegistry } from "./session-registry.js";
+import { ShardEvents } from "./shard-events.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitAdministration } from "./unit-administration.js";
@@ -73,11 +73,6 @@ export const EXIT_UNSAFE = 70;
 
 const DRAINED: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "drained meanwhile" };
 
-/** HTTP cannot listen. The message says where and why. */
-export class HttpError extends Error {
-  override readonly name = "HttpError";
-}
-
 /** Keys of which less may be in force than is configured. */
 const LIMITED_KEYS = ["maxRecvDataSegmentLength", "firstBurstLength"] as const;
 
@@ -89,7 +84,6 @@ export class Server {
   readonly #initiatorLimits: InitiatorLimits;
   readonly #units: Units;
   readonly #registry: SessionRegistry;
-  readonly #texts = new FullFeatureTexts();
   readonly #removalPrevention = new RemovalPrevention();
   readonly #unheardLosses = new UnheardLosses();
   readonly #startedAtMs = Date.now();
@@ -110,17 +104,12 @@ export class Server {
   #shards!: Shards;
   #captures: Captures | undefined;
   #admission: Admission | undefined;
-  #broadcasts: Broadcasts | undefined;
-  #unitResets: UnitResets | undefined;
   #copies: CopyManager | undefined;
-  #slowCommands: SlowCommands | undefined;
   #startStop: StartStop | undefined;
   #drains: Drains | undefined;
   #reception: Reception | undefined;
   #reconfiguration: Reconfiguration | undefined;
-  #metrics!: Metrics;
-  #http: HttpServer | undefined;
-  #socket: HttpServer | undefined;
+  #http: HttpServices | undefined;
   #phase: "starting" | "ready" | "stopping" | "stopped" = "starting";
   #stopped: Promise<void> | undefined;
 
@@ -161,7 +150,7 @@ export class Server {
   }
 
   async #start(options: ServerOptions): Promise<void> {
-    const { units, stateDir, workers, affinity, busyPoll, portalGroups, http } = this.#configuration;
+    const { units, stateDir, workers, affinity, busyPoll, portalGroups, http, api } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
     this.#atomicWrites = new AtomicWrites(this.#stateDirectory, this.#logger);
@@ -195,6 +184,14 @@ export class Server {
       configuration: () => this.#configuration,
     });
     await this.#access.begin(await this.#openUnits(units));
+    const events = new ShardEvents({
+      registry: this.#registry,
+      units: this.#units,
+      reservations: this.#reservations,
+      removalPrevention: this.#removalPrevention,
+      unheardLosses: this.#unheardLosses,
+      logger: this.#logger,
+    });
     const shards = Shards.start({
       count: workers,
       affinity,
@@ -204,36 +201,34 @@ export class Server {
       budgets: this.#budgets.memory,
       arenaBytes: options.arenaBytes ?? ARENA_BYTES,
       logger: this.#logger,
-      onMessage: (shard, message) => this.#onMessage(shard, message),
+      onMessage: (shard, message) => events.onMessage(shard, message),
       settled: async (unitIndexes) => this.#copies?.settled(unitIndexes),
-      onDeath: (shard) => this.#onDeath(shard),
+      onDeath: (shard) => events.onDeath(shard),
       onFatal: options.onFatal ?? ((reason) => this.#exit(reason)),
       ...(options.worker === undefined ? {} : { worker: options.worker }),
     });
-    // What HTTP needs is half of all the code there is to load: it is, while the shards' threads start.
-    const loadingHttp = loadHttp();
+    // While the shards' threads start.
+    const services = HttpServices.load({ server: this, administration: this.administration, logger: this.#logger });
     this.#shards = await shards;
-    const { HttpServer, Metrics } = await loadingHttp;
-    this.#metrics = new Metrics(this);
+    this.#http = await services;
     this.#shards.tellSlowCommands(this.#configuration.log.slowCommandsMs);
     this.#captures = new Captures(this.#shards);
     const broadcasts = new Broadcasts(this.#shards);
-    this.#broadcasts = broadcasts;
-    this.#unitResets = new UnitResets(this.#shards, broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
-    this.#slowCommands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
-    this.#slowCommands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
+    const unitResets = new UnitResets(this.#shards, broadcasts, (unitIndex) => this.#onUnitReset(unitIndex));
+    const commands = new SlowCommands({ units: this.#units, registry: this.#registry, logger: this.#logger });
+    commands.register(OPCODE_SERVICE_ACTION_IN_16, answerLbaStatus, SERVICE_ACTION_GET_LBA_STATUS);
     this.#copies = this.#createCopies();
-    this.#copies.serve(this.#slowCommands);
-    const changes = new UnitChanges(this.#units, this.#broadcasts, this.#shards, this.#copies);
+    this.#copies.serve(commands);
+    const changes = new UnitChanges(this.#units, broadcasts, this.#shards, this.#copies);
     this.#reservations.serve({
-      commands: this.#slowCommands,
+      commands,
       changes,
       onAborted: (unitIndex, sessionIds) => this.#removalPrevention.withdraw(unitIndex, sessionIds),
     });
-    this.#access.serve({ commands: this.#slowCommands, changes });
-    this.#atomicWrites.serve(this.#slowCommands, this.#shards);
-    this.#modeSelect.serve(this.#slowCommands, changes);
-    this.#primaryCommands.serve(this.#slowCommands, changes);
+    this.#access.serve({ commands, changes });
+    this.#atomicWrites.serve(commands, this.#shards);
+    this.#modeSelect.serve(commands, changes);
+    this.#primaryCommands.serve(commands, changes);
     this.#thinThresholds = new ThinThresholds({
       units: () => this.#units.records(),
       sessions: () => this.#registry.sessions(),
@@ -241,31 +236,57 @@ export class Server {
       logger: this.#logger,
     });
     this.#thinThresholds.start();
-    this.#removalPrevention.serve(this.#slowCommands);
+    this.#removalPrevention.serve(commands);
     this.#startStop = new StartStop({
-      commands: this.#slowCommands,
+      commands,
       changes,
       prevention: this.#removalPrevention,
       unit: (index) => this.#unitAt(index),
     });
     this.#operations.serve({
-      commands: this.#slowCommands,
+      commands,
       changes,
       writesEnded: (unitIndex) => this.#shards.writesEnded(unitIndex),
     });
-    for (const { unitIndex } of this.#units.records()) this.#operations.resume(unitIndex);
-    this.#admission = new Admission(this.#registry, this.#shards, this.#logger, (initiatorName, unitIndexes) =>
+    const admission = new Admission(this.#registry, this.#shards, this.#logger, (initiatorName, unitIndexes) =>
       broadcasts.send((exchange) => ({ type: "awaitEnding", exchange, initiatorName, unitIndexes })),
     );
-    this.#drains = this.#createDrains(this.#admission);
-    this.#reception = this.#createReception(this.#admission, this.#drains);
+    this.#admission = admission;
+    this.#drains = new Drains({
+      registry: this.#registry,
+      shards: this.#shards,
+      logger: this.#logger,
+      endSession: (session, reason) => admission.endSession(session, reason),
+    });
+    const grants = new Grants({
+      units: this.#units,
+      reservations: this.#reservations,
+      access: this.#access,
+      initiatorLimits: this.#initiatorLimits,
+      unheardLosses: this.#unheardLosses,
+      drains: this.#drains,
+      configuration: () => this.#configuration,
+      portals: () => this.portals,
+    });
+    events.serve({
+      shards: this.#shards,
+      admission,
+      drains: this.#drains,
+      broadcasts,
+      unitResets,
+      copies: this.#copies,
+      slowCommands: commands,
+      offer: (initiatorName) => grants.offer(initiatorName),
+    });
+    for (const { unitIndex } of this.#units.records()) this.#operations.resume(unitIndex);
+    this.#reception = this.#createReception(admission, this.#drains, grants, this.#http.metrics);
     for (const { tag, portals } of portalGroups)
       for (const address of portals) await this.#reception.listen(tag, address);
     this.#reconfiguration = new Reconfiguration({
       units: this.#units,
       registry: this.#registry,
-      admission: this.#admission,
-      broadcasts: this.#broadcasts,
+      admission,
+      broadcasts,
       reception: this.#reception,
       reservations: this.#reservations,
       copies: this.#copies,
@@ -286,10 +307,9 @@ export class Server {
       openUnits: (units) => this.#openUnits(units),
       drains: this.#drains,
       identities: this.#stateDirectory,
-      lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
+      lunRecords: (luns, identity) => grants.lunRecords(luns, identity),
     });
-    if (http !== null) this.#http = await this.#startHttp(HttpServer, http);
-    this.#socket = await this.#startSocket(HttpServer);
+    await this.#http.listen(http, api);
     this.#phase = "ready";
   }
 
@@ -407,16 +427,7 @@ export class Server {
     return new CopyManager({ reaches, mover, logger: this.#logger });
   }
 
-  #createDrains(admission: Admission): Drains {
-    return new Drains({
-      registry: this.#registry,
-      shards: this.#shards,
-      logger: this.#logger,
-      endSession: (session, reason) => admission.endSession(session, reason),
-    });
-  }
-
-  #createReception(admission: Admission, drains: Drains): Reception {
+  #createReception(admission: Admission, drains: Drains, grants: Grants, metrics: Metrics): Reception {
     return new Reception({
       registry: this.#registry,
       admission,
@@ -431,38 +442,14 @@ export class Server {
       configuration: () => this.#configuration,
       unavailable: ({ portal }, targetName) =>
         drains.hasPortal(portal) || drains.hasTarget(targetName) ? DRAINED : undefined,
-      offer: (initiatorName) => this.#offer(initiatorName),
-      lunRecords: (luns, identity) => this.#lunRecords(luns, identity),
+      offer: (initiatorName) => grants.offer(initiatorName),
+      lunRecords: (luns, identity) => grants.lunRecords(luns, identity),
       statisticsBlock: (session) => this.#sessionStatistics.blockOf(session),
-      limits: (session) => this.#limitsRecord(session),
-      onLogin: (status) => this.#metrics.countLogin(status),
-      onRefused: () => this.#metrics.countRefusedConnection(),
+      limits: (session) => grants.limits(session),
+      onLogin: (status) => metrics.countLogin(status),
+      onRefused: () => metrics.countRefusedConnection(),
       tap: (initiatorAddress, portalAddress) => this.captures.tap(initiatorAddress, portalAddress),
     });
-  }
-
-  async #startHttp(Http: typeof HttpServer, http: HttpConfiguration): Promise<HttpServer> {
-    try {
-      return await Http.listen(http, this.#configuration.api, this.#httpContext);
-    } catch (error) {
-      const reason = (error as Error).message;
-      throw new HttpError(`HTTP on ${formatPortalAddress(http.listen)} cannot listen: ${reason}`, { cause: error });
-    }
-  }
-
-  /** Without it all is served, and nothing can be asked by the command line. */
-  async #startSocket(Http: typeof HttpServer): Promise<HttpServer | undefined> {
-    const { socket } = this.#configuration.api;
-    try {
-      return await Http.listenAt(socket, this.#httpContext);
-    } catch (error) {
-      this.#logger.warn({ socket, reason: (error as Error).message }, "no API socket: set another path as api.socket");
-      return undefined;
-    }
-  }
-
-  get #httpContext() {
-    return { server: this, administration: this.administration, metrics: this.#metrics, logger: this.#logger };
   }
 
   /** What is configured and does not work yet is said once, not hidden. */
@@ -477,107 +464,11 @@ export class Server {
     }
   }
 
-  #lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[] {
-    return luns.flatMap(({ lun, unit: name, readOnly }) => {
-      const unit = this.#units.find(name);
-      if (unit === undefined) return [];
-      const blocked = this.#reservations.blocked(unit.uuid, identity);
-      const accessState = this.#access.state(unit, Number(identity.portalGroup));
-      const hasUnheardLoss = this.#unheardLosses.sees(unit.uuid, identity.initiatorName);
-      const { unitIndex } = unit;
-      return [{ lun, unitIndex, readOnly: readOnly || unit.readOnly, blocked, accessState, hasUnheardLoss }];
-    });
-  }
-
-  #limitsRecord(session: Session): LimitsRecord | null {
-    const { targetName, portalGroup, initiatorName } = session.identity;
-    const access = judgeAccess(this.#configuration, targetName, Number(portalGroup), initiatorName);
-    return this.#initiatorLimits.of(session, access.kind === "granted" ? access.grant.limits : null);
-  }
-
   #unitAt(index: number): UnitRecord | undefined {
     return this.#units.at(index);
   }
 
-  // ---- Shards
-
-  #onMessage(shard: number, message: ShardMessage): void {
-    switch (message.type) {
-      case "connectionClosed": {
-        const { connectionId, reason, isRecoverable } = message;
-        this.#logEnd(connectionId, reason, isRecoverable ? "connection lost, its tasks wait" : "logged out");
-        this.#texts.forget(connectionId);
-        this.#admission?.connectionClosed(connectionId, isRecoverable);
-        this.#drains?.connectionEnded(connectionId, reason);
-        break;
-      }
-      case "connectionFailed": {
-        const { connectionId, reason } = message;
-        this.#logEnd(connectionId, reason, "connection lost, its tasks wait");
-        this.#registry.connectionFailed(connectionId);
-        this.#drains?.connectionEnded(connectionId, reason);
-        break;
-      }
-      case "sessionEnded":
-        this.#onSessionEnded(message.sessionId);
-        this.#drains?.look();
-        break;
-      case "text":
-        this.#answerText(shard, message);
-        break;
-      case "unitReset":
-        this.#copies?.endOnUnit(message.unitIndex);
-        void this.#unitResets?.begin(shard, message.exchange, message.unitIndex);
-        break;
-      case "nexusReset":
-        void this.#resetNexus(shard, message);
-        break;
-      case "targetColdReset":
-        this.#endSessionsOfTarget(message.targetName);
-        break;
-      case "loss":
-        this.#onLoss(shard, message.unitIndex);
-        break;
-      case "lossHeard": {
-        const unit = this.#unitAt(message.unitIndex);
-        if (unit !== undefined) this.#unheardLosses.heard(unit.uuid, message.initiatorName);
-        break;
-      }
-      case "done":
-        this.#broadcasts?.done(shard, message.exchange);
-        break;
-      case "scsiCommand":
-        void this.#answerCommand(shard, message);
-        break;
-      case "scsiAbort":
-        this.#slowCommands?.abort(shard, message.exchange);
-        break;
-      case "ready":
-      case "stopped":
-      case "log":
-        // Shards keeps these to itself.
-        break;
-      default:
-        message satisfies never;
-    }
-  }
-
-  /** One line for each connection that ends. */
-  #logEnd(connectionId: number, reason: string, text: string): void {
-    const found = this.#registry.connection(connectionId);
-    if (found === undefined) return;
-    const { session, connection } = found;
-    const { cid, details } = connection;
-    this.#logger.info({ ...logFields(session), peer: details.peer, cid, shard: session.shard, reason }, text);
-  }
-
-  /** Most sessions have ended with their last connection; some are kept for one to come. */
-  #onSessionEnded(sessionId: number): void {
-    const session = this.#registry.session(sessionId);
-    this.#admission?.sessionEnded(sessionId);
-    if (session === undefined || this.#registry.session(sessionId) !== undefined) return;
-    this.#logger.info({ ...logFields(session), reason: "no connection took its tasks over" }, "logged out");
-  }
+  // ---- What happens
 
   /** What a reset does beside aborting the unit's tasks. */
   async #onUnitReset(unitIndex: number): Promise<void> {
@@ -585,98 +476,6 @@ export class Server {
     this.#primaryCommands.unitReset(unitIndex);
     await this.#reservations.unitReset(unitIndex);
     await this.#startStop?.unitReset(unitIndex);
-  }
-
-  /** The kernel tells every shard of a failed write-back, each when it asks: they all do now, so that one loss is not taken for several. */
-  #onLoss(shard: number, unitIndex: number): void {
-    const unit = this.#unitAt(unitIndex);
-    if (unit === undefined) return;
-    this.#unheardLosses.lost(unit.uuid);
-    for (const other of this.#shards.serving())
-      if (other !== shard) this.#shards.send(other, { type: "hearLosses", unitIndex });
-  }
-
-  /** It has logged out: what it has lost, and was not told of, is nothing to it where it has no other session. */
-  #onLogout({ sessionId, identity: { initiatorName }, unitIndexes }: Session): void {
-    const others = this.sessions.filter((other) => other.sessionId !== sessionId);
-    for (const unitIndex of unitIndexes) {
-      const unit = this.#unitAt(unitIndex);
-      const sees = (other: Session) =>
-        other.identity.initiatorName === initiatorName && other.unitIndexes.includes(unitIndex);
-      if (unit !== undefined && !others.some(sees)) this.#unheardLosses.left(unit.uuid, initiatorName);
-    }
-  }
-
-  /** I_T NEXUS RESET: what ends with a session ends, though the session goes on; or before the answer to its logout. */
-  async #resetNexus(
-    shard: number,
-    { exchange, sessionId, isLogout }: ShardMessage & { type: "nexusReset" },
-  ): Promise<void> {
-    const session = this.#registry.session(sessionId);
-    if (session !== undefined) {
-      if (isLogout) this.#onLogout(session);
-      this.#copies?.sessionClosed(session);
-      this.#removalPrevention.sessionClosed(session);
-      await this.#reservations.nexusReset(session);
-    }
-    this.#shards.send(shard, { type: "resetDone", exchange });
-  }
-
-  /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */
-  #endSessionsOfTarget(targetName: string): void {
-    for (const session of this.sessions) {
-      if (session.identity.targetName === targetName) void this.#admission?.endSession(session, "TARGET COLD RESET");
-    }
-  }
-
-  /** What initiators of this name are told of. */
-  #offer(initiatorName: string): Offer {
-    const { targets } = this.#configuration;
-    const offer = { targets: visibleTargets(this.#configuration, initiatorName), portals: this.portals };
-    return this.drains.without(offer, (targetName) =>
-      targets.some(({ name, redirect }) => name === targetName && redirect !== null && redirect.to !== null),
-    );
-  }
-
-  #answerText(shard: number, message: ShardMessage & { type: "text" }): void {
-    const { connectionId, exchange } = message;
-    const found = this.#registry.connection(connectionId);
-    if (found === undefined) return;
-    const { session, connection } = found;
-    const { localHost, parameters } = connection.details;
-    const { targets, portals } = this.#offer(session.identity.initiatorName);
-    const answer = this.#texts.answer(connectionId, message, {
-      target: targets.find(({ name }) => name === session.identity.targetName),
-      portals,
-      localHost,
-      parameters,
-    });
-    if (answer.kind === "reject") {
-      this.#logger.info({ ...logFields(session), reason: answer.reason }, "Text Request rejected");
-      this.#shards.send(shard, { type: "textReject", connectionId, exchange });
-      return;
-    }
-    const { text, maxSendDataSegmentLength = null } = answer;
-    this.#shards.send(shard, { type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength });
-  }
-
-  async #answerCommand(shard: number, message: ShardMessage & { type: "scsiCommand" }): Promise<void> {
-    const { exchange } = message;
-    const onBegun = () => this.#shards.send(shard, { type: "scsiBegun", exchange });
-    const answer = await this.#slowCommands!.execute(message, onBegun);
-    this.#shards.send(shard, { type: "scsiAnswer", exchange, answer });
-  }
-
-  #onDeath(shard: number): void {
-    for (const { connections } of this.#registry.sessionsOfShard(shard)) {
-      for (const { connectionId } of connections.values()) {
-        this.#texts.forget(connectionId);
-        this.#logEnd(connectionId, "its shard died", "logged out");
-      }
-    }
-    this.#admission?.shardDied(shard);
-    this.#drains?.look();
-    this.#broadcasts?.shardDied(shard);
   }
 
   #exit(reason: string): void {
@@ -732,18 +531,9 @@ export class Server {
     await (this.#operations as Operations | undefined)?.stopAll();
     const flushed = await this.#units.closeAll();
     await this.#http?.stop();
-    await this.#socket?.stop();
     this.#phase = "stopped";
     if (!flushed) throw new Error("not everything that was written could be made durable");
   }
-}
-
-async function loadHttp() {
-  const [{ HttpServer }, { Metrics }] = await Promise.all([
-    import("./http/http-server.js"),
-    import("./http/metrics.js"),
-  ]);
-  return { HttpServer, Metrics };
 }
 
 /** Rejects with the first failure in the order given, when all have ended. */
