@@ -2,12 +2,11 @@
  * Changes that people ask for while the target serves: each is judged whole, done whole or not at all, and answered within
  * its time.
  */
-import { realpathSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
 import type { ConfigurationFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
 import { EditError } from "./config/edits/edit-error.js";
 import type { Fault } from "./config/fault.js";
+import { isBelow, realPath } from "./config/named-files.js";
 import type { Configuration } from "./config/schema.js";
 import { YamlTextError } from "./config/yaml-stretch.js";
 import type { YamlText } from "./config/yaml-text.js";
@@ -223,19 +222,4 @@ const LATE = refusal(
 
 function hasChanged({ path }: ConfigurationFile): string {
   return `${path} has changed since it was read: reload it first, or put the change in it`;
-}
-
-/** With all links followed; of what is not there, its folder's. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const folder = dirname(path);
-    return folder === path ? path : join(realPath(folder), basename(path));
-  }
-}
-
-function isBelow(path: string, root: string): boolean {
-  const from = relative(root, path);
-  return from !== "" && from !== ".." && !from.startsWith("../");
 }

@@ -4,7 +4,7 @@ import { SHARDS_MAX } from "../../dataplane/limits.js";
 import { LIMITED_UNITS_MAX } from "../limits.js";
 import { isAmong, readAllowedCpus } from "./allowed-cpus.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
-import { inspectFile, readSecretFile } from "./named-files.js";
+import { inspectFile, isBelow, readSecretFile, realPath } from "./named-files.js";
 import { nearest } from "./nearest.js";
 import { formatPortalAddress, isLoopback, isWildcard, type PortalAddress } from "./portal-address.js";
 import type { ConfigurationDocument } from "./schema.js";
@@ -89,6 +89,9 @@ class Checker implements Results {
   readonly #portals = new Map<number, readonly PortalAddress[]>();
   readonly #initiatorSecrets = new Map<string, { path: Path; user: string | undefined }>();
   readonly #targetSecrets: { path: Path; fingerprint: string }[] = [];
+  readonly #unitFiles: { path: Path; absolute: string; identity: string }[] = [];
+  /** Files that are the program's own, by their identity: what each is. */
+  readonly #ownFiles = new Map<string, string>();
   #modeWarned = false;
 
   constructor(origin: Origin) {
@@ -123,7 +126,23 @@ class Checker implements Results {
       this.#warn(["api", "tokens"], "travel unencrypted over HTTP: add http.tls, or listen on 127.0.0.1");
     }
     this.#checkStateDir(sound(document.stateDir));
+    if (document.stateDir !== FLAWED) this.#checkOwnFiles(stateDirOf(this.#origin, document.stateDir));
     this.#checkAffinity(document.affinity);
+  }
+
+  /** An initiator would read secrets from them, and write over what must survive. */
+  #checkOwnFiles(stateDir: string): void {
+    this.#own(this.#origin.file, "the configuration");
+    const state = realPath(stateDir);
+    for (const { path, absolute, identity } of this.#unitFiles) {
+      const what = isBelow(realPath(absolute), state) ? "in the state directory" : this.#ownFiles.get(identity);
+      if (what !== undefined) this.#fault(path, `names ${absolute}, which is ${what}: it cannot be a unit`);
+    }
+  }
+
+  #own(file: string, what: string): void {
+    const found = inspectFile(file);
+    if (found.kind !== "unreachable") this.#ownFiles.set(found.identity, what);
   }
 
   #checkAffinity(flawed: Flawed<readonly number[]> | undefined): void {
@@ -256,6 +275,7 @@ class Checker implements Results {
       return;
     }
     this.#unique(identities, found.identity, path, `the file ${absolute}`);
+    this.#unitFiles.push({ path, absolute, identity: found.identity });
     if (found.kind === "missing") {
       if (readOnly) this.#fault(path, `names ${absolute}, which does not exist: a read-only unit needs its file`);
       else if (unit.size === undefined) {
@@ -506,10 +526,12 @@ class Checker implements Results {
     const files = sound(flawed);
     const [certificate, key] = [sound(files?.certificate), sound(files?.key)];
     if (certificate === undefined || key === undefined) return;
-    const { material, faults, warnings } = readTlsFiles({
+    const places = {
       certificate: resolveFrom(this.#origin, certificate),
       key: resolveFrom(this.#origin, key),
-    });
+    };
+    for (const place of Object.values(places)) this.#own(place, "a file of http.tls");
+    const { material, faults, warnings } = readTlsFiles(places);
     this.tls = material;
     for (const { key: about, message } of faults) this.#fault(["http", "tls", about], message);
     for (const { key: about, message } of warnings) this.#warn(["http", "tls", about], message);
@@ -546,6 +568,7 @@ class Checker implements Results {
 
   #readSecret(file: string, path: Path): Uint8Array | null {
     const absolute = resolveFrom(this.#origin, file);
+    this.#own(absolute, "a secretFile");
     const read = readSecretFile(absolute, SECRET_LENGTH_MAX_BYTES);
     if (!read.ok) {
       this.#fault(path, `names ${absolute}, which ${read.reason}`);
@@ -588,6 +611,11 @@ class Checker implements Results {
   #warn(path: Path, message: string, of: Finding["of"] = "value"): void {
     this.warnings.push({ path, message, of });
   }
+}
+
+/** The folder of what must survive a restart. */
+export function stateDirOf(origin: Origin, stateDir: string | undefined): string {
+  return stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, stateDir);
 }
 
 /** A path of the configuration, absolute. */

@@ -1,6 +1,6 @@
 /** What the files are that a configuration names. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 
 /** What a path leads to. Two paths have one identity exactly when they lead to the same file or device. */
 export type FoundFile =
@@ -47,4 +47,20 @@ export function readSecretFile(path: string, lengthMaxBytes: number, what = "a s
 export function systemReason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/, \w+( '.*)?$/s, "");
+}
+
+/** With all links followed; of what is not there, its folder's. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const folder = dirname(path);
+    return folder === path ? path : join(realPath(folder), basename(path));
+  }
+}
+
+/** Both with all links followed. */
+export function isBelow(path: string, root: string): boolean {
+  const from = relative(root, path);
+  return from !== "" && from !== ".." && !from.startsWith("../");
 }

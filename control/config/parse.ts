@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type * as z from "zod";
-import { checkDocument, type Origin, type Results, resolveFrom } from "./checks.js";
+import { checkDocument, type Origin, type Results, resolveFrom, stateDirOf } from "./checks.js";
 import type { Finding, Path } from "./findings.js";
 import { nearest } from "./nearest.js";
 import {
@@ -161,7 +161,7 @@ export function placesOf(
   origin: Origin,
   document: { readonly stateDir?: string | undefined; readonly api: { readonly socket?: string | undefined } },
 ): { readonly stateDir: string; readonly socket: string } {
-  const stateDir = document.stateDir === undefined ? `${origin.file}.state` : resolveFrom(origin, document.stateDir);
+  const stateDir = stateDirOf(origin, document.stateDir);
   const { socket } = document.api;
   return { stateDir, socket: socket === undefined ? join(stateDir, "api.sock") : resolveFrom(origin, socket) };
 }
