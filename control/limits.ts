@@ -126,8 +126,15 @@ export const LOG_LEFT_OUT_INTERVAL_MS = 10_000;
 /** Messages and addresses of which it is known how much was logged. Of one more the one that was heard of least lately is forgotten. */
 export const LOG_BUDGETS_MAX = 4096;
 
-/** Connections to HTTP: one more is closed as soon as it is accepted. Descriptors are for disks and initiators. */
+/** Connections to HTTP, and of one address: one more is closed as soon as it is accepted. Descriptors are for disks and initiators. */
 export const HTTP_CONNECTIONS_MAX = 128;
+export const HTTP_CONNECTIONS_PER_PEER_MAX = 64;
+/** Requests of one connection that are not answered yet: one more closes it. Nobody but HTTP/1.1 pipelining sends more than one. */
+export const HTTP_REQUESTS_AT_ONCE_MAX = 8;
+/** A connection that asks for nothing more is closed after so long. */
+export const HTTP_KEEP_ALIVE_TIMEOUT_MS = 5_000;
+/** How often it is looked for connections whose time is over. */
+export const HTTP_TIMEOUT_LOOK_MS = 1_000;
 /** From the first byte of a request to its last, and a body's length: then the request is refused. */
 export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LENGTH_MAX = 4096;

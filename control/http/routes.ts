@@ -12,6 +12,9 @@ import { statisticsStream } from "./statistics-stream.js";
 import { sessionDocument, status } from "./status.js";
 import { UNIT_ROUTES } from "./unit-routes.js";
 
+/** Made when somebody asks for it first. */
+let description: ReturnType<typeof openApi> | undefined;
+
 const text = z.string();
 const YAML = "application/yaml";
 
@@ -60,7 +63,10 @@ export const ROUTES: readonly Route[] = [
     summary: "This description",
     isPrivileged: false,
     answers: { 200: { description: "OpenAPI 3.1", schema: z.record(z.string(), z.unknown()) } },
-    handle: () => openApi(ROUTES),
+    handle: () => {
+      description ??= openApi(ROUTES);
+      return description;
+    },
   },
   {
     method: "GET",

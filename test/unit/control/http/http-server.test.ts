@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -9,7 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Secret } from "../../../../control/config/secret.js";
 import { isOurs } from "../../../../control/http/http-server.js";
-import { HTTP_CONNECTIONS_MAX } from "../../../../control/limits.js";
+import { HTTP_CONNECTIONS_PER_PEER_MAX, HTTP_REQUESTS_AT_ONCE_MAX } from "../../../../control/limits.js";
 import { Server } from "../../../../control/server.js";
 import { configuration, INITIATOR, silent, TARGET, target } from "../support/fixtures.js";
 import { Initiator } from "../support/initiator.js";
@@ -132,20 +132,43 @@ describe("the API", () => {
   });
 });
 
-test("connections are bounded: what is beyond is closed, and there is room again when others have gone", async () => {
+test("connections are bounded: nobody holds all, what is beyond is closed, and there is room again when others have gone", async () => {
   const { port } = server.httpAddress!;
-  let closed = 0;
-  const sockets = Array.from({ length: HTTP_CONNECTIONS_MAX + 3 }, () =>
-    connect({ host: "127.0.0.1", port })
-      .on("error", () => {})
-      .on("close", () => closed++)
-      .resume(),
-  );
+  const open = (localAddress: string, count: number) =>
+    Array.from({ length: count }, () =>
+      connect({ host: "127.0.0.1", port, localAddress })
+        .on("error", () => {})
+        .resume(),
+    );
+  const isClosed = ({ destroyed }: Socket): boolean => destroyed;
+  const ofOne = open("127.0.0.2", HTTP_CONNECTIONS_PER_PEER_MAX + 3);
+  while (ofOne.filter(isClosed).length < 3) await setTimeout(10);
+  assert.equal((await request("/healthz")).status, 200);
+  const others = [...open("127.0.0.3", HTTP_CONNECTIONS_PER_PEER_MAX), ...open("127.0.0.4", 3)];
   // More, where an earlier test has left a connection open.
-  while (closed < 3) await setTimeout(10);
-  for (const socket of sockets) socket.destroy();
+  while (others.filter(isClosed).length < 3) await setTimeout(10);
+  for (const socket of [...ofOne, ...others]) socket.destroy();
   // The server hears of each end a little later.
   while ((await request("/healthz").catch(() => undefined))?.status !== 200) await setTimeout(10);
+});
+
+test("requests that do not wait for answers are answered in their order; who sends many at once is closed", async () => {
+  const { port } = server.httpAddress!;
+  const send = async (count: number): Promise<string> => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const asked = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    const last = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    socket.on("error", () => {});
+    socket.write(asked.repeat(count - 1) + last);
+    let text = "";
+    socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
+    await new Promise((resolve) => socket.once("close", resolve));
+    return text;
+  };
+  const answers = await send(HTTP_REQUESTS_AT_ONCE_MAX);
+  assert.equal(answers.match(/HTTP\/1.1 200 /g)?.length, HTTP_REQUESTS_AT_ONCE_MAX);
+  assert.match(answers, /"ready"\}$/);
+  assert.ok(!(await send(1000)).includes("ready"));
 });
 
 describe("Host", () => {
