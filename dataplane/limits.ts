@@ -121,6 +121,8 @@ export const RETAINED_MAX = 192;
 export const HELD_MAX = COMMAND_WINDOW;
 /** Data segments of those that are no SCSI commands. More closes the session. */
 export const HELD_BYTES_MAX = 1024 * 1024;
+/** Likewise of all sessions of a shard. More closes the session that it comes from. */
+export const HELD_BYTES_OF_SHARD_MAX = 64 * 1024 * 1024;
 
 /** Lines of a shard's log about slow commands in a second: of more only the number is told. */
 export const SLOW_COMMANDS_PER_SECOND_MAX = 10;

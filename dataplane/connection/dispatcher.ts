@@ -5,7 +5,7 @@
 import { assert } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { HELD_BYTES_MAX, HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
+import { HELD_BYTES_MAX, HELD_BYTES_OF_SHARD_MAX, HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
 import { isHeadOfQueue } from "../scsi/dispatch.js";
 import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -335,8 +335,8 @@ export class Dispatcher {
         const sink = connection.sink;
         const data = sink === null ? new Uint8Array() : bytes.slice(sink.offset, sink.offset + connection.dataLength);
         session.heldBytes += data.length;
-        if (session.heldBytes > HELD_BYTES_MAX) {
-          return this.#shard.lifecycle.closeSession(session, `more than ${HELD_BYTES_MAX} bytes ahead of their turn`);
+        if (session.heldBytes > HELD_BYTES_MAX || this.#heldBytes() > HELD_BYTES_OF_SHARD_MAX) {
+          return this.#shard.lifecycle.closeSession(session, "too many bytes ahead of their turn");
         }
         const held = { connection, header: bytes.slice(header, header + BHS_LENGTH), data };
         session.hold(pdu.cmdSN, held, this.#shard.ring.nowUs);
@@ -345,6 +345,13 @@ export class Dispatcher {
       default:
         return;
     }
+  }
+
+  /** Of all sessions. Few PDUs are held, and fewer with data. */
+  #heldBytes(): number {
+    let bytes = 0;
+    for (const session of this.#shard.sessions.values()) bytes += session.heldBytes;
+    return bytes;
   }
 
   /** The data segment of a request that is executed: a ping keeps it for its echo. */

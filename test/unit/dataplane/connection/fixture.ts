@@ -78,10 +78,10 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
   const [shard] = cluster.machines as [(typeof cluster.machines)[0]];
   const luns = new Map([[0, unit]]);
 
-  /** A connection of session 1 that is logged in; `received` is all that comes. */
-  function connect(cid = 0) {
+  /** A connection that is logged in; `received` is all that comes. */
+  function connect(cid = 0, sessionId = 1) {
     const options = {
-      sessionId: 1,
+      sessionId,
       cid,
       initiatorName: INITIATOR,
       parameters: { session: { ...SESSION, ...changes }, connection: CONNECTION },

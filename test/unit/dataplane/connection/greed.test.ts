@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SHORTAGE_PATIENCE_US, TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
+import { HELD_BYTES_OF_SHARD_MAX, SHORTAGE_PATIENCE_US, TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
 import { write10 } from "../../../support/cdb.js";
 import {
   buildHeader,
@@ -105,4 +105,22 @@ test("WRITEs whose data drips in are ended when others wait for buffers", () => 
     for (const drip of drips) if (drip.end.atUs === 0) drip.peer.write(Buffer.alloc(1));
   }
   assert.ok(timeline.nowUs - firstUs >= SHORTAGE_PATIENCE_US);
+});
+
+test("pings ahead of their turn: what a shard keeps of them in all is bounded", () => {
+  const { cluster, connect } = setUp(0);
+  const length = 256 * 1024;
+  const ping = {
+    ...{ opcode: OPCODE_NOP_OUT, flags: FLAG_FINAL, initiatorTaskTag: 1, targetTransferTag: TAG_NONE },
+    ...{ cmdSN: FIRST_CMD_SN + 1, dataSegmentLength: length },
+  };
+  const bytes = Buffer.concat([buildHeader(ping), Buffer.alloc(length)]);
+  const count = HELD_BYTES_OF_SHARD_MAX / length;
+  const peers = Array.from({ length: count + 1 }, (_, index) => {
+    const connection = connect(0, index + 1);
+    connection.peer.write(bytes);
+    return connection;
+  });
+  cluster.turnUntil(() => peers.some(({ end }) => end.reportedUs > 0));
+  assert.equal(peers.filter(({ end }) => end.atUs > 0).length, 1);
 });
