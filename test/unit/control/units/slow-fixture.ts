@@ -28,7 +28,10 @@ export class SlowFixture {
   /** `unit`: in place of a null unit. */
   constructor(unit?: UnitRecord) {
     this.units.open(nullUnit(), UUID);
-    if (unit !== undefined) this.units.records = () => [unit];
+    if (unit !== undefined) {
+      this.units.records = () => [unit];
+      this.units.at = () => unit;
+    }
     this.commands = new SlowCommands({ units: this.units, registry: this.registry, logger: silent });
     this.changes = {
       make: (unitIndex: number, change: UnitChange) => {

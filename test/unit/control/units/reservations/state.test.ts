@@ -10,6 +10,7 @@ import {
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
 } from "../../../../../dataplane/scsi/command.js";
+import { FIRST_SEED } from "../../../../support/seed.js";
 import {
   A,
   A2,
@@ -161,7 +162,7 @@ test("whatever comes, the state stays valid, and what is told fits what has chan
       else assert.equal(after.generation, before.generation);
     }
   });
-  fc.assert(property, { numRuns: 1500 });
+  fc.assert(property, { numRuns: 1500, seed: FIRST_SEED });
 });
 
 test("any parameter list gets a legal answer", () => {
@@ -178,5 +179,5 @@ test("any parameter list gets a legal answer", () => {
       assertValid(unit.state);
     },
   );
-  fc.assert(property, { numRuns: 2000 });
+  fc.assert(property, { numRuns: 2000, seed: FIRST_SEED });
 });
