@@ -123,6 +123,8 @@ export const DESCRIPTORS_MAX = 1_048_576;
 export const LOG_LINES_OF_PEER = { burst: 1_000, perSecond: 10 } as const;
 export const LOG_LINES = { burst: 5_000, perSecond: 100 } as const;
 export const LOG_LEFT_OUT_INTERVAL_MS = 10_000;
+/** Lines that cannot be written, on a full disk for instance, wait for that. More are lost. */
+export const LOG_UNWRITTEN_BYTES_MAX = 1_048_576;
 /** Messages and addresses of which it is known how much was logged. Of one more the one that was heard of least lately is forgotten. */
 export const LOG_BUDGETS_MAX = 4096;
 

@@ -1,6 +1,7 @@
 /** The program's log. */
 import { fstatSync } from "node:fs";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { LOG_UNWRITTEN_BYTES_MAX } from "./limits.js";
 import { LogBudget } from "./log-budget.js";
 import { printable } from "./printable.js";
 
@@ -41,7 +42,9 @@ function peerOf(fields: unknown): string | undefined {
 }
 
 function standardError(): DestinationStream {
-  const lines = destination({ dest: STANDARD_ERROR, sync: true });
+  const lines = destination({ dest: STANDARD_ERROR, sync: true, maxLength: LOG_UNWRITTEN_BYTES_MAX });
+  // A disk that is full, for instance: the target goes on, and what does not fit in the meantime is lost.
+  lines.on("error", () => {});
   return process.stderr.isTTY ? readableStream() : isJournal() ? withPriority(lines) : lines;
 }
 

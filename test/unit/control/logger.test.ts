@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { formatLine } from "../../../control/logger.js";
 
@@ -50,4 +51,21 @@ test("lines for systemd's journal begin with their priority (sd-daemon(3)), othe
   assert.deepEqual(priorities, ["<2>", "<3>", "<4>", "<6>", "<7>", "<7>"]);
   // Of a parent that had one.
   assert.ok(said("1:2").every((line) => line.startsWith("{")));
+});
+
+test("a log that cannot be written ends nothing", () => {
+  const attempt = `
+    const { createLogger } = await import(${JSON.stringify(LOGGER)});
+    const logger = createLogger("info");
+    for (let i = 0; i < 10; i++) logger.info("said to nobody");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    logger.info("nor this");
+    console.log("goes on");`;
+  const full = openSync("/dev/full", "w");
+  const said = execFileSync(process.execPath, ["--input-type=module", "-e", attempt], {
+    stdio: ["ignore", "pipe", full],
+    encoding: "utf8",
+  });
+  closeSync(full);
+  assert.equal(said, "goes on\n");
 });
