@@ -1,11 +1,11 @@
 /** Disk images that go onto served disks and come back, by qemu-img. */
 import assert from "node:assert/strict";
-import { createHash, randomFillSync } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { execFile } from "node:child_process";
+import { randomFillSync } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { TestContext } from "node:test";
+import { promisify } from "node:util";
 import { peerOutput, together } from "../support/peer-process.js";
 import { type Places, TARGET_NAME } from "../support/target.js";
 import { shardsUsed, startVariant, type Variant } from "../support/variants.js";
@@ -29,10 +29,11 @@ async function writeImage(path: string, sizeMiB: number): Promise<void> {
   }
 }
 
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
+/** cmp takes a quarter of the time that two digests take. */
+async function assertSame(path: string, other: string, what: string): Promise<void> {
+  await promisify(execFile)("cmp", [path, other]).catch((error) =>
+    assert.fail(`${what}: ${error.stdout}${error.stderr}`),
+  );
 }
 
 async function convert(...args: string[]): Promise<void> {
@@ -41,7 +42,7 @@ async function convert(...args: string[]): Promise<void> {
 
 /**
  * Copies an image onto two disks at once and back, each round another one over what the last one left there: all that comes
- * back, and the served files in the end, have the image's sha256.
+ * back, and the served files in the end, are the image, byte for byte.
  */
 export async function copyThereAndBack(
   context: TestContext,
@@ -63,14 +64,12 @@ workers: ${variant.workers}
 
   for (let round = 1; round <= rounds; round++) {
     await writeImage(place("image"), sizeMiB);
-    const expected = await sha256(place("image"));
     await together(luns.map((lun) => convert("-n", place("image"), target.url(lun))));
     await together(luns.map((lun) => convert(target.url(lun), place(`back${lun}`))));
-    for (const lun of luns) assert.equal(await sha256(place(`back${lun}`)), expected, `LUN ${lun}, round ${round}`);
+    for (const lun of luns) await assertSame(place("image"), place(`back${lun}`), `LUN ${lun}, round ${round}`);
   }
   assert.equal(shardsUsed(target).length, variant.workers, "two sessions at a time are spread over the shards");
 
   assert.deepEqual(await target.terminate(), { code: 0, signal: null });
-  const expected = await sha256(place("image"));
-  for (const lun of luns) assert.equal(await sha256(place(`disk${lun}.img`)), expected, `the file behind LUN ${lun}`);
+  for (const lun of luns) await assertSame(place("image"), place(`disk${lun}.img`), `the file behind LUN ${lun}`);
 }
