@@ -1,10 +1,11 @@
 /** A change of what a session sees: LUNs that control maps for it, takes away, or makes read-only, while it goes on. */
+import { CONNECTION_FAILED } from "../connection/connection.js";
 import type { ControlMessage, LunRecord } from "../messages.js";
 import { COMMAND_WRITES_MEDIUM } from "../scsi/command.js";
 import { MODE_PARAMETERS_CHANGED, REPORTED_LUNS_DATA_HAS_CHANGED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
-import { isAnswered, TASK_DORMANT, TASK_HELD, TASK_THROTTLED, type Task } from "../task/task.js";
+import { isAnswered, isWaiting, TASK_RESPONDING, type Task } from "../task/task.js";
 import { noteLimits } from "../throttle/throttles.js";
 import { LunMapping } from "./lun-mapping.js";
 import type { Session } from "./session.js";
@@ -54,18 +55,23 @@ export function mapLun(shard: Shard, session: Session, record: LunRecord): void 
   session.luns.set(lun, mapping);
 }
 
-/** What control alone carries out is its own affair: it asks before each part whether it may go on. */
+/**
+ * What control alone carries out is its own affair: it asks before each part whether it may go on. What waits on a failed connection
+ * for somebody to take it over is aborted: that may take as long as the initiator wants.
+ */
 function endWrites(shard: Shard, session: Session, lun: number, barrier: Barrier): void {
   const mapping = session.luns.get(lun);
+  const writesBegun: Task[] = [];
   for (let task = session.firstTask; task !== null; task = task.nextOfSession) {
     if (task.mapping !== mapping || isAnswered(task)) continue;
-    if (waitsForItsTurn(task)) task.readOnly = true;
-    else if (writes(task) && !isControls(shard, task)) shard.engine.awaitEnd(task, barrier);
+    if (isWaiting(task)) task.readOnly = true;
+    else if (task.state === TASK_RESPONDING || !writes(task) || isControls(shard, task)) continue;
+    else writesBegun.push(task);
   }
-}
-
-function waitsForItsTurn({ state }: Task): boolean {
-  return state === TASK_HELD || state === TASK_DORMANT || state === TASK_THROTTLED;
+  for (const task of writesBegun) {
+    if (task.connection!.state === CONNECTION_FAILED) shard.engine.abort(task, barrier);
+    else shard.engine.awaitEnd(task, barrier);
+  }
 }
 
 function isControls(shard: Shard, task: Task): boolean {

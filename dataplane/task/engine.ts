@@ -663,7 +663,8 @@ export class TaskEngine implements Services {
 
   #suspend(task: Task): void {
     // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14).
-    if (task.isAbortedAfterData || task.immediate) return this.abort(task, null);
+    // Nor does anybody wait for its end as long as its initiator may take to go on with it.
+    if (task.isAbortedAfterData || task.immediate || task.awaiters.length > 0) return this.abort(task, null);
     if (task.isHeldBack) this.#shard.fences.drop(task);
     if (task.starved) this.waiting.unstarve(task.connection!, task);
     if (task.expectsDataOut) task.acknowledgedDataSN = task.dataSN;

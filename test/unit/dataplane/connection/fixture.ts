@@ -128,6 +128,17 @@ export function startOrderedWrite(peer: PeerSocket): void {
   sendWrite(peer, { flags: ORDERED, initiatorTaskTag: 2, cmdSN: FIRST_CMD_SN + 1, cdb: write10(1, 1) });
 }
 
+/** A WRITE of one block, whose data is asked for. */
+export function announceWrite(peer: PeerSocket): void {
+  const fields = {
+    initiatorTaskTag: 1,
+    cmdSN: FIRST_CMD_SN,
+    cdb: write10(0, 1),
+    expectedDataTransferLength: BLOCK_BYTES,
+  };
+  send(peer, { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | SIMPLE, ...fields });
+}
+
 function sendWrite(peer: PeerSocket, { flags, ...fields }: Omit<HeaderFields, "opcode"> & { flags: number }): void {
   const header = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | flags, ...fields };
   send(peer, { ...header, expectedDataTransferLength: DATA.length }, DATA);

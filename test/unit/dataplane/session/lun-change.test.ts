@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CONNECTION_FAILED } from "../../../../dataplane/connection/connection.js";
 import { ACCESS_STATE_OPTIMIZED } from "../../../../dataplane/scsi/access-state.js";
 import { UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import { changeLuns } from "../../../../dataplane/session/lun-change.js";
 import type { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Shard } from "../../../../dataplane/shard.js";
-import { TASK_DORMANT } from "../../../../dataplane/task/task.js";
+import { TASK_DORMANT, TASK_FREE } from "../../../../dataplane/task/task.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "../../../../dataplane/wire/scsi-response.js";
 import { OPCODE_SCSI_RESPONSE } from "../../../support/pdu.js";
-import { setUp, startOrderedWrite, startWrite, WRITE_US } from "../connection/fixture.js";
+import { announceWrite, setUp, startOrderedWrite, startWrite, WRITE_US } from "../connection/fixture.js";
 
 test("a LUN that is added is as control says: who may write, what a reservation and the access state keep out, what is limited", () => {
   const luns = new Map<number, LunMapping>();
@@ -76,6 +77,36 @@ for (const [what, change] of [
     cluster.turnUntil(() => scsiStatuses(received).length === 2);
     assert.deepEqual(scsiStatuses(received), [SCSI_STATUS_GOOD, SCSI_STATUS_CHECK_CONDITION]);
     assert.ok(!hasLanded(1));
+  });
+}
+
+for (const isFailedBefore of [true, false]) {
+  const when = isFailedBefore ? "has failed" : "fails meanwhile";
+  test(`a LUN is taken away although a write waits on a connection that ${when} to be reassigned (ErrorRecoveryLevel 2)`, () => {
+    const retainS = 3600;
+    const changes = { errorRecoveryLevel: 2, defaultTime2Retain: retainS } as const;
+    const { timeline, cluster, shard, connect } = setUp(WRITE_US, changes);
+    const { peer } = connect();
+    const { tasks } = shard.shard.tasks;
+    announceWrite(peer);
+    cluster.turnUntil(() => tasks.some(({ outstandingR2T }) => outstandingR2T > 0));
+    const isFailed = () => tasks.some(({ connection }) => connection?.state === CONNECTION_FAILED);
+    if (isFailedBefore) {
+      peer.close();
+      cluster.turnUntil(isFailed);
+    }
+    const startUs = timeline.nowUs;
+    let isDone = false;
+    shard.changeLuns(1, { removed: [0] }, () => {
+      isDone = true;
+    });
+    if (!isFailedBefore) {
+      cluster.turnUntil(() => tasks.some(({ awaiters }) => awaiters.length > 0));
+      peer.close();
+    }
+    cluster.turnUntil(() => isDone);
+    assert.ok(timeline.nowUs < startUs + retainS * 500_000);
+    assert.ok(tasks.every(({ state }) => state === TASK_FREE));
   });
 }
 
