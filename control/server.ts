@@ -422,6 +422,7 @@ export class Server {
     const mover = new DataMover(
       this.#shards,
       (unitIndex) => this.#unitAt(unitIndex)?.state.notReady === null,
+      ({ uuid }) => this.#unheardLosses.lost(uuid),
       new Tolls(this.#budgets.memory, (unitIndex) => this.#unitAt(unitIndex)?.limits ?? null),
     );
     return new CopyManager({ reaches, mover, logger: this.#logger });

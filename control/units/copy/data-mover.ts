@@ -69,6 +69,9 @@ export interface SharedWithShards {
   failedFlushes(unitIndex: number): FailedFlushes;
 }
 
+/** Told of a flush that has failed: what it was to make durable may be anybody's. */
+export type OnLoss = (unit: UnitRecord) => void;
+
 /** Something other than a store ends a copy; absent: it may go on. */
 export interface Guard<Reason> {
   /** Asked before each part. */
@@ -94,6 +97,7 @@ const REFUSALS: readonly number[] = [-errno.EOPNOTSUPP, -errno.EINVAL, -errno.EX
 export class DataMover {
   readonly #shards: SharedWithShards;
   readonly #isReady: (unitIndex: number) => boolean;
+  readonly #onLoss: OnLoss;
   readonly #tolls: Tolls | null;
   readonly #gates = new Map<number, Gate>();
   readonly #slots = new Slots();
@@ -107,9 +111,15 @@ export class DataMover {
    * @param isReady whether its medium can be accessed at this moment.
    * @param tolls what copies cost; null: no unit has limits.
    */
-  constructor(shards: SharedWithShards, isReady: (unitIndex: number) => boolean, tolls: Tolls | null = null) {
+  constructor(
+    shards: SharedWithShards,
+    isReady: (unitIndex: number) => boolean,
+    onLoss: OnLoss,
+    tolls: Tolls | null = null,
+  ) {
     this.#shards = shards;
     this.#isReady = isReady;
+    this.#onLoss = onLoss;
     this.#tolls = tolls;
   }
 
@@ -161,7 +171,10 @@ export class DataMover {
     const buffer = (await this.#slots.take())!;
     try {
       const result = await fdatasync(unit.bufferedFd);
-      return this.#lossesOf(unit).since(lossesBefore, result);
+      if (result >= 0) return this.#lossesOf(unit).since(lossesBefore);
+      this.#shards.failedFlushes(unit.unitIndex).add();
+      this.#onLoss(unit);
+      return result;
     } finally {
       this.#slots.give(buffer);
     }
@@ -383,11 +396,9 @@ class Losses {
     return this.#count + this.#failedFlushes.count;
   }
 
-  /** 0, or a negative errno: that of the flush that makes all since then durable, or of what is lost. */
-  since(before: number, flushed: number): number {
-    if (flushed >= 0) return this.count() === before ? 0 : this.#errno;
-    this.#failedFlushes.add();
-    return flushed;
+  /** 0, or the negative errno of what is lost since then. */
+  since(before: number): number {
+    return this.count() === before ? 0 : this.#errno;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The mover at the gate of its destination, and in the queue for its turn; what it moves: test/conformance/copy/content. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -26,6 +26,9 @@ interface Setup {
   readonly paths: readonly [string, string];
   /** Bytes for which it has paid, part by part. */
   readonly paid: number[];
+  /** Units of which it has told a loss. */
+  readonly lost: number[];
+  readonly failedFlushes: (unit: UnitRecord) => number;
   /** Whether the medium of the destination can be accessed. */
   readonly ready: { now: boolean };
   readonly controller: AbortController;
@@ -52,12 +55,14 @@ function start(context: TestContext): Setup {
   const failedFlushes = allocateFailedFlushes();
   const ready = { now: true };
   const paid: number[] = [];
+  const lost: number[] = [];
   const mover = new DataMover(
     {
       gate: (unitIndex) => new Gate({ gates, shards: 1, shard: 1 }, unitIndex, () => {}),
       failedFlushes: (unitIndex) => new FailedFlushes(failedFlushes, unitIndex),
     },
     () => ready.now,
+    ({ unitIndex }) => void lost.push(unitIndex),
     { pay: async (_units: unknown, bytes: number) => void paid.push(bytes) } as unknown as Tolls,
   );
   const controller = new AbortController();
@@ -75,6 +80,8 @@ function start(context: TestContext): Setup {
     to,
     paths,
     paid,
+    lost,
+    failedFlushes: ({ unitIndex }) => new FailedFlushes(failedFlushes, unitIndex).count,
     ready,
     controller,
     move: (changes = {}) => mover.move({ ...whole, ...changes }, { check, signal: controller.signal }, () => {}),
@@ -148,4 +155,19 @@ test("a destination that becomes not ready between the look at it and the write 
   assert.ok(readFileSync(paths[1]).every((byte) => byte === 0));
   const gate = shardGate(to);
   assert.ok(gate.own() && gate.isQuiet(), "it has left the gate");
+});
+
+test("a flush that fails is counted for the shards, and told for initiators that come back", async (t) => {
+  const { mover, lost, failedFlushes, to } = start(t);
+  const before = mover.lossesBefore(to);
+  assert.equal(await mover.makeDurable(to, before), 0);
+  assert.deepEqual([lost, failedFlushes(to)], [[], 0]);
+  const unflushable = openSync("/dev/null", "r+");
+  t.after(() => closeSync(unflushable));
+  assert.ok((await mover.makeDurable({ ...to, bufferedFd: unflushable }, before)) < 0);
+  assert.deepEqual([lost, failedFlushes(to)], [[to.unitIndex], 1]);
+  assert.ok(
+    (await mover.makeDurable(to, before)) < 0,
+    "what was written before is not known to be durable by a later one",
+  );
 });
