@@ -55,8 +55,6 @@ import { Reply, STAMP_CURRENT, STAMP_STATUS } from "./reply.js";
 
 interface LogoutAnswer {
   readonly session: Session;
-  /** Of the connection that has asked: its slot may serve another one by then. */
-  readonly connectionId: number;
   /** Initiator Task Tag of the request. */
   readonly tag: number;
   readonly response: number;
@@ -348,9 +346,8 @@ export class Requests {
   #logoutRequest(connection: Connection, pdu: LogoutRequestPdu): void {
     const session = connection.session!;
     const { cid, reasonCode } = pdu;
-    const { connectionId } = connection;
     const tag = pdu.initiatorTaskTag;
-    const answer: LogoutAnswer = { session, connectionId, tag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    const answer: LogoutAnswer = { session, tag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
     session.logoutTags.add(tag);
     if (reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
       return this.#closeConnections(connection, [...session.connections, ...session.failed], answer);
@@ -411,9 +408,9 @@ export class Requests {
     closed.leave();
   }
 
-  #answerLogout(connection: Connection, { session, connectionId, tag, response, closes }: LogoutAnswer): void {
+  #answerLogout(connection: Connection, { session, tag, response, closes }: LogoutAnswer): void {
     session.logoutTags.delete(tag);
-    if (connection.state !== CONNECTION_OPEN || connection.connectionId !== connectionId) return;
+    if (connection.state !== CONNECTION_OPEN) return;
     const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = session.parameters;
     const reply = new Reply(STAMP_STATUS);
     const pdu = new LogoutResponsePdu(reply.header).clear();

@@ -54,11 +54,8 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
     return shard.requests.managementResponse(connection, tag, FUNCTION_RESPONSE_REJECTED);
   }
   session.functionTags.add(tag);
-  const { connectionId } = connection;
   const respond: Respond = (response, information = 0, onGone = null) => {
     session.functionTags.delete(tag);
-    // The connection is gone, and its slot serves another one.
-    if (connection.connectionId !== connectionId) return onGone?.();
     shard.requests.managementResponse(connection, tag, response, information, onGone);
   };
   // Those of RFC 7144 are none in other sessions; unassigned ones are none anywhere.
