@@ -29,7 +29,17 @@ export function skipWithoutLinux(): string | false {
   const missing = PROGRAMS.filter((program) => spawnSync("which", [program]).status !== 0);
   if (missing.length > 0) return `not installed: ${missing.join(", ")}; run: npm run peers:install -- --linux`;
   if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun";
-  return false;
+  return hasUnknownRegisters()
+    ? "linux.uml can run no program: it does not know all registers of this processor (AMX)"
+    : false;
+}
+
+/** Debian's kernel 6.1 has no room for those of AMX, and its first process dies of it. */
+function hasUnknownRegisters(): boolean {
+  const root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "init=/bin/true"];
+  const options = { encoding: "utf8", input: "", timeout: BOOT_TIMEOUT_MS } as const;
+  const { stdout, stderr } = spawnSync("linux.uml", ["mem=64M", ...root, "con=null", "con0=fd:0,fd:1"], options);
+  return /ptrace set fp regs failed/.test(stdout + stderr);
 }
 
 function ip(...args: string[]): void {
