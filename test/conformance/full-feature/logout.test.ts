@@ -155,6 +155,23 @@ describe("Logout (RFC 7143 section 11.14)", () => {
     await first.good({ cdb: testUnitReady() });
   });
 
+  it("of the other connection: commands of it that were ahead of their turn are executed when they come again (section 7.11)", async () => {
+    const first = await target.login({ MaxConnections: "2" });
+    const second = await RawInitiator.connect(target.running.port, { session: first.session });
+    await second.login({ targetName: TARGET_NAME, cid: 1 });
+    const { cmdSN } = first.session;
+    first.session.cmdSN = cmdSN + 1;
+    await second.start({ cdb: testUnitReady() });
+    await second.ping();
+    await first.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 1 });
+    const { response, expCmdSN } = await first.expect(OPCODE_LOGOUT_RESPONSE);
+    assert.deepEqual([response, expCmdSN], [CLOSED, cmdSN]);
+    const again = await first.start({ cdb: testUnitReady(), fields: { cmdSN: cmdSN + 1 } });
+    const missing = await first.start({ cdb: testUnitReady(), fields: { cmdSN } });
+    for (const task of [missing, again]) await first.finish(task);
+    assert.equal((await first.ping()).expCmdSN, cmdSN + 2);
+  });
+
   for (const [what, reason] of [
     ["the other connection", CLOSE_CONNECTION],
     ["the session", CLOSE_SESSION],
