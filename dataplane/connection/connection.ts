@@ -47,6 +47,8 @@ export class Connection {
   dataDigest = false;
   maxReceive = 0;
   maxSend = 0;
+  /** `maxSend` when all that is queued has been sent. */
+  nextMaxSend = 0;
   pingIntervalUs = 0;
 
   // -- numbers

@@ -93,6 +93,7 @@ export class Lifecycle {
     connection.maxReceive = record.connection.maxRecvDataSegmentLength;
     // A segment that is not the last of its data needs no padding if it is a whole number of words.
     connection.maxSend = record.connection.maxSendDataSegmentLength & ~3;
+    connection.nextMaxSend = connection.maxSend;
     connection.writeSliceBytes = wholePages(record.session.maxBurstLength);
     connection.pingIntervalUs = record.pingIntervalMs * 1000;
     connection.statSN = record.statSN;

@@ -329,6 +329,7 @@ export class Requests {
     const reply = new Reply(STAMP_STATUS);
     // Section 6.4: parameters "only become effective after the negotiation sequence is completed".
     if (tag === RESERVED_TAG) reply.maxSend = connection.textMaxSend & ~3;
+    if (reply.maxSend > 0) connection.nextMaxSend = reply.maxSend;
     const pdu = new TextResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = connection.textInitiatorTaskTag;
     pdu.targetTransferTag = tag;

@@ -65,7 +65,7 @@ export class Snacks {
     }
     if (count === 0) return;
     // Cut for a MaxRecvDataSegmentLength that the initiator has made shorter since: only an R-Data SNACK brings that again.
-    const isTooLong = longestSegment(task) > connection.maxSend;
+    const isTooLong = longestSegment(task) > connection.nextMaxSend;
     if (first < task.keptDataSN || isTooLong) return this.#refuse(connection, task, pdu);
     this.#send(connection, new ResendData(task, first, count));
   }
