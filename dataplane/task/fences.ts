@@ -8,7 +8,7 @@
  *                      ^ waits for the others' acknowledgments, then for its own
  */
 import { CONNECTION_OPEN, type Connection } from "../connection/connection.js";
-import { FENCE_PATIENCE_US } from "../limits.js";
+import { FENCE_PATIENCE_US, SWEEP_INTERVAL_US } from "../limits.js";
 import type { LunMapping } from "../session/lun-mapping.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -166,14 +166,18 @@ export class Fences {
     if (this.#waits.length > 0) this.#end((wait) => wait.connection === connection);
   }
 
-  /** A connection that has acknowledged nothing for so long has failed. */
+  /**
+   * A connection that has acknowledged nothing for so long has failed. Until then it is asked each time, as the NOP-In may have been
+   * lost.
+   */
   sweep(nowUs: number): void {
-    for (const { connection, sinceUs } of [...this.#waits]) {
-      if (nowUs - sinceUs < FENCE_PATIENCE_US) continue;
-      this.#shard.lifecycle.fail(
-        connection,
-        `no acknowledgment for ${FENCE_PATIENCE_US / 1e6} s, and a response waits for it`,
-      );
+    for (const { connection, sinceUs, statSN } of [...this.#waits]) {
+      if (nowUs - sinceUs >= FENCE_PATIENCE_US) {
+        const seconds = FENCE_PATIENCE_US / 1e6;
+        this.#shard.lifecycle.fail(connection, `no acknowledgment for ${seconds} s, and a response waits for it`);
+      } else if (nowUs - sinceUs >= SWEEP_INTERVAL_US && statSN >= 0 && connection.queueHead === null) {
+        this.#shard.requests.ping(connection);
+      }
     }
   }
 
