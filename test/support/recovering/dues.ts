@@ -63,8 +63,11 @@ export class Dues {
       assert(!serialLess(this.#nextStatSN, pdu.statSN), `StatSN ${this.#nextStatSN} was left out: ${describe(pdu)}`);
       if (pdu.statSN === this.#nextStatSN) this.#nextStatSN = serialAdd(this.#nextStatSN, 1);
     }
-    const paid = this.#dues.findIndex(({ isPaidBy }) => isPaidBy(pdu));
-    if (paid >= 0) this.#dues.splice(paid, 1);
+    const paid = this.#dues.find(({ isPaidBy }) => isPaidBy(pdu));
+    if (paid !== undefined) {
+      // A status that follows data which is sent anew comes once, however often it was asked for.
+      this.#dues = this.#dues.filter((due) => due !== paid && (due.statSN === null || due.statSN !== paid.statSN));
+    }
     if (pdu.opcode === OPCODE_REJECT && (pdu.data[0]! & 0x3f) === OPCODE_SNACK_REQUEST) {
       this.forget(pdu.data.readUInt32BE(16));
     }

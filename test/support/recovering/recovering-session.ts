@@ -460,6 +460,8 @@ export class RecoveringSession implements ConnectionOwner {
   }
 
   #abort(task: RecoveringTask): void {
+    // It may have broken a moment ago, by another request.
+    if (!task.connection.isOpen) return;
     const tag = this.newTag();
     task.isBeingAborted = true;
     task.mayBeAborted = true;
@@ -752,6 +754,8 @@ export class RecoveringSession implements ConnectionOwner {
     this.tallies.recoveries.count(`Reject ${reason} of ${nameOf(opcode)}`);
     const task = this.tasks.get(tag);
     if (opcode === OPCODE_SCSI_COMMAND && reason === REASON_DATA_DIGEST_ERROR && task !== undefined) {
+      // Sent again it would come after the function that is to end it.
+      if (task.isImmediate && task.isBeingAborted) return this.abandon(task);
       if (task.isImmediate) return this.#sendAgain(task, connection);
       const numbered = this.#numbered.get(task.cmdSN);
       if (numbered?.connection === connection && connection.isOpen) this.#transmit(numbered, connection);

@@ -32,6 +32,8 @@ export interface RecoveryOptions {
   readonly wireFaults?: Partial<WireFaults>;
   readonly session?: Partial<Parameters["session"]>;
   readonly mix?: Partial<Mix>;
+  /** What each initiator does beside its commands. */
+  readonly habits?: Partial<Pick<SessionOptions, "connections" | "depth" | "taskSetFunction" | "declare">>;
   readonly commands?: number;
   /** Of units and initiators limits come, change and go. */
   readonly limits?: boolean;
@@ -93,6 +95,7 @@ export class RecoverySimulation {
       abortTask: random.chance(0.3) ? 0.05 : 0,
       taskSetFunction: random.chance(0.3) ? 0.05 : 0,
       declare: random.chance(0.3) ? 0.05 : 0,
+      ...this.#options.habits,
       faults: { ...randomWireFaults(random), ...this.#options.wireFaults },
       nextCommand: () => (left-- > 0 ? randomCommand(random, mix, luns) : null),
     });
