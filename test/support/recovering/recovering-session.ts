@@ -293,6 +293,8 @@ export class RecoveringSession implements ConnectionOwner {
       if (management.connection !== connection) continue;
       this.#managements.delete(tag);
       management.task.isBeingAborted = false;
+      // Nobody knows whether it was.
+      management.task.mayVanish = true;
     }
     this.#functions.forsake(connection);
     if (this.errorRecoveryLevel === 0) return this.recoverSession();
