@@ -630,8 +630,9 @@ export class TaskEngine implements Services {
   /** The response of an ended task is acknowledged, or nobody will ask for it any more. */
   forget(task: Task): void {
     if (task.retained) task.connection!.retained!.remove(task);
-    // It was being sent again.
+    // It was being sent again, or waited for a fence to be.
     if (task.state !== TASK_UNACKNOWLEDGED) this.dequeue(task);
+    if (task.isHeldBack) this.#shard.fences.drop(task);
     this.retransmission.dropResends(task);
     this.releaseSlices(task);
     task.nextToQueue = null;

@@ -2,19 +2,28 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
-import { OPCODE_DATA_IN, OPCODE_NOP_OUT, OPCODE_SCSI_RESPONSE, type ReceivedPdu, TAG_NONE } from "../../support/pdu.js";
+import {
+  OPCODE_DATA_IN,
+  OPCODE_NOP_IN,
+  OPCODE_NOP_OUT,
+  OPCODE_SCSI_RESPONSE,
+  OPCODE_TASK_MANAGEMENT_RESPONSE,
+  type ReceivedPdu,
+  TAG_NONE,
+} from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
-import { SNACK_DATA_R2T, SNACK_R_DATA, SNACK_STATUS, snack } from "./fixture.js";
+import { join, SNACK_DATA_R2T, SNACK_R_DATA, SNACK_STATUS, snack } from "./fixture.js";
 
 const BLOCKS = 64;
 const SNACK_TAG = 0x77;
-const target = startTarget({ session: "errorRecoveryLevel: 1, initialR2T: false" });
+const ABORT_TASK_SET = 2;
+const target = startTarget({ session: "errorRecoveryLevel: 1, initialR2T: false, maxConnections: 2" });
 
 /** A READ whose response has come, and is not acknowledged. */
 async function readUnacknowledged(): Promise<{ initiator: RawInitiator; task: RawTask; statSN: number }> {
-  const keys = { ErrorRecoveryLevel: "1", MaxRecvDataSegmentLength: "4096" };
+  const keys = { ErrorRecoveryLevel: "1", MaxConnections: "2", MaxRecvDataSegmentLength: "4096" };
   const initiator = await target.login(keys, { strict: false });
   await initiator.good({ cdb: write10(0, BLOCKS), write: pattern(BLOCKS * BLOCK_BYTES, 1) });
   await initiator.ping();
@@ -55,6 +64,27 @@ describe("while data is sent anew", () => {
     const { data, response } = await receiveAnew(initiator);
     assert.equal(response.field("expDataSN"), data.length);
     assert.equal(Buffer.concat(data.map((pdu) => pdu.data)).length, BLOCKS * BLOCK_BYTES);
+  });
+
+  test("its response is acknowledged, as it was sent before, while it waits for a response fence: that is all", async () => {
+    const witness = await target.login();
+    const { initiator, task, statSN } = await readUnacknowledged();
+    const second = await join(target, initiator, 1);
+    const aborting = { opcode: 0x02, immediate: true, flags: 0x80 | ABORT_TASK_SET, referencedTaskTag: TAG_NONE };
+    await second.send({ ...aborting, lun: 0 });
+    // It is fenced, and a NOP-In asks for what it waits for.
+    while ((await initiator.receive()).opcode !== OPCODE_NOP_IN);
+    await resegment(initiator, task, statSN);
+    await initiator.send({
+      opcode: OPCODE_NOP_OUT,
+      immediate: true,
+      targetTransferTag: TAG_NONE,
+      expStatSN: statSN + 1,
+    });
+    while ((await initiator.receive()).opcode !== OPCODE_NOP_IN);
+    await second.expect(OPCODE_TASK_MANAGEMENT_RESPONSE);
+    await witness.good({ cdb: testUnitReady() });
+    for (const connection of [witness, initiator, second]) connection.destroy();
   });
 
   test("a format error ends the session, and no other", async () => {
