@@ -5,6 +5,8 @@ import type { Path } from "./findings.js";
 /** Values in a document, those that aliases repeat included: bounds what a few nested aliases can grow to. */
 export const VALUES_MAX = 200_000;
 const DEPTH_MAX = 64;
+/** Faults of the syntax that are told. There are as many as a text that is no YAML has lines, or more. */
+const FAULTS_MAX = 100;
 
 /** In the place of messages of the parser that say too little to the author of a file. */
 const REASONS: { readonly [code: string]: string } = {
@@ -61,6 +63,7 @@ export function readYamlTree(text: string): TreeResult {
     // One a place: what the parser says next of the same place follows from the first.
     const faults = new Map<number, TreeFault>();
     for (const { code, pos, message } of notes) {
+      if (faults.size === FAULTS_MAX) break;
       if (faults.has(pos[0])) continue;
       const reason = REASONS[code] ?? `is not valid YAML: ${message}`;
       faults.set(pos[0], { ...place(pos[0]), path: [], message: reason });

@@ -334,6 +334,10 @@ test("all faults of the syntax are reported, each once", (t) => {
   );
 });
 
+test("of a text that is no YAML at all as many faults are reported as anybody reads", (t) => {
+  assert.equal(loadFaults(temporaryFolder(t), ": ]\n".repeat(2000)).length, 100);
+});
+
 test("a file that cannot be read is a fault", (t) => {
   const folder = temporaryFolder(t);
   const faultsOf = (path: string) => {
