@@ -4,7 +4,7 @@ import { SHARDS_MAX } from "../../dataplane/limits.js";
 import { LIMITED_UNITS_MAX } from "../limits.js";
 import { isAmong, readAllowedCpus } from "./allowed-cpus.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
-import { inspectFile, isBelow, readSecretFile, realPath } from "./named-files.js";
+import { inspectFile, isBelow, isWorldWritable, readSecretFile, realPath } from "./named-files.js";
 import { nearest } from "./nearest.js";
 import { formatPortalAddress, isLoopback, isWildcard, type PortalAddress } from "./portal-address.js";
 import type { ConfigurationDocument } from "./schema.js";
@@ -120,6 +120,7 @@ class Checker implements Results {
         `is also the secret of an initiator (${formatPath(initiator.path)}): a target needs a secret of its own`,
       );
     }
+    this.#checkFileRoots(sound(document.api)?.fileRoots);
     this.#checkTokens(sound(document.api)?.tokens);
     const hasTokens = items(sound(document.api)?.tokens).length > 0;
     if (hasTokens && listen !== undefined && !isLoopback(listen) && http?.tls === undefined) {
@@ -510,6 +511,17 @@ class Checker implements Results {
     if (mutual === undefined) return;
     const found = this.#checkSecret(mutual, [...path, "mutual"]);
     if (found !== null) this.#targetSecrets.push({ path: found.path, fingerprint: found.secret.fingerprint });
+  }
+
+  #checkFileRoots(roots: Flawed<readonly string[]> | undefined): void {
+    for (const [index, root] of items<string>(roots)) {
+      const absolute = resolveFrom(this.#origin, root);
+      if (!isWorldWritable(absolute)) continue;
+      this.#warn(
+        ["api", "fileRoots", index],
+        `${absolute} is for all to write in: their links may lead a unit that is added over HTTP elsewhere; chmod o-w it`,
+      );
+    }
   }
 
   #checkTokens(tokens: Flawed<ConfigurationDocument["api"]["tokens"]> | undefined): void {

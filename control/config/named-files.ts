@@ -22,6 +22,15 @@ export function inspectFile(path: string): FoundFile {
   }
 }
 
+/** Whether everybody may write into the folder: put links there, for instance, in the place of what has just been looked at. */
+export function isWorldWritable(folder: string): boolean {
+  try {
+    return (statSync(folder).mode & 0o002) !== 0;
+  } catch {
+    return false;
+  }
+}
+
 export type SecretFile =
   | { readonly ok: true; readonly bytes: Uint8Array; readonly mode: number }
   | { readonly ok: false; readonly reason: string };

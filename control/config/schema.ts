@@ -706,7 +706,7 @@ export const documentSchema = value.mapping({
         fileRoots: key(
           value.list(value.path).default(["."]),
           "list of paths",
-          "Folders in which a unit's file must lie that is added over HTTP.",
+          "Folders in which a unit's file must lie that is added over HTTP. Nobody else should be able to write there.",
           "the configuration file's folder",
         ),
         tokens: key(

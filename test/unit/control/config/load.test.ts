@@ -432,6 +432,17 @@ units: { vm0: { file: link, size: 512 } }
   );
 });
 
+test("a folder for all to write in, below which requests may have units, is a warning", (t) => {
+  const folder = temporaryFolder(t);
+  writeFiles(folder, { "open/": "", "shut/": "" });
+  chmodSync(join(folder, "open"), 0o1777);
+  const { warnings } = loadSound(folder, yaml({ more: "api: { fileRoots: [shut, open, none] }" }));
+  assert.deepEqual(
+    warnings.filter(({ path }) => path.startsWith("api")).map(({ path }) => path),
+    ["api.fileRoots[1]"],
+  );
+});
+
 test("secrets in a file for all to read are a warning, once", (t) => {
   const folder = temporaryFolder(t);
   const text = yaml({
