@@ -324,7 +324,7 @@ export class TaskEngine implements Services {
   taskCompleted(task: Task, result: number): void {
     storeEnds(task, this.#shard.ring.nowUs);
     if (task.state === TASK_ACTIVE) return this.operations.completed(task, result);
-    this.operations.abandon(task);
+    this.operations.outlived(task, result);
     this.settle(task);
   }
 

@@ -54,8 +54,13 @@ export class Operations {
     this.#finish(task, result);
   }
 
-  /** It has completed, or will never be submitted, and nobody asks for its result. */
-  abandon(task: Task): void {
+  /** It has completed, and the task is aborted: nothing of the result concerns anybody, but that a flush has failed. */
+  outlived(task: Task, result: number): void {
+    if (task.operation === OPERATION_FLUSH && result < 0) task.unit!.noteFailedFlush(result);
+    this.#over(task);
+  }
+
+  #over(task: Task): void {
     task.operation = OPERATION_NONE;
     this.#gates.leaveOperation(task);
   }
@@ -120,7 +125,7 @@ export class Operations {
   #end(task: Task, result: number): void {
     // Where a flush or a discard failed, the command knows better.
     if (result < 0 && movesData(task.operation)) task.lba = this.#lba(task);
-    this.abandon(task);
+    this.#over(task);
     this.#engine.operated(task, result);
   }
 }

@@ -91,6 +91,11 @@ class Scene {
     return this.#results.get(task)!;
   }
 
+  /** Likewise, after the command was aborted. */
+  outlive(task: Task, result: number): void {
+    this.#operations.outlived(task, result);
+  }
+
   flush(mapping: LunMapping, result = 0): number {
     return this.complete(this.begin(mapping, OPERATION_FLUSH), result);
   }
@@ -122,6 +127,18 @@ describe("a flush", () => {
     assert.equal(scene.flush(first, -errno.EIO), -errno.EIO);
     assert.equal(scene.flush(second), -errno.EIO);
     assert.equal(scene.flush(first), 0);
+  });
+
+  test("that fails after its command was aborted fails those of the others: nobody else is told", () => {
+    const scene = new Scene();
+    const [aborted, other] = [scene.session(), scene.session()];
+    scene.outlive(scene.begin(aborted, OPERATION_FLUSH), 0);
+    assert.equal(scene.flush(other), 0);
+    scene.outlive(scene.begin(aborted, OPERATION_FLUSH), -errno.EIO);
+    scene.outlive(scene.begin(aborted, OPERATION_WRITE), -errno.ENOSPC);
+    assert.deepEqual(scene.told, ["lost"]);
+    assert.equal(scene.flush(other), -errno.EIO);
+    assert.equal(scene.flush(other), 0);
   });
 
   test("that succeeded while another one in flight took the error is not good", () => {
