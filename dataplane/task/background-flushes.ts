@@ -68,6 +68,8 @@ export class BackgroundFlushes {
   #tell(unit: LogicalUnit, askers: Askers, result: number): void {
     if (result < 0) unit.noteFailedFlush(result);
     for (const [mapping, session] of askers) {
+      // Nobody would hear it: the initiator is told when it comes back.
+      if (this.#shard.sessions.get(session.sessionId) !== session) continue;
       const loss = unit.tellLosses(mapping, session.initiatorName, mapping.lossesHeard);
       if (loss < 0) session.attentions.addDeferredError(mapping.lun, storeErrorSense(loss, true));
     }

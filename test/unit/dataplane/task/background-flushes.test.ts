@@ -43,8 +43,10 @@ const RECORD: UnitRecord = {
 class Host {
   readonly mapping: LunMapping;
   readonly attentions = new UnitAttentions();
+  readonly session: Session;
 
-  constructor(unit: LogicalUnit) {
+  constructor(unit: LogicalUnit, sessionId: number) {
+    this.session = { sessionId, initiatorName: `host ${sessionId}`, attentions: this.attentions } as Session;
     this.mapping = new LunMapping(3, unit, false, 0);
   }
 
@@ -61,6 +63,9 @@ class Scene {
   flushes = 0;
   /** What the kernel has to tell of earlier writes, and nobody has asked for yet. */
   loss = 0;
+  /** The initiators of which control was told that they know of a loss. */
+  readonly heard: string[] = [];
+  readonly sessions = new Map<number, Session>();
   readonly unit: LogicalUnit;
   readonly background: BackgroundFlushes;
 
@@ -78,20 +83,23 @@ class Scene {
       },
     };
     const failedFlushes = new FailedFlushes(allocateFailedFlushes(), RECORD.unitIndex);
-    const listener = { lost: () => {}, heard: () => {} };
+    const listener = { lost: () => {}, heard: (initiatorName: string) => this.heard.push(initiatorName) };
     this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate, failedFlushes, listener);
-    this.background = new BackgroundFlushes({ units: new Map([[RECORD.unitIndex, this.unit]]) } as unknown as Shard);
+    const units = new Map([[RECORD.unitIndex, this.unit]]);
+    this.background = new BackgroundFlushes({ units, sessions: this.sessions } as unknown as Shard);
   }
 
   host(): Host {
-    return new Host(this.unit);
+    const host = new Host(this.unit, this.sessions.size);
+    this.sessions.set(host.session.sessionId, host.session);
+    return host;
   }
 
-  begin({ mapping, attentions }: Host): void {
+  begin({ mapping, session }: Host): void {
     const task = new Task(0, 0);
     task.unit = this.unit;
     task.mapping = mapping;
-    task.session = { attentions } as Session;
+    task.session = session;
     this.background.begin(task);
   }
 
@@ -134,6 +142,20 @@ test("who has not asked hears of it at the next flush, as of every loss", () => 
   assert.equal(other.told(), null);
   assert.equal(scene.unit.lossSince(other.mapping.lossesHeard), -errno.EIO);
   assert.equal(scene.unit.lossSince(asker.mapping.lossesHeard), 0, "it knows");
+});
+
+test("who has asked, and is gone meanwhile, has not heard of it", () => {
+  const scene = new Scene();
+  const [gone, asker] = [scene.host(), scene.host()];
+  for (const host of [gone, asker]) scene.begin(host);
+  scene.complete(0);
+  scene.sessions.delete(gone.session.sessionId);
+  scene.begin(gone);
+  scene.begin(asker);
+  scene.complete(-errno.EIO);
+  scene.complete(0);
+  assert.deepEqual(scene.heard, ["host 1"]);
+  assert.deepEqual(asker.told(), WRITE_ERROR);
 });
 
 test("who asks while one is in flight is served by the next one, all of them by one", () => {
