@@ -145,6 +145,8 @@ async function top(
     if (!ending.signal.aborted) throw error;
   }
   if (!ending.signal.aborted) throw new ClientError("the program tells no more: it has ended");
+  // Behind the ^C that the terminal has shown.
+  if (process.stdout.isTTY) print("\n");
 }
 
 async function* looksOf(events: IncomingMessage): AsyncGenerator<Statistics> {

@@ -10,7 +10,7 @@ import { DRAIN_OVERTIME_MS, DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S } from 
 import { mapName } from "../stringprep.js";
 import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
 import { type Client, ClientError } from "./client.js";
-import { isScreen } from "./screen.js";
+import { isScreen, lineLengthMax } from "./screen.js";
 import { type Column, table } from "./table.js";
 
 interface DrainOptions extends GlobalOptions {
@@ -22,6 +22,7 @@ type Scope = Pick<DrainDocument, "portal" | "portalGroup" | "target">;
 
 const POLL_MS = 500;
 const EXIT_UNFINISHED = 1;
+const REWRITE = "\r\x1b[K";
 
 export function addDrainCommand(program: Command): void {
   const drain = client(
@@ -76,6 +77,10 @@ async function begin(asker: Client, options: DrainOptions, scope: Scope): Promis
   const body = JSON.stringify({ ...scope, timeout: options.timeout });
   let drain = (await asker.ask("/api/v1/drains", { method: "POST", type: "application/json", body })) as DrainDocument;
   const deadline = Date.now() + options.timeout * 1000 + DRAIN_OVERTIME_MS;
+  process.once("SIGINT", () => {
+    process.stderr.write("\nringlun: the drain goes on: ringlun drain shows it, --undo ends it\n");
+    process.exit(EXIT_UNFINISHED);
+  });
   const progress = new ProgressLine(options.json !== true);
   progress.show(progressText(drain));
   while (drain.state !== "drained" && Date.now() < deadline) {
@@ -113,7 +118,7 @@ function progressText(drain: DrainDocument): string {
   return `${nameOf(drain)} ${state}: ${connections} of ${found} connections left, ${loggedOut} logged out, ${dropped} dropped, ${lost} lost`;
 }
 
-/** On a terminal one line that changes, elsewhere a line for each change. */
+/** On a terminal one line that changes, as much of it as there is room for until the end; elsewhere a line for each change. */
 class ProgressLine {
   readonly #isShown: boolean;
   #last = "";
@@ -124,11 +129,11 @@ class ProgressLine {
 
   show(text: string): void {
     if (!this.#isShown || text === this.#last) return;
-    print(isScreen(process.stdout) ? `\r\x1b[K${text}` : `${text}\n`);
+    print(isScreen(process.stdout) ? `${REWRITE}${text.slice(0, lineLengthMax() - 1)}` : `${text}\n`);
     this.#last = text;
   }
 
   end(): void {
-    if (this.#isShown && isScreen(process.stdout)) print("\n");
+    if (this.#isShown && isScreen(process.stdout)) print(`${REWRITE}${this.#last}\n`);
   }
 }

@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { command, ringlun } from "../../support/administration.js";
 import { findProgram } from "../../support/peers.js";
+import { RawInitiator } from "../../support/raw-initiator.js";
 import { RunningCommand } from "../../support/ringlun.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
 
@@ -153,6 +154,18 @@ describe("what is asked for in vain is told in one line", () => {
     assert.ok(stderr.startsWith(`${target.configPath}:8:1: bogus: is unknown`), stderr);
     await target.configure(config(target.places));
   });
+});
+
+test("Ctrl-C ends no drain, and that is said: exit 1", async () => {
+  const initiator = await RawInitiator.connect(target.port);
+  await initiator.login({ targetName: TARGET_NAME });
+  const drained = ["drain", "portal", `127.0.0.1:${target.port}`];
+  const running = asked(...drained);
+  await begun(running);
+  const { code, stderr } = await running.interrupt();
+  assert.deepEqual([code, stderr], [1, "\nringlun: the drain goes on: ringlun drain shows it, --undo ends it\n"]);
+  assert.equal((await ask(...drained, "--undo")).code, 0);
+  initiator.destroy();
 });
 
 describe("top", () => {
