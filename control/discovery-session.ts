@@ -2,6 +2,7 @@
  * The full feature phase of a discovery session, which control serves itself (RFC 7143 sections 4.3, 7.4, 13.21): Text
  * Requests with SendTargets and a Logout Request, nothing else.
  */
+import { setImmediate } from "node:timers/promises";
 import {
   BHS_LENGTH,
   OPCODE_LOGOUT_REQUEST,
@@ -70,6 +71,8 @@ export class DiscoverySession {
         ? await this.#handle(received.header, received.data)
         : await this.#reject(received.header, REJECT_REASON_DATA_DIGEST_ERROR);
       if (over !== undefined) return over;
+      // Requests that have come together are answered one by one, between what others want.
+      await setImmediate();
     }
   }
 

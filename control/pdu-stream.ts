@@ -133,10 +133,12 @@ export class PduStream {
   async #readExactly(length: number): Promise<Buffer | undefined> {
     const socket = this.#socket;
     for (;;) {
+      // What was read ahead is handed out all the same, and nobody waits for an answer any more.
+      if (socket.destroyed) return undefined;
       const chunk: Buffer | null = socket.read(length);
       // At its end the stream hands out what is left, however little.
       if (chunk !== null) return chunk.length === length ? chunk : undefined;
-      if (socket.readableEnded || socket.destroyed) return undefined;
+      if (socket.readableEnded) return undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -53,6 +53,23 @@ async function expectReject(initiator: Initiator, reason: number): Promise<Recei
   return pdu;
 }
 
+test("requests that come together are answered in as many turns: others have theirs between", async (context) => {
+  const { initiator } = await discover(context);
+  const count = 200;
+  // NOP-Out, which a discovery session has not.
+  const request = initiator.frame(Buffer.alloc(BHS_LENGTH), Buffer.alloc(0));
+  initiator.socket.write(Buffer.concat(Array.from({ length: count }, () => request)));
+  let turns = 0;
+  let isOver = false;
+  setImmediate(function turn() {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  });
+  for (let i = 0; i < count; i++) await expectReject(initiator, REJECT_REASON_PROTOCOL_ERROR);
+  isOver = true;
+  assert.ok(turns >= count, `${turns} turns`);
+});
+
 describe("SendTargets", () => {
   test("All is answered in parts that fit the initiator's MaxRecvDataSegmentLength", async (context) => {
     const { initiator, hall } = await discover(context, { MaxRecvDataSegmentLength: "512" });
