@@ -68,3 +68,11 @@ test("what is written as it was is the same object, and is not read again", () =
   assert.notEqual(after.units.u1, before.units.u1);
   assert.equal(after.log, before.log);
 });
+
+test("what a piece says by way of another one is not taken from the one that was there before", () => {
+  const reader = new YamlReader();
+  for (const size of ["1GiB", "2GiB", "1GiB"]) {
+    const text = `units:\n  a: &disk { size: ${size} }\n  b: *disk\n  c: { size: 3GiB }\n`;
+    assert.deepEqual(told(reader.read(text)), told(readYamlTree(text)));
+  }
+});
