@@ -164,6 +164,7 @@ async function scrapes(folder: string, rounds: number, main: string | undefined,
     const options = ["--sessions", `${SESSIONS}`, "--apart", "--duration", `${SESSIONS_SECONDS}`, ...args];
     initiator = spawn(process.execPath, [LOAD, url, ...options], { stdio: "ignore" });
     await sessionsThere(program);
+    if (!args.includes("--idle")) await readsEverywhere(program);
     const samples = new Samples();
     for (let round = 0; round < rounds; round++) {
       const alone = await program.ask("/metrics");
@@ -185,6 +186,18 @@ async function sessionsThere(program: Program): Promise<void> {
     const { sessions } = JSON.parse(body) as { sessions: readonly unknown[] };
     if (sessions.length >= SESSIONS) return;
     if (performance.now() > deadlineMs) throw new Error(`${sessions.length} of ${SESSIONS} sessions are there`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Every unit has been read from: it has all of its lines. */
+async function readsEverywhere(program: Program): Promise<void> {
+  const deadlineMs = performance.now() + SESSIONS_TIMEOUT_MS;
+  for (;;) {
+    const { body } = await program.ask("/metrics");
+    const read = body.match(/^ringlun_unit_latency_seconds_count\{[^}]*operation="read"/gm)?.length ?? 0;
+    if (read === UNITS) return;
+    if (performance.now() > deadlineMs) throw new Error(`${read} of ${UNITS} units have been read from`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
