@@ -97,8 +97,20 @@ export class MountedFileSystem {
     this.#mounted = true;
   }
 
-  /** Waits for what a process that was killed still has in flight; whose files are open otherwise will not let it. */
+  /**
+   * Until it can be mounted anew. Where another mount namespace that began meanwhile still has it, it would be the same file
+   * system again, in the state in which it was.
+   */
   async unmount(): Promise<void> {
+    await this.#unmountHere();
+    for (let attempt = 1; run("losetup", "--associated", this.#image) !== ""; attempt++) {
+      if (attempt === UNMOUNT_ATTEMPTS_MAX) throw new Error(`${this.directory} is mounted in another namespace, too`);
+      await sleep(UNMOUNT_POLL_MS);
+    }
+  }
+
+  /** Waits for what a process that was killed still has in flight; whose files are open otherwise will not let it. */
+  async #unmountHere(): Promise<void> {
     if (!this.#mounted) return;
     for (let attempt = 1; ; attempt++) {
       try {
@@ -122,7 +134,7 @@ export class MountedFileSystem {
 
   /** Unmounts and removes it. Nobody may have a file open. */
   async release(): Promise<void> {
-    await this.unmount();
+    await this.#unmountHere();
     rmSync(dirname(this.directory), { recursive: true });
   }
 }
