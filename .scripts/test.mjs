@@ -17,12 +17,12 @@ const isLinux = process.argv.includes("--linux");
 const KINDS = isLinux ? ["linux"] : ["interop", "simulation", "conformance", "fuzz", "unit"];
 /** Files that take longest, before all others, so that none of them is left over at the end. */
 const LONGEST = [
-  "test/interop/iscsi-test-cu.test.ts",
-  "test/conformance/faults/memory.long.test.ts",
-  "test/interop/qemu-img.long.test.ts",
   "test/conformance/faults/kill-9.long.test.ts",
   "test/conformance/faults/power-cut.long.test.ts",
+  "test/interop/iscsi-test-cu.test.ts",
+  "test/conformance/faults/memory.long.test.ts",
   "test/simulation/random.long.test.ts",
+  "test/interop/qemu-img.long.test.ts",
   "test/simulation/recovery.long.test.ts",
   "test/interop/iscsi-test-cu-in-one-process.test.ts",
 ];
