@@ -324,6 +324,7 @@ export class RecoveringSession implements ConnectionOwner {
     task.connection = connection;
     task.snackTag = 0;
     task.reassigns++;
+    task.wasReassigned = true;
     task.progressUs = this.clock.nowUs;
     task.restart(task.command.reads ? expDataSN : 0);
     this.#reassigns.set(tag, { task, connection, isRepeated });
