@@ -85,7 +85,7 @@ export class ShardEvents {
         void this.#resetNexus(this.#service, shard, message);
         break;
       case "targetColdReset":
-        this.#endSessionsOfTarget(admission, message.targetName);
+        this.#resetTarget(admission, message.targetName);
         break;
       case "loss":
         this.#onLoss(this.#service, shard, message.unitIndex);
@@ -186,9 +186,12 @@ export class ShardEvents {
     shards.send(shard, { type: "resetDone", exchange });
   }
 
-  /** "the target MUST then close all of its TCP connections to all initiators" (RFC 7143 section 11.6.1). */
-  #endSessionsOfTarget(admission: Admission, targetName: string): void {
-    for (const session of [...this.#options.registry.sessions()]) {
+  /** "the target MUST treat the TARGET COLD RESET function as a power-on event" (RFC 7143 section 11.5.1): all sessions end, too. */
+  #resetTarget(admission: Admission, targetName: string): void {
+    const { reservations, units, registry } = this.#options;
+    // In force before anybody can have logged in again.
+    for (const { unitIndex } of units.records()) void reservations.targetReset(unitIndex, targetName);
+    for (const session of [...registry.sessions()]) {
       if (session.identity.targetName === targetName) void admission.endSession(session, "TARGET COLD RESET");
     }
   }

@@ -23,12 +23,12 @@ import { dataAnswer, GOOD, RESERVATION_CONFLICT } from "../answers.js";
 import type { SlowCommand, SlowCommands } from "../slow-commands.js";
 import type { UnitChanges } from "../unit-changes.js";
 import { type Nexus, nexusKey, nexusOf } from "./nexus.js";
-import { INFORMATION_LOST, type Outcome } from "./outcome.js";
+import { changed, INFORMATION_LOST, type Outcome } from "./outcome.js";
 import { persistentReserveIn } from "./persistent-reserve-in.js";
 import { persistentReserveOut, SERVICE_ACTION_PREEMPT_AND_ABORT } from "./persistent-reserve-out.js";
 import { releaseUnit, reserveUnit, withoutReserve } from "./reserve-unit.js";
 import { SavedReservations } from "./saved-reservations.js";
-import { conflictsOf, isExempt, LOST, UNRESERVED, type UnitReservations } from "./state.js";
+import { conflictsOf, isExempt, LOST, UNRESERVED, type UnitReservations, withoutRegistrations } from "./state.js";
 
 const SERVICE_ACTION_MASK = 0x1f;
 const ALLOCATION_LENGTH_BYTE = 7;
@@ -133,6 +133,21 @@ export class Reservations {
   async nexusReset({ identity, unitIndexes }: Session): Promise<void> {
     const nexus = nexusOf(identity);
     await Promise.all(unitIndexes.map((unitIndex) => this.#endReserve(unitIndex, nexus)));
+  }
+
+  /** TARGET COLD RESET: what was registered through the target ends as with a loss of power, unless it survives that (APTPL). */
+  async targetReset(unitIndex: number, targetName: string): Promise<void> {
+    await this.#service?.commands.inTurn(unitIndex, async () => {
+      const unit = this.#options.unit(unitIndex);
+      if (unit === undefined) return;
+      const state = this.#state(unit.uuid);
+      if (state.survivesPowerLoss) return;
+      const next = withoutRegistrations(state, ({ nexus }) => nexus.targetName === targetName);
+      const outcome = changed(next);
+      if (outcome.kind === "changed" && next.registrations.size < state.registrations.size) {
+        await this.#enforce(unit, outcome);
+      }
+    });
   }
 
   async #endReserve(unitIndex: number, nexus?: Nexus): Promise<void> {

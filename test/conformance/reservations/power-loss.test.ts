@@ -21,6 +21,8 @@ import {
 const INFORMATION_LOST = "7/4401";
 const startUnit = Buffer.from([0x1b, 0, 0, 0, 0x01, 0]);
 
+const TARGET_COLD_RESET = 7;
+
 /** REPORT CAPABILITIES. */
 const CAPABILITIES = 2;
 
@@ -99,6 +101,22 @@ describe("persistence through power loss", () => {
     await crash();
     await other.logIn();
     assert.equal(await other.write(), GOOD);
+  });
+
+  it("TARGET COLD RESET is a power-on event to the target's initiators (RFC 7143 section 11.5.1)", async () => {
+    for (const [flags, keysLeft] of [
+      [0, []],
+      [APTPL, [1]],
+    ] as const) {
+      const [holder, other] = [await cluster.host("holder"), await cluster.host("other", { portalGroup: 2 })];
+      await holder.register(1, flags);
+      await holder.out(RESERVE, { key: 1, type: EXCLUSIVE_ACCESS });
+      assert.equal((await other.initiator.taskManagement(TARGET_COLD_RESET)).response, 0);
+      for (const host of [holder, other]) await host.initiator.receiveUntilClosed();
+      await other.logIn();
+      assert.deepEqual(await other.keys(), keysLeft);
+      assert.equal(await other.write(), flags === APTPL ? CONFLICT : GOOD);
+    }
   });
 
   it("it survives an orderly stop, too", async () => {
