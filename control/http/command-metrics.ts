@@ -27,7 +27,7 @@ import type { Server } from "../server.js";
 import type { MetricFamily } from "./metric-family.js";
 
 /** After so long control lets others go first. */
-const AT_ONCE_MS = 5;
+const AT_ONCE_MS = 2;
 
 /** What of the times is told: buckets by which they are cut, and whether reads and writes are told apart. */
 interface Times {
