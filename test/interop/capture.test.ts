@@ -1,8 +1,10 @@
 /** What `ringlun capture` writes, as tshark and capinfos see it: nothing malformed, nothing missing, digests right. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SEGMENT_BYTES_MAX } from "../../control/capture/tcp-flow.js";
 import { modeSense6, read10, readCapacity16, write10 } from "../support/cdb.js";
 import { peerOutput } from "../support/peer-process.js";
@@ -69,9 +71,9 @@ const file = (name: string): string => join(target.places.directory, name);
 
 /** A capture into a file, running. */
 async function capture(name: string, ...args: string[]): Promise<RunningCommand> {
-  const from = target.log.length;
   const command = new RunningCommand("capture", "--config", target.configPath, "--out", file(name), ...args);
-  await target.waitForLog(/"url":"\/api\/v1\/capture/, 20_000, from);
+  // Made when the program has said that it captures: from then on Ctrl-C ends the capture, and not the command.
+  while (!existsSync(file(name))) await sleep(20);
   return command;
 }
 
