@@ -26,8 +26,8 @@ const LONGEST = [
   "test/simulation/recovery.long.test.ts",
   "test/interop/iscsi-test-cu-in-one-process.test.ts",
 ];
-/** Twice as many as the usual two cores: files wait half of their time. */
-const CONCURRENCY = 4;
+/** More than the usual two cores: files wait a good part of their time. With twice as many, waits take longer than people's patience. */
+const CONCURRENCY = 3;
 /** For a file, on a machine that is busy with other things; what takes minutes on an idle one is a *.long.test.ts. */
 const TIMEOUT_MS = 600_000;
 const TIMEOUT_LONG_MS = 1_500_000;
