@@ -44,8 +44,8 @@ export class SessionNumbers {
   constructor(options: { cmdSN?: number; initiatorTaskTag?: number; isid?: Buffer } = {}) {
     this.cmdSN = options.cmdSN ?? 1;
     this.initiatorTaskTag = options.initiatorTaskTag ?? 1;
-    // Type "random" (RFC 7143 section 11.12.5): 80h, 24 random bits, 16 bits of qualifier.
-    this.isid = options.isid ?? Buffer.concat([Buffer.from([0x80]), randomBytes(3), Buffer.alloc(2)]);
+    // Type "random" (RFC 7143 section 11.12.5): 80h, 24 random bits, and 16 of qualifier: two sessions alike would be one.
+    this.isid = options.isid ?? Buffer.concat([Buffer.from([0x80]), randomBytes(5)]);
   }
 }
 
