@@ -158,7 +158,9 @@ export class Capture {
       for (const trace of this.#traces) {
         // The rings may be another capture's.
         if (this.#isClosed) return;
-        const blocks = trace.take(CAPTURE_CHUNK_BYTES);
+        // What a shard has of a connection comes behind its login, which was there first.
+        const logins = this.#logins?.take(CAPTURE_CHUNK_BYTES) ?? [];
+        const blocks = logins.length > 0 ? logins : trace.take(CAPTURE_CHUNK_BYTES);
         if (blocks.length === 0) continue;
         isIdle = false;
         yield blocks;
