@@ -94,12 +94,18 @@ napi_value duplicate(napi_env env, napi_callback_info info) {
   return args.ok ? makeResult(env, fcntl(fd, F_DUPFD_CLOEXEC, 0)) : nullptr;
 }
 
+// The second argument, into which so many numbers are written.
+double* answers(Arguments<2>& args, size_t count, const char* expected) {
+  size_t length = 0;
+  double* out = args.elements<double>(1, napi_float64_array, &length);
+  if (args.ok && length < count) args.fail(expected);
+  return out;
+}
+
 napi_value blockDevice(napi_env env, napi_callback_info info) {
   Arguments<2> args(env, info);
   const int fd = args.integer(0);
-  size_t length = 0;
-  double* out = args.elements<double>(1, napi_float64_array, &length);
-  if (args.ok && length < 5) args.fail("five elements are expected");
+  double* out = answers(args, 5, "five elements are expected");
   if (!args.ok) return nullptr;
   struct stat status;
   if (fstat(fd, &status) < 0) return makeResult(env, -1);
@@ -122,9 +128,7 @@ napi_value blockDevice(napi_env env, napi_callback_info info) {
 napi_value directIoAlignment(napi_env env, napi_callback_info info) {
   Arguments<2> args(env, info);
   const int fd = args.integer(0);
-  size_t length = 0;
-  double* out = args.elements<double>(1, napi_float64_array, &length);
-  if (args.ok && length < 2) args.fail("two elements are expected");
+  double* out = answers(args, 2, "two elements are expected");
   if (!args.ok) return nullptr;
 #ifdef STATX_DIOALIGN
   struct statx status {};
@@ -141,9 +145,7 @@ napi_value directIoAlignment(napi_env env, napi_callback_info info) {
 napi_value atomicWriteUnits(napi_env env, napi_callback_info info) {
   Arguments<2> args(env, info);
   const int fd = args.integer(0);
-  size_t length = 0;
-  double* out = args.elements<double>(1, napi_float64_array, &length);
-  if (args.ok && length < 2) args.fail("two elements are expected");
+  double* out = answers(args, 2, "two elements are expected");
   if (!args.ok) return nullptr;
   // Of Linux 6.11: the headers may be older, and have the fields as spare ones.
   constexpr unsigned WRITE_ATOMIC = 0x10000;
