@@ -28,6 +28,7 @@ import {
   type Task,
   TRANSFER_COMPARE,
   TRANSFER_PARAMETERS,
+  TRANSFER_WRITE,
   TRANSFER_WRITE_AND_COMPARE,
 } from "./task.js";
 
@@ -75,6 +76,8 @@ export class WriteTransfer {
   /** Does what can be done now: waits for unsolicited data, passes full slices on, asks for more. */
   pump(task: Task): void {
     if (task.state !== TASK_ACTIVE || task.gated !== GATED_NOT || task.isAbortedAfterData) return;
+    // Data came with a command that has no use for it: it is dropped with the task.
+    if (!takesData(task)) return;
     // Who waits for another buffer still gives back those that are full: others may wait for them.
     const waits = task.parked !== PARK_NOT;
     const compares = task.transfer === TRANSFER_COMPARE || task.transfer === TRANSFER_WRITE_AND_COMPARE;
@@ -285,5 +288,17 @@ export class WriteTransfer {
       task.sliceCount--;
     }
     task.nextToQueue = null;
+  }
+}
+
+function takesData({ transfer }: Task): boolean {
+  switch (transfer) {
+    case TRANSFER_WRITE:
+    case TRANSFER_COMPARE:
+    case TRANSFER_WRITE_AND_COMPARE:
+    case TRANSFER_PARAMETERS:
+      return true;
+    default:
+      return false;
   }
 }
