@@ -15,6 +15,7 @@
  * work done, then one or more responses sent, of which only the last may transit.
  */
 
+import { RESERVED_TAG } from "../../dataplane/wire/bhs.js";
 import { ISCSI_VERSION } from "../../dataplane/wire/login-request.js";
 import {
   LOGIN_STATUS_AUTHENTICATION_FAILURE,
@@ -291,6 +292,8 @@ function receive(state: InLogin, request: LoginRequest, context: LoginContext): 
 
 /** Why no request of this login may look like this; undefined: it may. */
 function faultOf({ fixed, stage }: InLogin, request: LoginRequest, spent: Spent): string | undefined {
+  // Section 11.2.1.8: it "MUST NOT be assigned for a task by the initiator", and a login is one (section 6.3).
+  if (request.initiatorTaskTag === RESERVED_TAG) return "the reserved Initiator Task Tag";
   if (request.initiatorTaskTag !== fixed.initiatorTaskTag) return "Initiator Task Tag changes during login";
   if (request.isid !== fixed.isid) return "ISID changes during login";
   if (request.tsih !== fixed.tsih) return "TSIH changes during login";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OPCODE_LOGIN_REQUEST } from "../../support/pdu.js";
+import { OPCODE_LOGIN_REQUEST, TAG_NONE } from "../../support/pdu.js";
 import { SessionNumbers } from "../../support/raw-connection.js";
 import { STAGE_OPERATIONAL, STAGE_SECURITY } from "../../support/raw-initiator.js";
-import { goesOn, NAMES, startTarget, TO_FULL_FEATURE } from "./fixture.js";
+import { goesOn, NAMES, refused, STATUS_INITIATOR_ERROR, startTarget, TO_FULL_FEATURE } from "./fixture.js";
 
 const target = startTarget();
 const TAG = 0xfffffffe;
@@ -17,6 +17,14 @@ test("RFC 7143 11.13: a Login Response repeats ISID, Initiator Task Tag, and the
   assert.deepEqual([first.initiatorTaskTag, first.field("tsih")], [TAG, 0]);
   const last = await goesOn(initiator, { ...TO_FULL_FEATURE, fields });
   assert.deepEqual([last.bhs.subarray(8, 14), last.initiatorTaskTag], [isid, TAG]);
+});
+
+test("RFC 7143 11.2.1.8: the reserved Initiator Task Tag names no login: 0200h", async () => {
+  const fields = { initiatorTaskTag: TAG_NONE };
+  await refused(await target.connect(), { ...TO_FULL_FEATURE, keys: NAMES, fields }, STATUS_INITIATOR_ERROR);
+  const initiator = await target.connect();
+  await goesOn(initiator, { stage: STAGE_OPERATIONAL, keys: NAMES });
+  await refused(initiator, { ...TO_FULL_FEATURE, fields }, STATUS_INITIATOR_ERROR);
 });
 
 test("RFC 7143 11.13.3: the final response of a new session, and no other, has a TSIH; each session its own", async () => {
