@@ -1,6 +1,7 @@
 /** The checks of a configuration that look at more than one value, or at the files that it names. */
 import { dirname, resolve } from "node:path";
 import { SHARDS_MAX } from "../../dataplane/limits.js";
+import { RELATIVE_PORT_OF_TAG_0, relativePortOf } from "../../dataplane/scsi/relative-port.js";
 import { LIMITED_UNITS_MAX } from "../limits.js";
 import { isAmong, readAllowedCpus } from "./allowed-cpus.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
@@ -161,16 +162,15 @@ class Checker implements Results {
   }
 
   #checkPortalGroups(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefined): void {
-    const tags = new Map<number, Path>();
+    const numbers = new Map<number, Path>();
     for (const [index, group] of items<Group>(groups)) {
       const path = ["portalGroups", index];
       const tag = sound(group.tag);
-      if (tag !== undefined) this.#unique(tags, tag, [...path, "tag"], `the tag ${tag}`);
-      if (tag === 0) {
-        this.#warn(
-          [...path, "tag"],
-          "is 0, which SCSI keeps for no port at all: hosts with several paths want 1 to 65535",
-        );
+      if (tag !== undefined) {
+        const number = relativePortOf(tag);
+        const isShared = number === RELATIVE_PORT_OF_TAG_0;
+        const what = isShared ? `the tag 0 or ${number} (SCSI has one number for both)` : `the tag ${tag}`;
+        this.#unique(numbers, number, [...path, "tag"], what);
       }
       const portals = items<PortalAddress>(group.portals);
       for (const [portalIndex, portal] of portals) this.#listen(portal, [...path, "portals", portalIndex]);

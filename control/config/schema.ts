@@ -600,7 +600,11 @@ export const documentSchema = value.mapping({
   portalGroups: key(
     value.listOfSome(
       value.mapping({
-        tag: key(value.integer(0, 65_535), "0 to 65535", "Target portal group tag, unique."),
+        tag: key(
+          value.integer(0, 65_535),
+          "0 to 65535",
+          "Target portal group tag, unique; 0 and 65535 exclude each other (SCSI: relative target port 65535).",
+        ),
         portals: key(
           value.listOfSome(iscsiPortal, "list at least one portal, as 127.0.0.1:3260"),
           "list of addresses",

@@ -5,6 +5,7 @@
  */
 
 import type { AttentionRecord, ScsiAnswer } from "../../dataplane/messages.js";
+import { relativePortOf, tagOfRelativePort } from "../../dataplane/scsi/relative-port.js";
 import { INSUFFICIENT_RESOURCES, PARAMETER_LIST_LENGTH_ERROR, PRIORITY_CHANGED } from "../../dataplane/scsi/sense.js";
 import {
   ACTION_REPORT_PRIORITY,
@@ -117,8 +118,8 @@ export class Priorities {
     const list = Buffer.from(parameters);
     const end = TRANSPORT_ID_BYTE + list.readUInt16BE(TRANSPORT_ID_LENGTH_BYTE);
     if (end > length) return senseAnswer(PARAMETER_LIST_LENGTH_ERROR);
-    const portalGroupTag = list.readUInt16BE(PORT_BYTE);
-    if (!this.#options.targetPorts(targetName).includes(portalGroupTag)) return invalidFieldOfList(PORT_BYTE);
+    const portalGroupTag = tagOfRelativePort(list.readUInt16BE(PORT_BYTE), this.#options.targetPorts(targetName));
+    if (portalGroupTag === undefined) return invalidFieldOfList(PORT_BYTE);
     const transportId = decodeTransportId(list, TRANSPORT_ID_BYTE, end);
     if (!transportId.ok) return invalidFieldOfList(transportId.byte);
     const { initiatorName, isid } = transportId;
@@ -159,7 +160,7 @@ function descriptorOf({ nexus, priority }: Assigned): Uint8Array {
   const transportId = encodeTransportId(nexus);
   const descriptor = Buffer.alloc(TRANSPORT_ID_BYTE + transportId.length);
   descriptor[0] = priority;
-  descriptor.writeUInt16BE(nexus.portalGroupTag, PORT_BYTE);
+  descriptor.writeUInt16BE(relativePortOf(nexus.portalGroupTag), PORT_BYTE);
   descriptor.writeUInt16BE(transportId.length, TRANSPORT_ID_LENGTH_BYTE);
   descriptor.set(transportId, TRANSPORT_ID_BYTE);
   return descriptor;

@@ -2,6 +2,7 @@
 
 import type { ScsiAnswer } from "../../dataplane/messages.js";
 import { DESIGNATOR_BYTES_MAX, putPortNameDesignator, VPD_SCSI_PORTS } from "../../dataplane/scsi/inquiry.js";
+import { relativePortOf } from "../../dataplane/scsi/relative-port.js";
 import { dataAnswer } from "./answers.js";
 import type { SlowCommand } from "./slow-commands.js";
 
@@ -38,7 +39,7 @@ export function scsiPortsPage(targetName: string, tags: readonly number[]): Uint
     const descriptors = at + PORT_BYTES;
     if (descriptors + DESIGNATOR_BYTES_MAX > page.length) break;
     const end = putPortNameDesignator(page, descriptors, targetName, tag);
-    page.writeUInt16BE(tag, at + RELATIVE_PORT_OFFSET);
+    page.writeUInt16BE(relativePortOf(tag), at + RELATIVE_PORT_OFFSET);
     page.writeUInt16BE(end - descriptors, at + DESCRIPTORS_LENGTH_OFFSET);
     at = end;
   }

@@ -20,6 +20,7 @@ import type { Services } from "./command.js";
 import { beginControlled } from "./control-command.js";
 import { fillExtendedInquiryData, fillModePagePolicy } from "./inquiry-extended.js";
 import { thresholdExponent } from "./mapping-resources.js";
+import { relativePortOf } from "./relative-port.js";
 import { invalidFieldInCdb } from "./sense.js";
 import { thirdPartyCopyPage } from "./third-party-copy.js";
 import { setUint64 } from "./uint64.js";
@@ -223,10 +224,10 @@ function putPortAndTargetDesignators(task: Task, services: Services, start: numb
   const { targetName, targetPortalGroupTag } = task.session!;
   let at = start;
 
-  // The portal group is the SCSI port (RFC 7143 section 4.4.2), so its tag numbers the port and the group of this one port.
-  view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, targetPortalGroupTag);
+  view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, relativePortOf(targetPortalGroupTag));
   at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_PORT | DESIGNATOR_RELATIVE_PORT, 4);
 
+  // The portal group is the SCSI port (RFC 7143 section 4.4.2), so its tag numbers the target port group of this one port.
   view.setUint16(at + DESIGNATOR_HEADER_BYTES + 2, targetPortalGroupTag);
   at = endDesignator(bytes, at, CODE_SET_BINARY, ASSOCIATION_PORT | DESIGNATOR_PORT_GROUP, 4);
 

@@ -1,4 +1,5 @@
 /** What REPORT TARGET PORT GROUPS returns (SPC-5). A portal group is a target port group, and its one port. */
+import { relativePortOf } from "../../../dataplane/scsi/relative-port.js";
 import type { UnitAccess } from "./group-access.js";
 
 /** PARAMETER DATA FORMAT: bits 7 to 5 of byte 1. */
@@ -41,7 +42,7 @@ export function reportTargetPortGroups(access: UnitAccess, format: number): Uint
     data.writeUInt16BE(tag, at + 2);
     data[at + 5] = statusCode;
     data[at + 7] = 1;
-    data.writeUInt16BE(tag, at + GROUP_BYTES + 2);
+    data.writeUInt16BE(relativePortOf(tag), at + GROUP_BYTES + 2);
     at += GROUP_BYTES + PORT_BYTES;
   }
   return data;

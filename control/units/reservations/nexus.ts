@@ -14,7 +14,7 @@ export interface InitiatorPort {
 export interface Nexus extends InitiatorPort {
   /** In normal form. */
   readonly targetName: string;
-  /** Also the port's RELATIVE TARGET PORT IDENTIFIER, as VPD page 83 says. */
+  /** Of the port: relative-port.ts has its RELATIVE TARGET PORT IDENTIFIER, as VPD page 83 says. */
   readonly portalGroupTag: number;
 }
 

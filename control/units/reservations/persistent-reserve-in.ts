@@ -1,5 +1,6 @@
 /** What PERSISTENT RESERVE IN returns (SPC-5). */
 
+import { relativePortOf } from "../../../dataplane/scsi/relative-port.js";
 import { LU_SCOPE, RESERVATION_TYPES } from "./reservation-type.js";
 import { isHolder, KEY_ZERO, keyOf, type PersistentReservation, persistentOf, type UnitReservations } from "./state.js";
 import { encodeTransportId } from "./transport-id.js";
@@ -91,7 +92,7 @@ function readFullStatus(state: UnitReservations): Uint8Array {
       descriptor[12] = R_HOLDER;
       descriptor[13] = scopeAndType(reservation);
     }
-    descriptor.writeUInt16BE(nexus.portalGroupTag, 18);
+    descriptor.writeUInt16BE(relativePortOf(nexus.portalGroupTag), 18);
     descriptor.writeUInt32BE(transportId.length, 20);
     descriptor.set(transportId, STATUS_DESCRIPTOR_BYTES);
     return descriptor;

@@ -1,5 +1,6 @@
 /** REGISTER, REGISTER AND IGNORE EXISTING KEY, and REGISTER AND MOVE (SPC-5: registering; registering and moving the reservation). */
 
+import { tagOfRelativePort } from "../../../dataplane/scsi/relative-port.js";
 import { INSUFFICIENT_REGISTRATION_RESOURCES, RESERVATIONS_RELEASED } from "../../../dataplane/scsi/sense.js";
 import { REGISTRATIONS_PER_UNIT_MAX } from "../../limits.js";
 import { GOOD, invalidFieldOfCdb, invalidFieldOfList, RESERVATION_CONFLICT, senseAnswer } from "../answers.js";
@@ -102,13 +103,14 @@ export function registerAndMove(
     return answered(RESERVATION_CONFLICT);
   }
   if (serviceActionKey === KEY_ZERO) return answered(invalidFieldOfList(SERVICE_ACTION_KEY_BYTE));
-  if (!targetPorts.includes(relativeTargetPort)) return answered(invalidFieldOfList(RELATIVE_TARGET_PORT_BYTE));
+  const portalGroupTag = tagOfRelativePort(relativeTargetPort, targetPorts);
+  if (portalGroupTag === undefined) return answered(invalidFieldOfList(RELATIVE_TARGET_PORT_BYTE));
   const [port] = initiatorPorts;
   if (port === undefined || initiatorPorts.length > 1 || isSameInitiatorPort(port, sender)) {
     return answered(invalidFieldOfList(TRANSPORT_ID_BYTE));
   }
   const { initiatorName, isid } = port;
-  const holder: Nexus = { initiatorName, isid, targetName: sender.targetName, portalGroupTag: relativeTargetPort };
+  const holder: Nexus = { initiatorName, isid, targetName: sender.targetName, portalGroupTag };
   const registrations = withKey(state, [holder], serviceActionKey);
   if (registrations.size > REGISTRATIONS_PER_UNIT_MAX)
     return answered(senseAnswer(INSUFFICIENT_REGISTRATION_RESOURCES));

@@ -31,6 +31,7 @@ const faults: readonly (readonly [
   ["no portal group", yaml({ groups: "<!>[]" }), "portalGroups", /^is empty: /],
   ["a tag too large", yaml({ groups: '[{ tag: 1, portals: ["[::1]"] }, { tag: <!>65536, portals: [a] }]' }), "portalGroups[1].tag", /^is 65536: write a whole number, 0 to 65535$/],
   ["a tag twice", yaml({ groups: '[{ tag: 1, portals: ["[::1]"] }, { tag: <!>1, portals: [a] }]' }), "portalGroups[1].tag", /^repeats the tag 1, which portalGroups\[0\]\.tag has already/],
+  ["tags that SCSI cannot tell apart", yaml({ groups: '[{ tag: 0, portals: ["[::1]"] }, { tag: <!>65535, portals: [a] }]', tags: "[0]" }), "portalGroups[1].tag", /^repeats the tag 0 or 65535 \(SCSI has one number for both\), which portalGroups\[0\]\.tag has already/],
   ["a group without portals", yaml({ groups: "[{ tag: 1, portals: <!>[] }]" }), "portalGroups[0].portals", /^is empty: list at least one portal/],
   ["a portal twice", yaml({ groups: '[{ tag: 1, portals: ["[::1]:3260", <!>"[0:0::1]"] }]' }), "portalGroups[0].portals[1]", /^repeats \[::1\]:3260, which portalGroups\[0\]\.portals\[0\] has already/],
   ["a portal in two groups", yaml({ groups: "[{ tag: 1, portals: [Host] }, { tag: 2, portals: [<!>host] }]" }), "portalGroups[1].portals[0]", /^repeats host:3260/],
