@@ -31,6 +31,8 @@ export interface Applicant {
   /** As in the Login Request. */
   readonly tsih: number;
   readonly cid: number;
+  /** What the initiator has received of the connection that its login restarts, if it does (RFC 7143 section 11.12.9). */
+  readonly expStatSN: number;
   readonly agreement: Agreement;
   readonly details: ConnectionDetails;
   /** Units that the session will reach; undefined for a discovery session, which no shard serves. */
@@ -99,7 +101,7 @@ export class Admission {
     applicant: Applicant,
     commit: (admitted: Admitted) => Refusal | undefined,
   ): Promise<Refusal | undefined> {
-    const { identity, tsih, cid, agreement, unitIndexes } = applicant;
+    const { identity, tsih, cid, expStatSN, agreement, unitIndexes } = applicant;
     const sessionType = unitIndexes === undefined ? "Discovery" : "Normal";
     /** Goes on without a connection until this one takes the place of the old one. */
     let awaited: Session | undefined;
@@ -124,7 +126,7 @@ export class Admission {
           case "reinstateConnection":
             awaited = verdict.session;
             this.#awaited.set(awaited.sessionId, false);
-            if (!(await this.#endConnection(awaited, verdict.connection))) return STILL_THERE;
+            if (!(await this.#endConnection(awaited, verdict.connection, expStatSN))) return STILL_THERE;
             break;
           case "addConnection":
             if (!this.#hasRoom(verdict.session.shard)) return REFUSALS.outOfResources;
@@ -204,12 +206,12 @@ export class Admission {
     return ended;
   }
 
-  async #endConnection(session: Session, { connectionId }: Connection): Promise<boolean> {
+  async #endConnection(session: Session, { connectionId }: Connection, expStatSN: number): Promise<boolean> {
     const closed = awaitCall(this.#closing, connectionId);
     this.#replaced.add(connectionId);
     const reason = "connection reinstatement";
     if (session.shard === SHARD_NONE) this.#closeDiscovery(session, reason);
-    else this.#shards.send(session.shard, { type: "endConnection", connectionId, reason });
+    else this.#shards.send(session.shard, { type: "endConnection", connectionId, expStatSN, reason });
     const done = await closed;
     this.#replaced.delete(connectionId);
     return done;

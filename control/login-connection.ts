@@ -238,6 +238,7 @@ export class LoginConnection {
         identity: identityOf(result, this.#entrance),
         tsih: result.tsih,
         cid: result.cid,
+        expStatSN: result.expStatSN,
         agreement: { parameters: result.session, authentication: result.authentication },
         details: {
           peer: this.#peer,

@@ -91,8 +91,9 @@ export class Loop {
         return;
       }
       case "endConnection": {
-        const connection = shard.lifecycle.connection(message.connectionId);
-        if (connection !== undefined) shard.lifecycle.reinstate(connection, message.reason);
+        const { connectionId, expStatSN, reason } = message;
+        const connection = shard.lifecycle.connection(connectionId);
+        if (connection !== undefined) shard.lifecycle.reinstate(connection, expStatSN, reason);
         return;
       }
       case "awaitEnding": {

@@ -293,8 +293,16 @@ export type ControlMessage =
   | { readonly type: "connection"; readonly record: HandoffRecord }
   /** Ends all connections of the session now, its tasks aborted (reinstatement, administration). Answered by `connectionClosed` of each. */
   | { readonly type: "endSession"; readonly sessionId: number; readonly reason: string }
-  /** Its CID is taken over by a login: the tasks of the connection end, or are kept for reassignment (RFC 7143 section 6.3.4). */
-  | { readonly type: "endConnection"; readonly connectionId: number; readonly reason: string }
+  /**
+   * Its CID is taken over by a login: the tasks of the connection end, or are kept for reassignment (RFC 7143 section 6.3.4), but for
+   * those whose status the login acknowledges (section 11.12.9).
+   */
+  | {
+      readonly type: "endConnection";
+      readonly connectionId: number;
+      readonly expStatSN: number;
+      readonly reason: string;
+    }
   /** Answered with `done` when connections of this initiator that have ended have nothing in flight any more on these units. */
   | {
       readonly type: "awaitEnding";

@@ -109,8 +109,11 @@ export const LOGIN_START: LoginState = { name: "XPT_UP" };
 const FREE: Free = { name: "FREE" };
 const LOGGED_IN: LoggedIn = { name: "LOGGED_IN" };
 
-/** What the first request fixes for all others (sections 11.12.4 to 11.12.7 and 6.3: one task, one tag). */
-type Fixed = Pick<LoginRequest, "versionMax" | "versionMin" | "isid" | "tsih" | "cid" | "initiatorTaskTag" | "cmdSN">;
+/** What the first request fixes for all others (sections 11.12.4 to 11.12.7 and 6.3: one task, one tag), and what only it can say. */
+type Fixed = Pick<
+  LoginRequest,
+  "versionMax" | "versionMin" | "isid" | "tsih" | "cid" | "initiatorTaskTag" | "cmdSN" | "expStatSN"
+>;
 
 interface Spent {
   readonly pdus: number;
@@ -248,7 +251,7 @@ function start(request: LoginRequest, context: LoginContext): LoginStep {
   const { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN, expStatSN, csg } = request;
   const state: InLogin = {
     name: "IN_LOGIN",
-    fixed: { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN },
+    fixed: { versionMax, versionMin, isid, tsih, cid, initiatorTaskTag, cmdSN, expStatSN },
     // "any initial value is valid" (section 4.2.2.2): this one is what initiators expect that take ExpStatSN at its word.
     nextStatSN: expStatSN,
     spent: { pdus: 0, textBytes: 0, keys: 0 },
@@ -670,7 +673,7 @@ function authenticationFailure(reason: string): LoginFailure {
 
 /** T5. */
 function complete(state: InLogin, completion: Completion, text: Uint8Array): LoginStep {
-  const { isid, tsih, cid, cmdSN } = state.fixed;
+  const { isid, tsih, cid, cmdSN, expStatSN } = state.fixed;
   const { peer, authentication, session, connection } = completion;
   const result: LoginResult = {
     sessionType: peer.sessionType,
@@ -683,6 +686,7 @@ function complete(state: InLogin, completion: Completion, text: Uint8Array): Log
     session,
     connection,
     expCmdSN: cmdSN,
+    expStatSN,
     statSN: state.nextStatSN,
     nextStatSN: serialAdd(state.nextStatSN, 1),
     response: responseOf(state, { transit: true, nsg: STAGE_FULL_FEATURE_PHASE, text }),

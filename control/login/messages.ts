@@ -78,6 +78,8 @@ export interface LoginResult {
   readonly connection: ConnectionParameters;
   /** Leading login: the CmdSN that the first command will carry (section 11.12.8). */
   readonly expCmdSN: number;
+  /** Of the first request: what the initiator has received of the connection that this one restarts, if it does (section 11.12.9). */
+  readonly expStatSN: number;
   /** StatSN of `response`. */
   readonly statSN: number;
   /** The StatSN after `response`. */

@@ -107,7 +107,7 @@ export class Dispatcher {
     const pdu = this.#any.at(header);
     const opcode = pdu.opcode;
     if (connection.loggedOut) return this.#drop(connection);
-    if (opcode !== OPCODE_LOGOUT_REQUEST) this.#acknowledge(connection, pdu.expStatSN);
+    if (opcode !== OPCODE_LOGOUT_REQUEST) this.acknowledge(connection, pdu.expStatSN);
     else this.#acknowledgeByLogout(connection, header);
     if (!digestValid) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_DATA_DIGEST_ERROR);
@@ -147,8 +147,8 @@ export class Dispatcher {
     this.#drop(connection);
   }
 
-  /** ExpStatSN of a PDU that has come. Nothing that was not sent is acknowledged. */
-  #acknowledge(connection: Connection, expStatSN: number): void {
+  /** ExpStatSN of a PDU that has come, of this connection or about it. Nothing that was not sent is acknowledged. */
+  acknowledge(connection: Connection, expStatSN: number): void {
     if (!serialLess(connection.expStatSN, expStatSN) || serialLess(connection.statSN, expStatSN)) return;
     connection.expStatSN = expStatSN;
     if (connection.retained !== null) {
@@ -161,9 +161,9 @@ export class Dispatcher {
   /** "This is the last ExpStatSN value for the connection to be closed" (section 11.14.4), which may be another one. */
   #acknowledgeByLogout(connection: Connection, header: number): void {
     const pdu = this.#logoutPdu.at(header);
-    if (pdu.reasonCode === LOGOUT_REASON_CLOSE_SESSION) return this.#acknowledge(connection, pdu.expStatSN);
+    if (pdu.reasonCode === LOGOUT_REASON_CLOSE_SESSION) return this.acknowledge(connection, pdu.expStatSN);
     const closed = connection.session!.connectionOf(pdu.cid);
-    if (closed !== undefined) this.#acknowledge(closed, pdu.expStatSN);
+    if (closed !== undefined) this.acknowledge(closed, pdu.expStatSN);
   }
 
   #snack(connection: Connection, header: number): void {

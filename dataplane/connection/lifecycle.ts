@@ -160,8 +160,12 @@ export class Lifecycle {
     return parameters.errorRecoveryLevel === 2 && parameters.defaultTime2Retain > 0;
   }
 
-  /** A login takes over the CID of the connection: reason code 2 at ErrorRecoveryLevel 2, otherwise 1 (section 11.14). */
-  reinstate(connection: Connection, reason: string): void {
+  /**
+   * A login takes over the CID of the connection: reason code 2 at ErrorRecoveryLevel 2, otherwise 1 (section 11.14). Its ExpStatSN is
+   * that "for the old connection" (section 11.12.9).
+   */
+  reinstate(connection: Connection, expStatSN: number, reason: string): void {
+    this.#shard.dispatcher.acknowledge(connection, expStatSN);
     if (this.keepsTasks(connection.session!)) this.recover(connection, null);
     else this.close(connection, reason);
   }

@@ -1,4 +1,5 @@
 /** What the tests of error recovery share: SNACKs, further connections of a session, TASK REASSIGN. */
+import { testUnitReady } from "../../support/cdb.js";
 import { FLAG_FINAL, type HeaderFields, OPCODE_SNACK_REQUEST, TAG_NONE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
@@ -43,4 +44,19 @@ export async function join(
 export async function reassign(connection: RawInitiator, tag: number, expDataSN = 0): Promise<number> {
   const response = await connection.taskManagement(FUNCTION_TASK_REASSIGN, { referencedTaskTag: tag, expDataSN });
   return response.response;
+}
+
+/** So many commands that have ended, and whose responses are not acknowledged; returns their tags, and the ExpStatSN before them. */
+export async function unacknowledged(
+  initiator: RawInitiator,
+  count: number,
+): Promise<{ tags: number[]; expStatSN: number }> {
+  await initiator.good({ cdb: testUnitReady() });
+  const expStatSN = initiator.expStatSN!;
+  const tags: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const { task } = await initiator.command({ cdb: testUnitReady(), fields: { expStatSN } });
+    tags.push(task.initiatorTaskTag);
+  }
+  return { tags, expStatSN };
 }

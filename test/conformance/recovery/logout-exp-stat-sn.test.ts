@@ -1,7 +1,6 @@
 /** ExpStatSN of a Logout Request is that of "the connection to be closed", over whichever it comes (RFC 7143 section 11.14.4). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testUnitReady } from "../../support/cdb.js";
 import {
   FLAG_FINAL,
   OPCODE_ASYNC_MESSAGE,
@@ -9,9 +8,8 @@ import {
   OPCODE_LOGOUT_RESPONSE,
   OPCODE_SCSI_RESPONSE,
 } from "../../support/pdu.js";
-import type { RawInitiator } from "../../support/raw-initiator.js";
 import { startTarget } from "../full-feature/fixture.js";
-import { join, reassign, SNACK_STATUS, snack } from "./fixture.js";
+import { join, reassign, SNACK_STATUS, snack, unacknowledged } from "./fixture.js";
 
 const REMOVE_FOR_RECOVERY = 2;
 const COMPLETE = 0;
@@ -28,23 +26,11 @@ const target = startTarget({
   session: "errorRecoveryLevel: 2, maxConnections: 2, defaultTime2Wait: 0, defaultTime2Retain: 20",
 });
 
-/** Commands that have ended, and whose responses are not acknowledged; returns their tags, and the ExpStatSN before them. */
-async function unacknowledged(initiator: RawInitiator): Promise<{ tags: number[]; expStatSN: number }> {
-  await initiator.good({ cdb: testUnitReady() });
-  const expStatSN = initiator.expStatSN!;
-  const tags: number[] = [];
-  for (let i = 0; i < COMMANDS; i++) {
-    const { task } = await initiator.command({ cdb: testUnitReady(), fields: { expStatSN } });
-    tags.push(task.initiatorTaskTag);
-  }
-  return { tags, expStatSN };
-}
-
 test("it acknowledges what the connection to be closed has sent, and nothing of the one that it comes over", async () => {
   const first = await target.login(KEYS);
   const second = await join(target, first, 1);
-  const gone = await unacknowledged(first);
-  const kept = await unacknowledged(second);
+  const gone = await unacknowledged(first, COMMANDS);
+  const kept = await unacknowledged(second, COMMANDS);
   // Of the six the first four were received. As a number it would acknowledge some of the other connection's, too.
   const expStatSN = gone.expStatSN + 4;
   assert.ok(expStatSN > kept.expStatSN && expStatSN <= second.expStatSN!);

@@ -49,7 +49,7 @@ export class ConnectionRecovery {
     if (others.length > 0 && this.#random.chance(0.3)) return this.#logOut(this.#random.pick(others));
     const isSameCid = others.length === 0 || this.#random.chance(0.5);
     const cid = isSameCid ? this.#lost.cid : this.#session.newCid() & 0xffff;
-    this.#session.join(cid, (connection) => {
+    this.#session.join(cid, isSameCid ? this.#lost : null, (connection) => {
       if (this.#isOver) return;
       if (connection === null) return this.#session.recoverSession();
       if (!isSameCid) return this.#logOut(connection);

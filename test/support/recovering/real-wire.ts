@@ -114,10 +114,11 @@ export class RealPortal implements Portal {
     );
   }
 
-  async #logIn({ initiatorName, session, cid, cmdSN, parameters }: LoginRequest): Promise<LoggedIn> {
+  async #logIn({ initiatorName, session, cid, cmdSN, expStatSN, parameters }: LoginRequest): Promise<LoggedIn> {
     const numbers = new SessionNumbers({ cmdSN, isid: this.#numbers.isid });
     numbers.tsih = session ?? 0;
     const initiator = await RawInitiator.connect(this.#port, { session: numbers });
+    if (expStatSN !== null) initiator.expStatSN = expStatSN;
     const { connection } = parameters;
     const connectionKeys = {
       HeaderDigest: connection.headerDigest,

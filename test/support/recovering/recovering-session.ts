@@ -195,12 +195,17 @@ export class RecoveringSession implements ConnectionOwner {
     return ++this.#lastCid;
   }
 
-  /** Another connection of this session; null: it is not to be had. */
-  join(cid: number, done: (connection: RecoveringConnection | null) => void): void {
+  /** Another connection of this session, maybe in place of one; null: it is not to be had. */
+  join(
+    cid: number,
+    replaced: RecoveringConnection | null,
+    done: (connection: RecoveringConnection | null) => void,
+  ): void {
     const { epoch } = this;
     const parameters = { session: this.options.session, connection: this.options.connectionParameters() };
     const { initiatorName } = this.options;
-    const request = { initiatorName, session: this.#session, cid, cmdSN: this.cmdSN, parameters };
+    const expStatSN = replaced?.expStatSN ?? null;
+    const request = { initiatorName, session: this.#session, cid, cmdSN: this.cmdSN, expStatSN, parameters };
     this.#portal.logIn(request, (login) => {
       if (epoch !== this.epoch) {
         login?.link.reset();
@@ -224,7 +229,7 @@ export class RecoveringSession implements ConnectionOwner {
     const { initiatorName } = this.options;
     this.cmdSN = this.#random.chance(0.3) ? serialAdd(0, -this.#random.between(1, 40)) : this.#random.word();
     const cid = this.newCid() & 0xffff;
-    const request = { initiatorName, session: null, cid, cmdSN: this.cmdSN, parameters };
+    const request = { initiatorName, session: null, cid, cmdSN: this.cmdSN, expStatSN: null, parameters };
     this.#portal.logIn(request, (login) => {
       if (epoch !== this.epoch) return login?.link.reset();
       if (login === null) {
@@ -250,7 +255,7 @@ export class RecoveringSession implements ConnectionOwner {
   }
 
   #joinMore(): void {
-    this.join(this.newCid() & 0xffff, () => {});
+    this.join(this.newCid() & 0xffff, null, () => {});
   }
 
   /** Session recovery (section 7.1.4.4). */

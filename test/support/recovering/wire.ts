@@ -30,6 +30,8 @@ export interface LoginRequest {
   readonly session: number | null;
   readonly cid: number;
   readonly cmdSN: number;
+  /** Of the connection whose CID this is (section 11.12.9); null: there was none. */
+  readonly expStatSN: number | null;
   readonly parameters: Parameters;
 }
 

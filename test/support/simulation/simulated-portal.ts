@@ -67,7 +67,8 @@ export class SimulatedPortal implements Portal {
     const connectionId = session.connections.get(request.cid);
     if (connectionId === undefined) return this.#enter(session, request, done);
     this.#closing.set(connectionId, () => this.#admit(request, done));
-    session.machine.send({ type: "endConnection", connectionId, reason: "connection reinstatement" });
+    const expStatSN = request.expStatSN ?? 0;
+    session.machine.send({ type: "endConnection", connectionId, expStatSN, reason: "connection reinstatement" });
   }
 
   #open(): Session {

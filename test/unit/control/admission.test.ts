@@ -16,6 +16,7 @@ const APPLICANT: Applicant = {
   identity: { initiatorName: INITIATOR, isid: "800000000001", targetName: TARGET, portalGroup: 1 },
   tsih: 0,
   cid: 0,
+  expStatSN: 4711,
   agreement: AGREEMENT,
   details: DETAILS,
   unitIndexes: [0],
@@ -193,7 +194,14 @@ describe("connection reinstatement", () => {
     await settle();
     assert.deepEqual(
       shards.sent.map(({ message }) => message),
-      [{ type: "endConnection", connectionId: connection.connectionId, reason: "connection reinstatement" }],
+      [
+        {
+          type: "endConnection",
+          connectionId: connection.connectionId,
+          expStatSN: 4711,
+          reason: "connection reinstatement",
+        },
+      ],
     );
     // Without recovery its shard gives the session up with its last connection.
     admission.connectionClosed(connection.connectionId);

@@ -142,6 +142,10 @@ export class InitiatorConnection {
     return this.#connectionId;
   }
 
+  get expStatSN(): number {
+    return this.#numbers.expStatSN;
+  }
+
   get sessionId(): number {
     return this.#options.sessionId;
   }

@@ -116,9 +116,9 @@ export class Initiator implements ConnectionListener {
     const connection = this.#connection;
     if (connection === null) return;
     this.#mayBeClosed = true;
-    const { connectionId, sessionId } = connection;
+    const { connectionId, sessionId, expStatSN } = connection;
     const reason = "administration";
-    if (this.#random.chance(0.5)) this.#machine.send({ type: "endConnection", connectionId, reason });
+    if (this.#random.chance(0.5)) this.#machine.send({ type: "endConnection", connectionId, expStatSN, reason });
     else this.#machine.send({ type: "endSession", sessionId, reason });
   }
 

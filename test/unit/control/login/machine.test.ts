@@ -101,6 +101,7 @@ describe("a login without authentication", () => {
         session: { ...SESSION_DEFAULTS, maxBurstLength: 65536 },
         connection: { ...CONNECTION_DEFAULTS, headerDigest: "CRC32C", maxRecvDataSegmentLength: 262144 },
         expCmdSN: 500,
+        expStatSN: 40,
         statSN: 40,
         nextStatSN: 41,
         response: {

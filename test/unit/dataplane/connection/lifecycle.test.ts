@@ -114,7 +114,7 @@ for (const [immediate, awaits] of [
     const endUs = timeline.nowUs + 1000;
     cluster.turnUntil(() => timeline.nowUs >= endUs);
     peer.close();
-    shard.send({ type: "endConnection", connectionId, reason: "connection reinstatement" });
+    shard.send({ type: "endConnection", connectionId, expStatSN: 0, reason: "connection reinstatement" });
     cluster.turnUntil(() => end.reportedUs > 0);
     assert.equal(hasLanded(), immediate);
   });
