@@ -142,12 +142,18 @@ export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LENGTH_MAX = 4096;
 /** Of a configuration. */
 export const HTTP_CONFIGURATION_LENGTH_MAX = 16 * 2 ** 20;
+/** Between two events of a stream of statistics. */
+export const STATISTICS_INTERVAL_MIN_S = 0.1;
+export const STATISTICS_INTERVAL_MAX_S = 60;
 /** Streams of statistics at a time: one more is refused (503). */
 export const STATISTICS_STREAMS_MAX = 16;
 /** How soon a browser that has lost its stream asks for it again. */
 export const STATISTICS_RETRY_MS = 1_000;
 /** What streams tell of the state, beside statistics, is made anew no sooner than this. */
 export const STATE_LOOK_INTERVAL_MS = 500;
+/** How long a capture may be wanted. */
+export const CAPTURE_TIME_MIN_S = 0.1;
+export const CAPTURE_TIME_MAX_S = 86_400;
 /** Of a capture: how often it is looked for more PDUs, what is taken of one shard at a time, and how long its reader may take for the rest at its end. */
 export const CAPTURE_POLL_MS = 10;
 export const CAPTURE_CHUNK_BYTES = 262_144;

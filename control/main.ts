@@ -6,16 +6,17 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
+import { showOwnOptionsFirst } from "./cli/asking.js";
 import { addClientCommands } from "./cli/commands.js";
 import { addShellCommands } from "./cli/shell.js";
 import { ConfigurationFile } from "./config/configuration-file.js";
 import { formatFaults } from "./config/fault.js";
 import { type LoadResult, loadConfiguration } from "./config/load.js";
 import { YamlReader } from "./config/yaml-reader.js";
-import { demo, EXIT_UNAVAILABLE, serve } from "./program.js";
+import { EXIT_FAULTS, EXIT_UNAVAILABLE } from "./exit-codes.js";
+import { demo, serve } from "./program.js";
 import { VERSION } from "./version.js";
 
-const EXIT_USAGE = 2;
 const SECRET_BYTES = 16;
 
 type Loaded = LoadResult & { readonly ok: true };
@@ -36,7 +37,9 @@ async function main(argv: readonly string[]): Promise<void> {
     .description("An iSCSI target (RFC 7143) whose data plane drives io_uring from TypeScript")
     .version(VERSION)
     .exitOverride();
+  showOwnOptionsFirst(program);
   program
+    .commandsGroup("To serve:")
     .command("serve")
     .description("serve what a configuration file says, in the foreground; SIGHUP reads it again")
     .requiredOption("-c, --config <file>", "the configuration (YAML)")
@@ -44,7 +47,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .action(async ({ config, check }: { config: string; check?: boolean }) => {
       const reader = new YamlReader();
       const loaded = load(config, reader);
-      if (loaded === undefined) process.exitCode = EXIT_USAGE;
+      if (loaded === undefined) process.exitCode = EXIT_FAULTS;
       else if (check !== true) {
         await serve(loaded.configuration, new ConfigurationFile(resolve(config), loaded.digest, reader));
       }
@@ -58,7 +61,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .description("check a configuration file: exit 2 and every fault with its line, or 0")
     .argument("<file>", "the configuration (YAML)")
     .action((file: string) => {
-      if (load(file) === undefined) process.exitCode = EXIT_USAGE;
+      if (load(file) === undefined) process.exitCode = EXIT_FAULTS;
     });
   program
     .command("secret")
@@ -75,7 +78,7 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // Help and version end here too, with 0.
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_FAULTS;
   }
 }
 

@@ -3,12 +3,10 @@ import type { ConfigurationFile } from "./config/configuration-file.js";
 import { DEMO_TARGET, demoConfiguration, hasIPv6Loopback } from "./config/demo.js";
 import { formatPortalAddress } from "./config/portal-address.js";
 import type { Configuration } from "./config/schema.js";
+import { EXIT_UNAVAILABLE } from "./exit-codes.js";
 import { createLogger, type Logger } from "./logger.js";
 import type { Server } from "./server.js";
 import type { Supervisor } from "./supervisor.js";
-
-/** Something cannot be had on this machine: standard error says what. */
-export const EXIT_UNAVAILABLE = 1;
 
 /** Serves what needs no file. */
 export async function demo(): Promise<void> {

@@ -16,6 +16,7 @@ import type { Configuration, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
 import type { ListeningPortal } from "./discovery.js";
 import { Drains } from "./drains.js";
+import { EXIT_UNSAFE } from "./exit-codes.js";
 import { Grants } from "./grants.js";
 import type { Metrics } from "./http/metrics.js";
 import { HttpServices } from "./http-services.js";
@@ -67,9 +68,6 @@ export interface ServerOptions {
    */
   readonly onFatal?: (reason: string) => void;
 }
-
-/** Exit code of a process whose dead shard could not be drained. */
-export const EXIT_UNSAFE = 70;
 
 const DRAINED: Refusal = { status: LOGIN_STATUS_SERVICE_UNAVAILABLE, reason: "drained meanwhile" };
 

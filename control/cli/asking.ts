@@ -2,13 +2,16 @@
  * What the commands have in common that ask, or change, a program that serves. Each prints a table on a terminal and, with --json,
  * what the API has said. Exit codes: 0 done, 1 it cannot be asked or had, 2 what was given has faults, 3 refused.
  */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, Help, InvalidArgumentError } from "commander";
+import { nearest } from "../config/nearest.js";
+import { EXIT_FAULTS, EXIT_REFUSED, EXIT_UNAVAILABLE } from "../exit-codes.js";
 import { printable } from "../printable.js";
 import { ANSWER_TIMEOUT_S, Client, ClientError, type ClientOptions, DEFAULT_CONFIGURATION } from "./client.js";
+import { httpUrl, wholeNumber } from "./typed-values.js";
 
-const EXIT_UNAVAILABLE = 1;
-const EXIT_FAULTS = 2;
-const EXIT_REFUSED = 3;
+/** Over the options that all of these commands have. */
+const WHOM_TO_ASK = "Whom to ask, and how:";
+const OWN_OPTIONS = "Options:";
 
 const EXIT_CODES = "\nExit codes: 0 done, 1 nobody there, or no answer, 2 what was given has faults, 3 refused";
 
@@ -16,10 +19,12 @@ export interface GlobalOptions extends ClientOptions {
   readonly json?: boolean;
 }
 
+/** A command that asks; what is added to it then is its own. */
 export function client(parent: Command, name: string, description: string): Command {
   return parent
     .command(name)
     .description(description)
+    .optionsGroup(WHOM_TO_ASK)
     .option(
       "-c, --config <file>",
       `configuration of the program to ask (default: $RINGLUN_CONFIG or ${DEFAULT_CONFIGURATION})`,
@@ -31,19 +36,36 @@ export function client(parent: Command, name: string, description: string): Comm
     .option("--token <token>", "the token itself, which every user of this machine sees while this runs")
     .option("--wait <seconds>", `for an answer (default: ${ANSWER_TIMEOUT_S})`, wholeNumber)
     .option("--json", "print what the API says")
+    .optionsGroup(OWN_OPTIONS)
     .addHelpText("after", EXIT_CODES);
 }
 
-function httpUrl(text: string): string {
-  if (!URL.canParse(text) || !/^https?:/i.test(text)) {
-    throw new InvalidArgumentError("https:// or http://, host and port are wanted");
-  }
-  return text;
+/** One that has others below it, and asks something by itself too: what else is typed behind it is meant to be one of those. */
+export function clientGroup(parent: Command, name: string, description: string): Command {
+  return client(parent, name, description)
+    .helpCommand(true)
+    .allowExcessArguments()
+    .hook("preAction", (command, called) => {
+      const [word] = command.args;
+      if (called !== command || word === undefined) return;
+      const names = command.commands.map((below) => below.name());
+      const meant = nearest(word, names);
+      const hint = meant === undefined ? `; known: ${names.join(", ")}` : `\n(Did you mean ${meant}?)`;
+      command.error(`error: unknown command '${word}'${hint}`);
+    });
 }
 
-export function wholeNumber(text: string): number {
-  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("a whole number is wanted");
-  return Number(text);
+/** Has help show what is a command's own before what all have. To be called before commands are added. */
+export function showOwnOptionsFirst(program: Command): void {
+  program.configureHelp({
+    groupItems(all, visible, groupOf) {
+      const groups = Help.prototype.groupItems(all, visible, groupOf);
+      const common = groups.get(WHOM_TO_ASK);
+      if (common === undefined) return groups;
+      groups.delete(WHOM_TO_ASK);
+      return groups.set(WHOM_TO_ASK, common);
+    },
+  });
 }
 
 type Action<Options> = (asker: Client, options: Options, ...args: never[]) => Promise<void>;

@@ -2,14 +2,15 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { blocksOf } from "../capture/block-stream.js";
 import { BLOCK_ENHANCED_PACKET, droppedOf } from "../capture/pcapng.js";
 import { systemReason } from "../config/named-files.js";
-import { size } from "../config/values.js";
-import { client, type GlobalOptions, run, show, wholeNumber } from "./asking.js";
+import { CAPTURE_TIME_MAX_S, CAPTURE_TIME_MIN_S } from "../limits.js";
+import { client, type GlobalOptions, run, show } from "./asking.js";
 import { CaptureFiles } from "./capture-files.js";
 import { type Client, ClientError } from "./client.js";
+import { bytes, seconds, wholeNumber } from "./typed-values.js";
 
 const PATH = "/api/v1/capture";
 
@@ -29,21 +30,10 @@ export function addCaptureCommand(program: Command): void {
     .option("--unit <name>", "only commands and task management for this unit")
     .option("--headers", "without the data of reads, writes and pings")
     .option("-o, --out <file>", "where to (default: standard output, for tshark -r -)")
-    .option("--seconds <number>", "end after so long", number)
+    .option("--seconds <number>", "end after so long", seconds(CAPTURE_TIME_MIN_S, CAPTURE_TIME_MAX_S))
     .option("--max-size <size>", "end before it is longer, as 100MiB; with --files, begin the next file", bytes)
     .option("--files <count>", "keep the last so many files of --max-size each: FILE-00001.pcapng ...", wholeNumber)
     .action(run(capture));
-}
-
-function number(text: string): number {
-  if (!/^[0-9]+(\.[0-9]+)?$/.test(text)) throw new InvalidArgumentError("a number is wanted");
-  return Number(text);
-}
-
-function bytes(text: string): number {
-  const parsed = size.safeParse(text);
-  if (!parsed.success || typeof parsed.data !== "number") throw new InvalidArgumentError("a size is wanted, as 100MiB");
-  return parsed.data;
 }
 
 /** What there was. */

@@ -2,11 +2,13 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import type * as z from "zod";
 import { systemReason } from "../config/named-files.js";
+import { LOG_LEVELS } from "../config/schema.js";
 import type * as documents from "../http/documents.js";
-import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
+import { STATISTICS_INTERVAL_MAX_S, STATISTICS_INTERVAL_MIN_S } from "../limits.js";
+import { client, clientGroup, type GlobalOptions, print, run, show } from "./asking.js";
 import { addCaptureCommand } from "./capture.js";
 import { change } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
@@ -14,6 +16,7 @@ import { addDrainCommand } from "./drain.js";
 import { addInitiatorCommands } from "./initiator-commands.js";
 import { isScreen } from "./screen.js";
 import { bytes, type Column, duration, table } from "./table.js";
+import { seconds, wholeNumber } from "./typed-values.js";
 import { addUnitCommands } from "./unit-commands.js";
 
 type Status = z.output<typeof documents.status>;
@@ -21,15 +24,18 @@ type Unit = z.output<typeof documents.unit>;
 type Session = z.output<typeof documents.session>;
 type Statistics = z.output<typeof documents.statistics>;
 
+const interval = seconds(STATISTICS_INTERVAL_MIN_S, STATISTICS_INTERVAL_MAX_S);
+
 export function addClientCommands(program: Command): void {
+  program.commandsGroup("To ask, or change, what serves:");
   client(program, "status", "what there is now").action(run(showStatus));
-  const sessions = client(program, "sessions", "who is logged in").action(run(showSessions));
+  const sessions = clientGroup(program, "sessions", "who is logged in").action(run(showSessions));
   client(sessions, "end", "end a session with all its connections; its initiator may log in again")
     .argument("<id>", "as `ringlun sessions` shows it", wholeNumber)
     .action(run(endSession));
-  addUnitCommands(client(program, "units", "logical units").action(run(showUnits)));
+  addUnitCommands(clientGroup(program, "units", "logical units").action(run(showUnits)));
   client(program, "top", "rates and latencies of units and sessions, live")
-    .option("-i, --interval <seconds>", "between two looks", "1")
+    .option("-i, --interval <seconds>", "between two looks", interval, 1)
     .option("-n, --count <looks>", "end after so many", wholeNumber)
     .action(run(top));
   client(program, "diff", "what a configuration file would change, and what that takes")
@@ -38,13 +44,14 @@ export function addClientCommands(program: Command): void {
   client(program, "apply", "put a configuration file in force; it takes the place of the one that is")
     .requiredOption("-f, --file <file>", "the configuration")
     .action(run((asker, options: GlobalOptions & { file: string }) => apply(asker, options, false)));
-  addDrainCommand(program);
   client(program, "reload", "read the configuration file again").action(run(reload));
-  addInitiatorCommands(program);
+  addDrainCommand(program);
   client(program, "log-level", "what is logged; with a level, log that from now on")
-    .argument("[level]", "fatal, error, warn, info, debug, trace or silent")
+    .addArgument(new Argument("[level]", "this one and the graver ones").choices(LOG_LEVELS))
     .action(run(logLevel));
   addCaptureCommand(program);
+  program.commandsGroup("To ask any target:");
+  addInitiatorCommands(program);
 }
 
 // ---- looking
@@ -128,12 +135,12 @@ const CLEAR = "\x1b[H\x1b[2J";
 
 async function top(
   asker: Client,
-  { json, interval, count }: GlobalOptions & { interval: string; count?: number },
+  { json, interval, count }: GlobalOptions & { interval: number; count?: number },
 ): Promise<void> {
   const ending = new AbortController();
   process.once("SIGINT", () => ending.abort());
   process.stdout.once("error", () => ending.abort());
-  const path = `/api/v1/statistics?interval=${encodeURIComponent(interval)}`;
+  const path = `/api/v1/statistics?interval=${interval}`;
   let looks = 0;
   try {
     const events = await asker.stream(path, { signal: ending.signal });

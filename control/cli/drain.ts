@@ -5,13 +5,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { ISCSI_PORT } from "../config/portal-address.js";
+import { EXIT_UNAVAILABLE } from "../exit-codes.js";
 import type { DrainDocument } from "../http/drain-routes.js";
 import { DRAIN_OVERTIME_MS, DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S } from "../limits.js";
 import { mapName } from "../stringprep.js";
-import { client, type GlobalOptions, print, run, show, wholeNumber } from "./asking.js";
+import { client, clientGroup, type GlobalOptions, print, run, show } from "./asking.js";
 import { type Client, ClientError } from "./client.js";
 import { isScreen, lineLengthMax } from "./screen.js";
 import { type Column, table } from "./table.js";
+import { wholeNumber } from "./typed-values.js";
 
 interface DrainOptions extends GlobalOptions {
   readonly timeout: number;
@@ -21,11 +23,10 @@ interface DrainOptions extends GlobalOptions {
 type Scope = Pick<DrainDocument, "portal" | "portalGroup" | "target">;
 
 const POLL_MS = 500;
-const EXIT_UNFINISHED = 1;
 const REWRITE = "\r\x1b[K";
 
 export function addDrainCommand(program: Command): void {
-  const drain = client(
+  const drain = clientGroup(
     program,
     "drain",
     "what is out of service; or take something out of it, before maintenance",
@@ -79,7 +80,7 @@ async function begin(asker: Client, options: DrainOptions, scope: Scope): Promis
   const deadline = Date.now() + options.timeout * 1000 + DRAIN_OVERTIME_MS;
   process.once("SIGINT", () => {
     process.stderr.write("\nringlun: the drain goes on: ringlun drain shows it, --undo ends it\n");
-    process.exit(EXIT_UNFINISHED);
+    process.exit(EXIT_UNAVAILABLE);
   });
   const progress = new ProgressLine(options.json !== true);
   progress.show(progressText(drain));
@@ -90,7 +91,7 @@ async function begin(asker: Client, options: DrainOptions, scope: Scope): Promis
   }
   progress.end();
   if (options.json) show(options, drain, progressText);
-  if (drain.state !== "drained") process.exitCode = EXIT_UNFINISHED;
+  if (drain.state !== "drained") process.exitCode = EXIT_UNAVAILABLE;
 }
 
 async function undo(asker: Client, options: DrainOptions, scope: Scope): Promise<void> {

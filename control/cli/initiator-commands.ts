@@ -8,16 +8,16 @@ import { type Command, InvalidArgumentError } from "commander";
 import { readSecretFile } from "../config/named-files.js";
 import { formatPortalAddress, ISCSI_PORT, type PortalAddress, parsePortalAddress } from "../config/portal-address.js";
 import { Secret } from "../config/secret.js";
+import { EXIT_REFUSED, EXIT_UNAVAILABLE } from "../exit-codes.js";
 import type { InitiatorError } from "../initiator/initiator-error.js";
 import type { LoginWish } from "../initiator/login.js";
 import type { DiscoveredTarget, Readiness } from "../initiator/requests.js";
 import type { ChapCredential } from "../login/chap.js";
 import { printable } from "../printable.js";
-import { print, wholeNumber } from "./asking.js";
+import { print } from "./asking.js";
 import { type Column, duration, table } from "./table.js";
+import { lunNumber, seconds, wholeNumber } from "./typed-values.js";
 
-const EXIT_UNAVAILABLE = 1;
-const EXIT_REFUSED = 3;
 const SECRET_LENGTH_MAX_BYTES = 1024;
 const ANSWER_TIMEOUT_S = 10;
 const NAME_PREFIX = "iqn.2026-11.io.ringlun.initiator";
@@ -46,7 +46,7 @@ export function addInitiatorCommands(program: Command): void {
     .argument("<target>")
     .argument("[lun]", "of the unit", lunNumber, 0)
     .option("-n, --count <number>", "end after so many", wholeNumber)
-    .option("-i, --interval <seconds>", "between two", seconds, 1)
+    .option("-i, --interval <seconds>", "between two", pause, 1)
     .action(run(ping));
 }
 
@@ -59,7 +59,7 @@ function initiator(program: Command, name: string, description: string): Command
     .option("--secret-file <file>", "that holds the user's secret")
     .option("--mutual-user <name>", "the target's own, if it is to prove itself")
     .option("--mutual-secret-file <file>", "that holds the target's secret")
-    .option("--wait <seconds>", "for each answer", seconds, ANSWER_TIMEOUT_S)
+    .option("--wait <seconds>", "for each answer", pause, ANSWER_TIMEOUT_S)
     .option("--json", "for machines")
     .addHelpText(
       "after",
@@ -80,17 +80,8 @@ function address(text: string): PortalAddress {
   return parsed.address;
 }
 
-function seconds(text: string): number {
-  const number = /^[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(number > 0 && number <= 3600)) throw new InvalidArgumentError("seconds are wanted, at most 3600");
-  return number;
-}
-
-function lunNumber(text: string): number {
-  const lun = /^(0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : Number.NaN;
-  if (!(lun <= 16_383)) throw new InvalidArgumentError("a LUN is a number, 0 to 16383");
-  return lun;
-}
+/** Between two, and for an answer. */
+const pause = seconds(0.001, 3600);
 
 type Action<Options> = (options: Options, ...args: never[]) => Promise<void>;
 

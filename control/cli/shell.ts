@@ -7,6 +7,7 @@ import { manualPage } from "./manual.js";
 
 export function addShellCommands(program: Command): void {
   program
+    .commandsGroup("For shells and readers:")
     .command("completion")
     .description("print the completion of this command line for a shell: source <(ringlun completion bash)")
     .addArgument(new Argument("<shell>", "whose").choices(SHELLS))
@@ -19,4 +20,5 @@ export function addShellCommands(program: Command): void {
     .action(() => {
       process.stdout.write(manualPage(commandTree(program), VERSION));
     });
+  program.helpCommand("help [command]", "what --help says of it");
 }

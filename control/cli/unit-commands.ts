@@ -1,7 +1,8 @@
 /** `ringlun units create, resize, rename, set, delete, map, unmap`. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
+import { CACHE_MODES } from "../config/schema.js";
 import type * as documents from "../http/documents.js";
 import { printable } from "../printable.js";
 import { client, type GlobalOptions, run, show } from "./asking.js";
@@ -9,6 +10,7 @@ import { change, differenceText, withFaults } from "./changes.js";
 import { type Client, ClientError } from "./client.js";
 import { isScreen } from "./screen.js";
 import { bytes } from "./table.js";
+import { LUN_MAX, lunNumber } from "./typed-values.js";
 
 type Creation = z.output<typeof documents.creation>;
 type UnitDeleted = z.output<typeof documents.unitDeleted>;
@@ -26,9 +28,11 @@ interface CreateOptions extends GlobalOptions {
   readonly cache?: string;
   readonly readOnly?: boolean;
   readonly preallocate?: boolean;
-  readonly map: readonly Mapping[];
+  readonly map?: readonly Mapping[];
   readonly initiator?: string;
 }
+
+const LUNS = `0 to ${LUN_MAX}`;
 
 /** Below `ringlun units`. */
 export function addUnitCommands(units: Command): void {
@@ -36,11 +40,11 @@ export function addUnitCommands(units: Command): void {
     .argument("<name>")
     .requiredOption("--file <path>", "on the server; relative to its configuration file")
     .option("--size <size>", "bytes, or as 10GiB; without it the file has to be there")
-    .option("--block-length <bytes>", "512 or 4096")
-    .option("--cache <mode>", "direct, writeback or writethrough")
+    .addOption(new Option("--block-length <bytes>", "of a logical block").choices(["512", "4096"]))
+    .addOption(new Option("--cache <mode>", "how it is written").choices(CACHE_MODES))
     .option("--read-only", "refuse writes")
     .option("--preallocate", "give the file all of its blocks first; Ctrl-C cancels that, and leaves nothing")
-    .option("--map <target:lun>", "show it as this LUN; may be given again", collectMapping, [])
+    .option("--map <target:lun>", "show it as this LUN; may be given again", collectMapping)
     .option("--initiator <name>", "for --map: to this entry of the target's initiators alone")
     .action(run(create));
   client(units, "resize", "make a unit larger, while it is in use; its sessions are told")
@@ -65,12 +69,12 @@ export function addUnitCommands(units: Command): void {
   lunCommand(units, "map", "show a unit as a LUN of a target")
     .argument("<name>", "of the unit")
     .argument("<target>")
-    .argument("<lun>", "0 to 16383", lunNumber)
+    .argument("<lun>", LUNS, lunNumber)
     .option("--read-only", "refuse writes through this LUN")
     .action(run(map));
   lunCommand(units, "unmap", "take a LUN away; sessions that see it go on, and are told")
     .argument("<target>")
-    .argument("<lun>", "0 to 16383", lunNumber)
+    .argument("<lun>", LUNS, lunNumber)
     .action(run(unmap));
 }
 
@@ -81,16 +85,12 @@ function lunCommand(units: Command, name: string, description: string): Command 
   );
 }
 
-function lunNumber(text: string): number {
-  const lun = /^(0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : Number.NaN;
-  if (!(lun <= 16_383)) throw new InvalidArgumentError("a LUN is a number, 0 to 16383");
-  return lun;
-}
-
 /** Names have colons in them: the LUN stands behind the last. */
-function collectMapping(text: string, before: readonly Mapping[]): Mapping[] {
+function collectMapping(text: string, before: readonly Mapping[] = []): Mapping[] {
   const colon = text.lastIndexOf(":");
-  if (colon < 1) throw new InvalidArgumentError("write TARGET:LUN, as iqn.2026-11.io.ringlun:vm:0");
+  if (colon < 1 || !/^[0-9]+$/.test(text.slice(colon + 1))) {
+    throw new InvalidArgumentError("write TARGET:LUN, as iqn.2026-11.io.ringlun:vm:0");
+  }
   return [...before, { target: text.slice(0, colon), lun: lunNumber(text.slice(colon + 1)) }];
 }
 
@@ -98,7 +98,7 @@ const JSON_TYPE = "application/json";
 
 async function create(asker: Client, options: CreateOptions, name: string): Promise<void> {
   const { file, size, blockLength, cache, readOnly, initiator } = options;
-  const maps = options.map.map((mapping) => (initiator === undefined ? mapping : { ...mapping, initiator }));
+  const maps = options.map?.map((mapping) => (initiator === undefined ? mapping : { ...mapping, initiator }));
   const body = JSON.stringify({
     name,
     file,

@@ -197,7 +197,8 @@ export interface NullUnitConfiguration extends UnitCommon {
 }
 
 export type BlockLength = 512 | 4096;
-export type CacheMode = "direct" | "writeback" | "writethrough";
+export const CACHE_MODES = ["direct", "writeback", "writethrough"] as const;
+export type CacheMode = (typeof CACHE_MODES)[number];
 
 export interface HttpConfiguration {
   readonly listen: PortalAddress;
@@ -229,7 +230,9 @@ export interface LogConfiguration {
   readonly slowCommandsMs: number;
 }
 
-export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
+/** The gravest first; the last is none. */
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What the reference of the keys (docs/CONFIGURATION.md) says of each; a test keeps the two equal. */
 export interface KeyDescription {
@@ -546,7 +549,7 @@ const unit = value.remembering(
       "the size of the file or device",
     ),
     cache: key(
-      value.choice("direct", "writeback", "writethrough").default("direct"),
+      value.choice(...CACHE_MODES).default("direct"),
       "`direct`, `writeback` or `writethrough`",
       "`direct`: past the page cache (O_DIRECT; where the file system refuses it, `writeback` with a warning). " +
         "`writeback`: through the page cache. With both a write is durable after SYNCHRONIZE CACHE or with FUA. " +
@@ -766,7 +769,7 @@ export const documentSchema = value.mapping({
     value
       .mapping({
         level: key(
-          value.choice("fatal", "error", "warn", "info", "debug", "trace", "silent").default("info"),
+          value.choice(...LOG_LEVELS).default("info"),
           "`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`",
           "What is logged: this level and the graver ones.",
         ),

@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import * as z from "zod";
 import type { CaptureOptions } from "../capture/captures.js";
+import { CAPTURE_TIME_MAX_S, CAPTURE_TIME_MIN_S } from "../limits.js";
 import type { Server } from "../server.js";
 import * as documents from "./documents.js";
 import { problem, type Route } from "./route.js";
@@ -13,7 +14,12 @@ const query = z.object({
     .enum(["headers", "whole"])
     .default("headers")
     .describe("headers: without the data of reads, writes and pings. whole: with it."),
-  seconds: z.coerce.number().min(0.1).max(86_400).exactOptional().describe("It ends after so long."),
+  seconds: z.coerce
+    .number()
+    .min(CAPTURE_TIME_MIN_S)
+    .max(CAPTURE_TIME_MAX_S)
+    .exactOptional()
+    .describe("It ends after so long."),
   maxBytes: z.coerce.number().int().min(4096).exactOptional().describe("It ends before it is longer."),
 });
 

@@ -1,6 +1,6 @@
 /** What the API takes and gives: the schemas that check it and describe it. */
 import * as z from "zod";
-import { ACCESS_STATE_NAMES } from "../config/schema.js";
+import { ACCESS_STATE_NAMES, CACHE_MODES, LOG_LEVELS } from "../config/schema.js";
 
 const rates = {
   reads: z.number().describe("Commands a second."),
@@ -49,7 +49,7 @@ export const unit = z.strictObject({
   kind: z.enum(["file", "block", "null"]),
   sizeBytes: z.int(),
   blockLengthBytes: z.int(),
-  cache: z.enum(["direct", "writeback", "writethrough"]),
+  cache: z.enum(CACHE_MODES),
   readOnly: z.boolean(),
   thin: z.boolean(),
   limits: z
@@ -161,7 +161,7 @@ export const unitDeleted = changed.extend({
 export const refused = problem.extend({ faults: z.array(fault) });
 
 export const logLevel = z.strictObject({
-  level: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
+  level: z.enum(LOG_LEVELS),
 });
 
 export const ended = z.strictObject({

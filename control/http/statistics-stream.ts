@@ -1,7 +1,13 @@
 /** The stream of server-sent events that the page and `ringlun top` live on. */
 import { Readable } from "node:stream";
 import * as z from "zod";
-import { STATE_LOOK_INTERVAL_MS, STATISTICS_RETRY_MS, STATISTICS_STREAMS_MAX } from "../limits.js";
+import {
+  STATE_LOOK_INTERVAL_MS,
+  STATISTICS_INTERVAL_MAX_S,
+  STATISTICS_INTERVAL_MIN_S,
+  STATISTICS_RETRY_MS,
+  STATISTICS_STREAMS_MAX,
+} from "../limits.js";
 import type { Server } from "../server.js";
 import * as documents from "./documents.js";
 import { liveStatistics } from "./live-statistics.js";
@@ -17,7 +23,12 @@ export const statisticsStream: Route = {
   summary: "Rates and latencies of units, sessions and shards, as server-sent events named `statistics`",
   isPrivileged: false,
   query: z.object({
-    interval: z.coerce.number().min(0.1).max(60).default(1).describe("Seconds between two events."),
+    interval: z.coerce
+      .number()
+      .min(STATISTICS_INTERVAL_MIN_S)
+      .max(STATISTICS_INTERVAL_MAX_S)
+      .default(1)
+      .describe("Seconds between two events."),
     state: z
       .enum(["true", "false"])
       .default("false")

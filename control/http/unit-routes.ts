@@ -1,6 +1,7 @@
 /** Units and LUNs over HTTP: what is created, changed, mapped and deleted by itself. */
 import * as z from "zod";
 import { type LunEdit, type LunPlace, mapLun, unmapLun } from "../config/edits/luns.js";
+import { CACHE_MODES } from "../config/schema.js";
 import { HTTP_BODY_LENGTH_MAX } from "../limits.js";
 import type { DeletionResult } from "../unit-administration.js";
 import { answerChange, CHANGE_ANSWERS } from "./changes.js";
@@ -24,7 +25,7 @@ const unitKeys = {
   null: z.literal(true),
   size: z.union([z.int().min(1), z.string()]).describe("Bytes, or as 10GiB."),
   blockLength: z.literal([512, 4096]),
-  cache: z.enum(["direct", "writeback", "writethrough"]),
+  cache: z.enum(CACHE_MODES),
   readOnly: z.boolean(),
 };
 

@@ -138,7 +138,7 @@ describe("what is asked for in vain is told in one line", () => {
   test("top with an interval that there is not: exit 2, and it ends", async () => {
     const { code, stderr } = await ask("top", "--interval", "0");
     assert.equal(code, 2);
-    assert.match(stderr, /^ringlun: .*interval/);
+    assert.match(stderr, /^error: .*--interval.* seconds are wanted, 0\.1 to 60\n$/);
   });
 
   test("with --json as JSON, too", async () => {

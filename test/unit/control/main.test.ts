@@ -120,6 +120,27 @@ describe("the command line", () => {
   });
 });
 
+describe("a command that shows something, and has others below it", () => {
+  const SAID: readonly (readonly [words: string, stderr: string])[] = [
+    ["units creat", "error: unknown command 'creat'\n(Did you mean create?)\n"],
+    ["drain portl", "error: unknown command 'portl'\n(Did you mean portal?)\n"],
+    ["sessions 7", "error: unknown command '7'; known: end\n"],
+    ["units set vm0 extra --no-such-option", "error: unknown option '--no-such-option'\n"],
+  ];
+  for (const [words, stderr] of SAID) {
+    test(`${words}: exit 2, and what it may have been`, async (context) => {
+      const program = new Program(context, folder(context), ...words.split(" "));
+      assert.deepEqual([await program.ended, program.stdout, program.stderr], [2, "", stderr]);
+    });
+  }
+
+  test("help shows what is its own before whom to ask", async (context) => {
+    const program = new Program(context, folder(context), "units", "help", "create");
+    assert.equal(await program.ended, 0);
+    assert.match(program.stdout, /^Options:\n +--file .*^Whom to ask, and how:\n +-c, --config /ms);
+  });
+});
+
 describe("a configuration with faults", () => {
   for (const extra of [[], ["--check"]]) {
     test(`exit 2, every fault with its line ${extra.join(" ")}`, async (context) => {

@@ -36,6 +36,8 @@ const LINES: readonly (readonly [words: readonly string[], offered: readonly str
     ["ringlun", "completion", ""],
     ["bash", "fish", "zsh"],
   ],
+  [["ringlun", "units", "create", "--cache", "di"], ["direct"]],
+  [["ringlun", "log-level", "de"], ["debug"]],
   [["ringlun", "check", "LIC"], ["LICENSE"]],
   [["ringlun", "apply", "-f", "LIC"], ["LICENSE"]],
   [["ringlun", "apply", "--file", "LIC"], ["LICENSE"]],
