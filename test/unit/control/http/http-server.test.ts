@@ -41,7 +41,8 @@ async function request(url: string, host?: string): Promise<{ status: number; ty
   const { port } = server.httpAddress!;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const headers = host === undefined ? {} : { host };
-    get({ host: "127.0.0.1", port, path: url, headers }, resolve).on("error", reject);
+    // No connection of an earlier request, which is closed after a while: what lies between two may take that long.
+    get({ host: "127.0.0.1", port, path: url, headers, agent: false }, resolve).on("error", reject);
   });
   let body = "";
   for await (const chunk of response) body += chunk;
