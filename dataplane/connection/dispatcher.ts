@@ -401,7 +401,6 @@ export class Dispatcher {
     const held = session.held.get(cmdSN);
     if (held && !(held instanceof Task)) session.heldBytes -= held.data.length;
     session.held.set(cmdSN, null);
-    session.reopen();
   }
 
   /** Executes what was held for as long as there is no gap, and the functions that wait for what was missing. */
@@ -414,6 +413,7 @@ export class Dispatcher {
       session.heldSinceUs = this.#shard.ring.nowUs;
       if (next === null) {
         session.advance();
+        session.reopen();
       } else if (next instanceof Task) {
         session.advance();
         this.#shard.engine.start(next);

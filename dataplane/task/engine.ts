@@ -516,7 +516,11 @@ export class TaskEngine implements Services {
     if (task.state === TASK_DORMANT) task.mapping!.remove(task);
     if (task.state === TASK_THROTTLED) this.throttles.remove(task);
     // Its CmdSN counts as received: the commands behind it must not wait for it.
-    if (task.state === TASK_HELD) task.session!.held.set(task.cmdSN, null);
+    if (task.state === TASK_HELD) {
+      task.session!.held.set(task.cmdSN, null);
+      // The window opens when they have caught up with it.
+      task.isAnswered = true;
+    }
     // The initiator may have sent what it was asked for, or still send it.
     if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
     this.#forgetSolicited(task);
