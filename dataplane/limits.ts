@@ -117,6 +117,13 @@ export const CONNECTION_REPLY_BYTES_MAX = 4 * 1024 * 1024;
  */
 export const RETAINED_MAX = 192;
 
+/**
+ * Tasks of one session, with those that have ended and are kept for their status. One more command is answered with TASK SET FULL:
+ * window, immediate commands and RETAINED_MAX together are fewer, but an initiator may have what it did not acknowledge
+ * reassigned to a connection that it does not read, again and again.
+ */
+export const SESSION_TASKS_MAX = 512;
+
 /** PDUs that arrived ahead of their turn and are kept, per session. */
 export const HELD_MAX = COMMAND_WINDOW;
 /** Data segments of those that are no SCSI commands. More closes the session. */
@@ -215,4 +222,7 @@ assert(
   "a peer that asks much at once is not taken for one that does not read",
 );
 assert(DIRECT_RECEIVE_BYTES_MIN < RECEIVE_BUFFER_BYTES, "receive buffers are worth having");
-assert(COMMAND_WINDOW + IMMEDIATE_TASKS_MAX <= TASKS_MAX, "one session can fill its window");
+assert(
+  COMMAND_WINDOW + IMMEDIATE_TASKS_MAX + RETAINED_MAX <= SESSION_TASKS_MAX && SESSION_TASKS_MAX <= TASKS_MAX,
+  "one session can fill its window",
+);

@@ -3,13 +3,13 @@
  * by shifting back, so that there are no tombstones and a look-up touches one cache line as a rule.
  */
 import { assert } from "../assert.js";
-import { COMMAND_WINDOW, IMMEDIATE_TASKS_MAX, RETAINED_MAX } from "../limits.js";
+import { SESSION_TASKS_MAX } from "../limits.js";
 
 const SLOTS = 1024;
 const MASK = SLOTS - 1;
 const EMPTY = -1;
 
-assert((COMMAND_WINDOW + IMMEDIATE_TASKS_MAX + RETAINED_MAX) * 2 <= SLOTS, "the index is at most half full");
+assert(SESSION_TASKS_MAX * 2 <= SLOTS, "the index is at most half full");
 
 /** Fibonacci hashing: consecutive tags spread over the table. */
 function home(tag: number): number {

@@ -2,7 +2,7 @@
 import type { Arena } from "../arena.js";
 import { assert } from "../assert.js";
 import type { Connection } from "../connection/connection.js";
-import { TASKS_MAX } from "../limits.js";
+import { SESSION_TASKS_MAX, TASKS_MAX } from "../limits.js";
 import type { Session } from "../session/session.js";
 import {
   CDB_BYTES_MAX,
@@ -35,8 +35,9 @@ export class TaskTable {
     }
   }
 
-  /** A task in its initial state, linked into its session; null when all are in use. */
+  /** A task in its initial state, linked into its session; null when all are in use, or the session has as many as it may. */
   acquire(session: Session, connection: Connection, initiatorTaskTag: number): Task | null {
+    if (session.taskCount === SESSION_TASKS_MAX) return null;
     const task = this.#free;
     if (task === null) {
       this.wasFull = true;
