@@ -106,6 +106,8 @@ export class Retransmission {
   reassign(task: Task, connection: Connection, expDataSN: number): void {
     const old = task.connection!;
     if (task.retained) old.retained!.remove(task);
+    // It ended without a connection, and its response goes out here: the fence would send it once more.
+    if (task.isHeldBack) this.#shard.fences.drop(task);
     // It may have read on while it had no connection, until that had no credit left.
     if (task.starved) this.#engine.waiting.unstarve(old, task);
     old.taskCount--;
