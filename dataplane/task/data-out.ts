@@ -43,9 +43,8 @@ export class DataOut {
     connection.sink = null;
     const task = this.#task(connection, pdu);
     if (task === null) {
-      // The buffer of a task that was aborted may have waited for this.
-      if (sink?.task?.state === TASK_ABORTED) this.#engine.settle(sink.task);
-      else if (!this.#isForEndedTask(connection, pdu)) this.#reject(connection, pdu, digestValid);
+      const isForAborted = sink?.task?.state === TASK_ABORTED;
+      if (!isForAborted && !this.#isForEndedTask(connection, pdu)) this.#reject(connection, pdu, digestValid);
     } else if (pdu.targetTransferTag === RESERVED_TAG) {
       if (task.unsolicitedEnd < 0) this.#reject(connection, pdu, digestValid);
       else this.#unsolicitedComplete(task, pdu, sink, digestValid);
@@ -55,6 +54,8 @@ export class DataOut {
       else if (!this.#shard.terminations.includes(connection, pdu.targetTransferTag))
         this.#reject(connection, pdu, digestValid);
     }
+    // It was not waited for any more, and its task has ended but for its buffer.
+    if (sink !== null && sink.task !== null) this.#engine.settle(sink.task);
   }
 
   #unsolicitedComplete(task: Task, pdu: DataOutPdu, slice: Slice | null, digestValid: boolean): void {
