@@ -37,5 +37,6 @@ export function endNotReady(task: Task, services: Services, notReady: NotReady):
   task.ascq = ascq;
   task.senseInformation = -1;
   task.senseKeySpecific = senseKeySpecific;
+  task.senseCommandSpecific = -1;
   services.checkCondition(task);
 }

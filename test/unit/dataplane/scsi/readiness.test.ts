@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NotReady } from "../../../../dataplane/messages.js";
 import { COMMAND_CONFLICTS_EXCLUSIVE_ACCESS } from "../../../../dataplane/scsi/command.js";
+import { endNotReady } from "../../../../dataplane/scsi/readiness.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
+import { Task } from "../../../../dataplane/task/task.js";
 import { assertSense, Bench } from "./bench.js";
 
 const SANITIZING: NotReady = { asc: 0x04, ascq: 0x1b, progress: 0x8000, operation: "sanitize" };
@@ -114,4 +116,12 @@ test("what is wrong with a CDB, or conflicts with a reservation, is told before"
 test("write protection is told after it", () => {
   const bench = new Bench({ notReady: SANITIZING });
   assertSense(bench.run([0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0], { readOnly: true }), 2, 0x04, 0x1b);
+});
+
+test("nothing of what the task told before is told again", () => {
+  const task = new Task(0, 0);
+  task.senseInformation = 1;
+  task.senseCommandSpecific = 2;
+  endNotReady(task, new Bench(), SANITIZE_FAILED);
+  assert.deepEqual([task.senseInformation, task.senseKeySpecific, task.senseCommandSpecific], [-1, -1, -1]);
 });
