@@ -76,14 +76,17 @@ export class SlicePool {
     return slice;
   }
 
-  /** The same, or where no buffer is so large any more a smaller one: its `length` says how much goes into it. */
-  acquireUpTo(length: number, task: Task | null): Slice | null {
-    for (let c = SLICE_CLASSES.length - 1; c >= 0; c--) {
+  /**
+   * The same, or where no buffer is so large any more a smaller one, of this class at least: its `length` says how much goes into
+   * it.
+   */
+  acquireUpTo(length: number, task: Task | null, smallestClass = 0): Slice | null {
+    for (let c = LARGEST; c >= smallestClass; c--) {
       const most = Math.min(length, SLICE_CLASSES[c]!.dataBytes);
       const slice = this.#take(most, task, this.#reservedSmall, this.#reservedLarge);
       if (slice !== null) return slice;
     }
-    this.#miss(Math.min(length, SLICE_CLASSES[0].dataBytes));
+    this.#miss(Math.min(length, SLICE_CLASSES[smallestClass]!.dataBytes));
     return null;
   }
 

@@ -17,6 +17,9 @@ import {
   TRANSFER_WRITE_AND_COMPARE,
 } from "./task.js";
 
+/** A store in memory answers each read within it: with the smallest buffers there would be too many within each other. */
+const VERIFY_CLASS_MIN = 1;
+
 // Steps of a slice that is written and compared.
 const STEP_WRITE = 0;
 const STEP_READ = 1;
@@ -78,9 +81,11 @@ export class Comparison {
     if (task.parameters !== null) return true;
     const { slices } = this.#shard;
     const length = Math.min(SLICE_BYTES_MAX, task.transferLength);
-    // What is compared with a slice has to be as long; what is only read is read with any buffer.
+    // What is compared with a slice has to be as long; what is only read is read in whatever pieces.
     task.parameters =
-      task.transfer === TRANSFER_VERIFY ? slices.acquireUpTo(length, task) : slices.acquire(length, task);
+      task.transfer === TRANSFER_VERIFY
+        ? slices.acquireUpTo(length, task, VERIFY_CLASS_MIN)
+        : slices.acquire(length, task);
     if (task.parameters === null) {
       this.#engine.waiting.park(task, PARK_TRANSFER);
       return false;
