@@ -52,7 +52,12 @@ const expectedLength = fc.oneof(
   { weight: 1, arbitrary: u32 },
 );
 
-const lun = fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 16383 }) });
+/** Its own unit, the one that it may only read, none. */
+const lun = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(0) },
+  { weight: 3, arbitrary: fc.constant(1) },
+  { weight: 1, arbitrary: fc.nat({ max: 16383 }) },
+);
 
 const blockCdb = fc
   .record({
@@ -64,6 +69,20 @@ const blockCdb = fc
   .map(({ opcode, flags, lba, blocks }) => {
     const address = [24, 16, 8, 0].map((shift) => (lba >>> shift) & 0xff);
     return [opcode, flags, ...address, 0, blocks >>> 8, blocks & 0xff, 0];
+  });
+
+/** COMPARE AND WRITE, ORWRITE(16), WRITE ATOMIC(16), WRITE SAME(16), WRITE AND VERIFY(16), VERIFY(16), READ(16), PRE-FETCH(16). */
+const longCdb = fc
+  .record({
+    opcode: fc.constantFrom(0x89, 0x8b, 0x9c, 0x93, 0x8e, 0x8f, 0x88, 0x90),
+    flags: fc.constantFrom(0, 0, 0x01, 0x02, 0x06, 0x08, 0x09),
+    lba: fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 2048 }) }, { weight: 1, arbitrary: u32 }),
+    blocks: fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 256 }) }, { weight: 1, arbitrary: fc.nat({ max: 65535 }) }),
+  })
+  .map(({ opcode, flags, lba, blocks }) => {
+    const address = [24, 16, 8, 0].map((shift) => (lba >>> shift) & 0xff);
+    const length = opcode === 0x89 ? [0, 0, 0, blocks & 0xff] : [0, 0, blocks >>> 8, blocks & 0xff];
+    return [opcode, flags, 0, 0, 0, 0, ...address, ...length, 0, 0];
   });
 
 /** INQUIRY, MODE SENSE, REPORT LUNS, UNMAP, REPORT SUPPORTED OPERATION CODES, READ CAPACITY. */
@@ -79,6 +98,7 @@ const otherCdb = fc.constantFrom(
 
 const cdb = fc.oneof(
   { weight: 10, arbitrary: blockCdb },
+  { weight: 3, arbitrary: longCdb },
   { weight: 3, arbitrary: otherCdb },
   { weight: 2, arbitrary: fc.array(fc.nat({ max: 255 }), { minLength: 6, maxLength: 16 }) },
 );
@@ -288,7 +308,7 @@ const connectionAction: fc.Arbitrary<Action> = fc.oneof(
 );
 
 const action: fc.Arbitrary<Action> = fc
-  .tuple(connectionAction, fc.constantFrom(0, 0, 1))
+  .tuple(connectionAction, fc.constantFrom(0, 0, 1, 2))
   .map(([does, on]) => (on === 0 ? does : { ...does, on }));
 
 export const actions: fc.Arbitrary<Action[]> = fc.array(action, { minLength: 1, maxLength: 40, size: "max" });
@@ -302,7 +322,7 @@ export const parameters: fc.Arbitrary<Parameters> = fc
     maxBurstLength: fc.constantFrom(512, 1000, 8192, 262144, 1 << 20),
     firstBurstLength: fc.constantFrom(512, 4096, 65536),
     maxOutstandingR2T: fc.constantFrom(1, 2, 8),
-    maxConnections: fc.constantFrom(1, 1, 2),
+    maxConnections: fc.constantFrom(1, 1, 2, 3),
     errorRecoveryLevel: fc.constantFrom(0, 0, 1, 2),
     taskReporting: fc.constantFrom("RFC3720", "ResponseFence", "FastAbort"),
     iSCSIProtocolLevel: fc.constantFrom(1, 2),

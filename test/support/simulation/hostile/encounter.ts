@@ -1,7 +1,8 @@
 /**
  * A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice, nor must
- * another that comes afterwards.
+ * another that comes afterwards. What the hostile one may only read does not change.
  */
+import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
 import { Cluster } from "../cluster.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
@@ -19,6 +20,9 @@ const MEBIBYTE = 1024 * 1024;
 const COMMANDS = 20;
 const HOSTILE_UNIT = 0;
 const HONEST_UNIT = 1;
+const READ_ONLY_UNIT = 2;
+/** As the hostile one sees it. */
+const LUN_READ_ONLY = 1;
 
 export interface EncounterOptions {
   readonly seed: number;
@@ -32,8 +36,9 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   const world: World = { timeline: new Timeline(), random: random.fork(), faults: { ...NO_FAULTS, ...faults } };
   const hostileUnit = unit(HOSTILE_UNIT);
   const honestUnit = unit(HONEST_UNIT);
+  const readOnlyUnit = unit(READ_ONLY_UNIT);
   const options = {
-    units: [hostileUnit, honestUnit],
+    units: [hostileUnit, honestUnit, readOnlyUnit],
     arenaBytes: 24 * MEBIBYTE,
     sqEntries: 64,
     cqEntries: 128,
@@ -45,7 +50,11 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   const hostile = new HostileInitiator(world, cluster.pick(random), {
     initiatorName: "iqn.2026-11.io.ringlun:hostile",
     parameters,
-    luns: new Map([[0, hostileUnit]]),
+    luns: new Map([
+      [0, hostileUnit],
+      [LUN_READ_ONLY, readOnlyUnit],
+    ]),
+    readOnlyLuns: [LUN_READ_ONLY],
     pingIntervalMs: 0,
     pipe: { capacity: 65536, delayUsMax: 20 },
     actions,
@@ -57,6 +66,9 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   // Tasks whose connection has failed may still wait to be reassigned.
   cluster.turnUntil(() => afterwards.isFinished && !cluster.hasSessions);
   cluster.assertNothingLeft();
+  const content = Buffer.alloc(readOnlyUnit.sizeBytes);
+  readOnlyUnit.disk!.read(content, 0);
+  assert(content.equals(Buffer.alloc(content.length)), "what is read-only has not changed");
 }
 
 function honestInitiator(

@@ -3,6 +3,7 @@
  * and none of it may be another's.
  */
 import assert from "node:assert/strict";
+import { COMMAND_WINDOW } from "../../../../dataplane/limits.js";
 import { serialAdd, serialLess } from "../../../../dataplane/wire/serial.js";
 import { digestOf } from "../../crc32c.js";
 import {
@@ -286,6 +287,7 @@ class Lane {
     assert(!holdsStamp(pdu.data), `what another has written: ${describe(pdu)}`);
     if (takesStatSN(pdu)) this.#countStatus(pdu);
     assert(!serialLess(pdu.maxCmdSN, serialAdd(pdu.expCmdSN, -1)), "MaxCmdSN is at least ExpCmdSN - 1");
+    assert(serialLess(pdu.maxCmdSN, serialAdd(pdu.expCmdSN, COMMAND_WINDOW)), "the window is as wide as it may be");
     this.#hostile.told(pdu);
     switch (pdu.opcode) {
       case OPCODE_LOGIN_RESPONSE: {

@@ -15,11 +15,12 @@ export interface LoginOptions {
   readonly initiatorName: string;
   readonly parameters: Parameters;
   readonly luns: ReadonlyMap<number, SimulatedUnit>;
+  readonly readOnlyLuns?: readonly number[];
   readonly pingIntervalMs: number;
 }
 
 export function handoffRecord(
-  { sessionId, cid, initiatorName, parameters, luns, pingIntervalMs }: LoginOptions,
+  { sessionId, cid, initiatorName, parameters, luns, readOnlyLuns = [], pingIntervalMs }: LoginOptions,
   expCmdSN: number,
   statSN: number,
 ): Omit<HandoffRecord, "connectionId" | "fd"> {
@@ -50,7 +51,7 @@ export function handoffRecord(
     luns: [...luns].map(([lun, unit]) => ({
       lun,
       unitIndex: unit.record.unitIndex,
-      readOnly: false,
+      readOnly: readOnlyLuns.includes(lun),
       blocked: 0,
       accessState: 0,
     })),
