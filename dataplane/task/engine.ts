@@ -113,7 +113,7 @@ export class TaskEngine implements Services {
     this.control = new ControlExchanges(shard, this);
     this.waiting = new BufferQueues(shard, this);
     this.retransmission = new Retransmission(shard, this);
-    this.operations = new Operations(this, this.gates);
+    this.operations = new Operations(shard, this, this.gates);
     this.comparison = new Comparison(shard, this);
     this.backgroundFlushes = new BackgroundFlushes(shard);
     this.#writes = new WriteTransfer(shard, this);

@@ -1,9 +1,10 @@
 /** Store operations that belong to a task itself and not to a slice of its transfer: flush, discard, reads into its buffer ... */
 import { unreachable } from "../assert.js";
-import { KIND_TASK } from "../shard.js";
+import { KIND_TASK, type Shard } from "../shard.js";
 import { PENDING } from "../storage/store.js";
 import type { TaskEngine } from "./engine.js";
 import type { Gates } from "./gates.js";
+import { storeBegins } from "./stages.js";
 import {
   OPERATION_DISCARD,
   OPERATION_FLUSH,
@@ -21,10 +22,12 @@ const EIO = -5;
 const LBA_UNKNOWN = -1;
 
 export class Operations {
+  readonly #shard: Shard;
   readonly #engine: TaskEngine;
   readonly #gates: Gates;
 
-  constructor(engine: TaskEngine, gates: Gates) {
+  constructor(shard: Shard, engine: TaskEngine, gates: Gates) {
+    this.#shard = shard;
     this.#engine = engine;
     this.#gates = gates;
   }
@@ -45,7 +48,7 @@ export class Operations {
   submit(task: Task): void {
     if (changesMedium(task.operation) && !this.#gates.enterOperation(task)) return;
     const result = this.#submit(task);
-    if (result === PENDING) task.storeBusy++;
+    if (result === PENDING) storeBegins(task, this.#shard.ring.nowUs);
     else this.#finish(task, result);
   }
 

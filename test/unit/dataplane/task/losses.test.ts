@@ -6,6 +6,7 @@ import { initialState } from "../../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Session } from "../../../../dataplane/session/session.js";
+import type { Shard } from "../../../../dataplane/shard.js";
 import { allocateFailedFlushes, FailedFlushes } from "../../../../dataplane/storage/failed-flushes.js";
 import type { Gate } from "../../../../dataplane/storage/gate.js";
 import { LogicalUnit } from "../../../../dataplane/storage/logical-unit.js";
@@ -67,7 +68,8 @@ class Scene {
     );
     const engine = { operated: (task: Task, result: number) => this.#results.set(task, result) };
     const gates = { enterOperation: () => true, leaveOperation: () => {} };
-    this.#operations = new Operations(engine as unknown as TaskEngine, gates as unknown as Gates);
+    const shard = { ring: { nowUs: 0 } } as unknown as Shard;
+    this.#operations = new Operations(shard, engine as unknown as TaskEngine, gates as unknown as Gates);
   }
 
   session(): LunMapping {
