@@ -80,8 +80,8 @@ describe("ABORT TASK (RFC 7143 section 11.6.1)", () => {
     for (let i = 0; i < 20; i++) {
       const task = await initiator.start({ cdb: read10(0, 16_384), read: 16_384 * BLOCK_BYTES });
       const { response } = await abort(initiator, task);
-      // On a busy machine it may have ended before the request came.
-      assert.equal(response, task.end === undefined ? FUNCTION_COMPLETE : TASK_DOES_NOT_EXIST);
+      // On a busy machine it may have ended before the request came, and its response be on its way or still to go.
+      if (task.end === undefined || response !== TASK_DOES_NOT_EXIST) assert.equal(response, FUNCTION_COMPLETE);
       initiator.forget(task);
       // A late Data-In would be one of no command: the initiator would say so.
       await initiator.good({ cdb: read10(0, 8), read: 4096 });
