@@ -22,6 +22,9 @@ export const IMMEDIATE_TASKS_MAX = 32;
 /** Task management functions that a session may have under way. One more is answered with "function rejected". */
 export const TASK_FUNCTIONS_MAX = 32;
 
+/** Logout Requests that a session may have under way. One more is answered with "cleanup failed" (RFC 7143 section 11.15.1). */
+export const LOGOUTS_MAX = 32;
+
 /** The largest buffer class: one slice of a transfer. A longer command moves as several slices. */
 export const SLICE_BYTES_MAX = 262144;
 

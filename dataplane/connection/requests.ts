@@ -5,7 +5,13 @@
 import { unreachable } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { REJECTED_LINES_PER_SECOND_MAX, SLICE_BYTES_MAX, TEXT_BYTES_MAX, TEXTS_ASKED_MAX } from "../limits.js";
+import {
+  LOGOUTS_MAX,
+  REJECTED_LINES_PER_SECOND_MAX,
+  SLICE_BYTES_MAX,
+  TEXT_BYTES_MAX,
+  TEXTS_ASKED_MAX,
+} from "../limits.js";
 import { LineBudget } from "../line-budget.js";
 import { LOGGED_OUT } from "../messages.js";
 import { statusQualifier } from "../scsi/status-qualifier.js";
@@ -31,6 +37,7 @@ import {
 } from "../wire/logout-request.js";
 import {
   LOGOUT_RESPONSE_CID_NOT_FOUND,
+  LOGOUT_RESPONSE_CLEANUP_FAILED,
   LOGOUT_RESPONSE_CLOSED,
   LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED,
   LogoutResponsePdu,
@@ -349,6 +356,9 @@ export class Requests {
     const { cid, reasonCode } = pdu;
     const tag = pdu.initiatorTaskTag;
     const answer: LogoutAnswer = { session, tag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    if (session.logoutTags.size >= LOGOUTS_MAX || session.logoutTags.has(tag)) {
+      return this.#logoutResponse(connection, { ...answer, response: LOGOUT_RESPONSE_CLEANUP_FAILED });
+    }
     session.logoutTags.add(tag);
     if (reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
       return this.#closeConnections(connection, [...session.connections, ...session.failed], answer);
@@ -409,8 +419,12 @@ export class Requests {
     closed.leave();
   }
 
-  #answerLogout(connection: Connection, { session, tag, response, closes }: LogoutAnswer): void {
-    session.logoutTags.delete(tag);
+  #answerLogout(connection: Connection, answer: LogoutAnswer): void {
+    answer.session.logoutTags.delete(answer.tag);
+    this.#logoutResponse(connection, answer);
+  }
+
+  #logoutResponse(connection: Connection, { session, tag, response, closes }: LogoutAnswer): void {
     if (connection.state !== CONNECTION_OPEN) return;
     const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = session.parameters;
     const reply = new Reply(STAMP_STATUS);

@@ -4,13 +4,19 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HELD_BYTES_OF_SHARD_MAX, SHORTAGE_PATIENCE_US, TEXTS_ASKED_MAX } from "../../../../dataplane/limits.js";
+import {
+  HELD_BYTES_OF_SHARD_MAX,
+  LOGOUTS_MAX,
+  SHORTAGE_PATIENCE_US,
+  TEXTS_ASKED_MAX,
+} from "../../../../dataplane/limits.js";
 import { write10 } from "../../../support/cdb.js";
 import {
   buildHeader,
   FLAG_FINAL,
   FLAG_WRITE,
   type HeaderFields,
+  OPCODE_LOGOUT_REQUEST,
   OPCODE_NOP_OUT,
   OPCODE_REJECT,
   OPCODE_SCSI_COMMAND,
@@ -19,12 +25,16 @@ import {
   OPCODE_TEXT_RESPONSE,
   TAG_NONE,
 } from "../../../support/pdu.js";
-import { BLOCK_BYTES, FIRST_CMD_SN, setUp } from "./fixture.js";
+import { BLOCK_BYTES, FIRST_CMD_SN, setUp, startWrite, WRITE_US } from "./fixture.js";
 
 /** Of the first reply after the Login Response. */
 const FIRST_STAT_SN = 2;
 const STATUS_SNACK = 1;
 const LENGTH = 65536;
+const CLOSE_CONNECTION = 1;
+// Logout Response
+const CLOSED = 0;
+const CLEANUP_FAILED = 3;
 /** Statuses that a session keeps. */
 const KEPT = 192;
 
@@ -123,4 +133,29 @@ test("pings ahead of their turn: what a shard keeps of them in all is bounded", 
   });
   cluster.turnUntil(() => peers.some(({ end }) => end.reportedUs > 0));
   assert.equal(peers.filter(({ end }) => end.atUs > 0).length, 1);
+});
+
+test("logouts of a connection whose tasks take their time: so many wait for it, and no more", () => {
+  const { cluster, connect } = setUp(WRITE_US);
+  const other = connect(1);
+  const { peer, received } = connect(0);
+  startWrite(other.peer);
+  const loginBytes = Buffer.concat(received).length;
+  const logout = (tag: number): HeaderFields => ({
+    ...{ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 1 },
+    ...{ initiatorTaskTag: tag, cmdSN: FIRST_CMD_SN + 1 },
+  });
+  const count = LOGOUTS_MAX + 8;
+  const responses = (): number[] => {
+    const bytes = Buffer.concat(received).subarray(loginBytes);
+    return Array.from({ length: bytes.length / 48 }, (_, at) => bytes[at * 48 + 2]!);
+  };
+  // One of them comes twice.
+  for (let tag = 1; tag < count; tag++) peer.write(times(1, logout(tag)));
+  peer.write(times(1, logout(1)));
+  cluster.turnUntil(() => responses().length === count - LOGOUTS_MAX);
+  assert.deepEqual(responses(), Array(count - LOGOUTS_MAX).fill(CLEANUP_FAILED));
+  assert.equal(other.end.reportedUs, 0);
+  cluster.turnUntil(() => responses().length === count);
+  assert.deepEqual(responses().slice(count - LOGOUTS_MAX), Array(LOGOUTS_MAX).fill(CLOSED));
 });
