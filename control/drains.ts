@@ -76,7 +76,7 @@ export class Drains implements OutOfService {
   begin(scope: DrainScope, timeoutMs: number): DrainProgress | undefined {
     if (this.#find(scope) !== undefined) return undefined;
     const { logger } = this.#options;
-    const there = this.#there(scope);
+    const there = [...this.#there(scope)];
     const connectionIds = new Set(there.flatMap(({ connections }) => connections.map((one) => one.connectionId)));
     const drain: OpenDrain = {
       id: ++this.#lastId,
@@ -192,27 +192,21 @@ export class Drains implements OutOfService {
   }
 
   /** What is in the scope now. Of a portal only the sessions that have connections through it. */
-  #there(scope: DrainScope): Affected[] {
-    const there: Affected[] = [];
+  *#there(scope: DrainScope): Generator<Affected> {
     for (const session of this.#options.registry.sessions()) {
       if (sessionTypeOf(session) !== "Normal") continue;
       const { targetName, portalGroup } = session.identity;
+      if (scope.kind === "portalGroup" && portalGroup !== scope.tag) continue;
+      if (scope.kind === "target" && targetName !== scope.target) continue;
       const connections = [...session.connections.values()].filter(
         ({ details, hasFailed }) => !hasFailed && (scope.kind !== "portal" || details.portal === scope.portal),
       );
-      const isThere =
-        scope.kind === "portal"
-          ? connections.length > 0
-          : scope.kind === "portalGroup"
-            ? portalGroup === scope.tag
-            : targetName === scope.target;
-      if (isThere) there.push({ session, connections });
+      if (scope.kind !== "portal" || connections.length > 0) yield { session, connections };
     }
-    return there;
   }
 
   /** One message to each shard that has some of them. */
-  #tell(there: readonly Affected[], message: LogoutMessage): void {
+  #tell(there: Iterable<Affected>, message: LogoutMessage): void {
     const byShard = new Map<number, number[]>();
     for (const { session, connections } of there) {
       const ids = byShard.get(session.shard) ?? [];
@@ -223,7 +217,7 @@ export class Drains implements OutOfService {
   }
 
   #look(drain: OpenDrain): void {
-    if (drain.isDone || this.#there(drain.scope).length > 0) return;
+    if (drain.isDone || this.#there(drain.scope).next().done !== true) return;
     drain.isDone = true;
     clearTimeout(drain.overtime);
     const { found, loggedOut, dropped, lost, scope } = drain;
@@ -233,11 +227,11 @@ export class Drains implements OutOfService {
   /** Sessions that have no connection to be told on, but wait for one (ErrorRecoveryLevel 2). */
   #endRest(drain: OpenDrain): void {
     if (drain.scope.kind === "portal") return;
-    for (const { session } of this.#there(drain.scope)) void this.#options.endSession(session, "drained");
+    for (const { session } of [...this.#there(drain.scope)]) void this.#options.endSession(session, "drained");
   }
 
   #progress(drain: OpenDrain): DrainProgress {
-    const there = this.#there(drain.scope);
+    const there = [...this.#there(drain.scope)];
     const connections = there.reduce((sum, affected) => sum + affected.connections.length, 0);
     return { drain, state: stateOf(drain), connections, sessions: there.length };
   }
