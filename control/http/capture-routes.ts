@@ -49,6 +49,8 @@ export const CAPTURE_ROUTES: readonly Route[] = [
       });
       if (capture === undefined) return problem(reply, 409, "a capture is running: end it first (DELETE)");
       reply.raw.once("close", () => capture.close());
+      // Its reader may pause: what there is no room for meanwhile is counted.
+      reply.raw.socket?.setTimeout(0);
       reply.type("application/x-pcapng").header("cache-control", "no-store");
       return Readable.from(capture.blocks(), { objectMode: false });
     },

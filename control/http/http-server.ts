@@ -3,7 +3,7 @@
  * only its owner can open, and who may change things. A token makes the former the latter.
  */
 import { lstatSync, unlinkSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { hostname } from "node:os";
 import type { Server as TlsServer } from "node:tls";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
@@ -11,17 +11,14 @@ import type * as z from "zod";
 import { formatPortalAddress, type PortalAddress } from "../config/portal-address.js";
 import type { ApiConfiguration, HttpConfiguration } from "../config/schema.js";
 import type { TlsMaterial } from "../config/tls-files.js";
-import { ConnectionQuota } from "../connection-quota.js";
 import {
   HTTP_BODY_LENGTH_MAX,
-  HTTP_CONNECTIONS_MAX,
-  HTTP_CONNECTIONS_PER_PEER_MAX,
   HTTP_KEEP_ALIVE_TIMEOUT_MS,
   HTTP_REQUEST_TIMEOUT_MS,
-  HTTP_REQUESTS_AT_ONCE_MAX,
   HTTP_TIMEOUT_LOOK_MS,
 } from "../limits.js";
 import { type Asker, askerOf } from "./authority.js";
+import { boundConnections } from "./connections.js";
 import { pageRoutes } from "./page.js";
 import { type HttpContext, problem, type Route, type RouteInput } from "./route.js";
 import { ROUTES } from "./routes.js";
@@ -153,25 +150,6 @@ function createApp(
     return reply.send(problem(reply, statusCode, message));
   });
   return app;
-}
-
-/** Nobody holds all connections, and nobody has more requests worked off at a stretch than others can wait for. */
-function boundConnections(app: FastifyInstance): void {
-  const quota = new ConnectionQuota(HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX);
-  const requests = new WeakMap<Socket, number>();
-  app.server.headersTimeout = HTTP_REQUEST_TIMEOUT_MS;
-  app.server.on("connection", (socket: Socket) => {
-    const release = quota.take(socket.remoteAddress ?? "");
-    if (release === undefined) socket.destroy();
-    else socket.once("close", release);
-  });
-  app.addHook("onRequest", async ({ socket }, reply) => {
-    const count = (requests.get(socket) ?? 0) + 1;
-    requests.set(socket, count);
-    if (count > HTTP_REQUESTS_AT_ONCE_MAX) socket.destroy();
-    if (socket.destroyed) reply.hijack();
-  });
-  app.addHook("onResponse", async ({ socket }) => void requests.set(socket, (requests.get(socket) ?? 1) - 1));
 }
 
 function secureContext({ certificate, key }: TlsMaterial) {
