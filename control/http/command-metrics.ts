@@ -1,8 +1,7 @@
 /**
  * What the commands of units, targets and initiators have come to, in Prometheus's text format (version 0.0.4). With a thousand
- * of each that is some sixty thousand lines: they are made a part at a time, so that control does other things in between.
+ * of each that is some sixty thousand lines: the pieces of a text that is made in parts (parts.ts).
  */
-import { setImmediate } from "node:timers/promises";
 import {
   ERROR_ABORTED,
   ERROR_BUSY,
@@ -25,9 +24,6 @@ import {
 } from "../../dataplane/statistics.js";
 import type { Server } from "../server.js";
 import type { MetricFamily } from "./metric-family.js";
-
-/** After so long control lets others go first. */
-const AT_ONCE_MS = 2;
 
 /** What of the times is told: buckets by which they are cut, and whether reads and writes are told apart. */
 interface Times {
@@ -103,26 +99,13 @@ export function commandMetricFamilies(): MetricFamily[] {
   );
 }
 
-/** @param nowMs the clock; tests have their own. */
-export async function* commandMetrics(server: Server, nowMs = () => performance.now()): AsyncGenerator<string> {
+export function* commandMetrics(server: Server): Generator<string> {
   const counted: Readonly<Record<string, () => ReadonlyMap<string, Float64Array>>> = {
     unit: () => new Map(server.units.map((unit) => [unit.name, server.unitStatistics(unit)])),
     target: () => server.sessionStatistics.byTarget(),
     initiator: () => server.sessionStatistics.byInitiator(),
   };
-  let text = "";
-  let begunMs = nowMs();
-  for (const [kind, times] of SCOPES) {
-    for (const part of scope(kind, counted[kind]!(), times)) {
-      text += part;
-      if (nowMs() - begunMs < AT_ONCE_MS) continue;
-      yield text;
-      text = "";
-      await setImmediate();
-      begunMs = nowMs();
-    }
-  }
-  yield text;
+  for (const [kind, times] of SCOPES) yield* scope(kind, counted[kind]!(), times);
 }
 
 /** The head of a family, then its lines for one name after the other; the next family. */

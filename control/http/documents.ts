@@ -171,5 +171,7 @@ export const ended = z.strictObject({
 export type Status = z.output<typeof status>;
 export type Statistics = z.output<typeof statistics>;
 export type State = z.output<typeof state>;
+export type PortalDocument = z.output<typeof portal>;
+export type TargetDocument = z.output<typeof target>;
 export type UnitDocument = z.output<typeof unit>;
 export type SessionDocument = z.output<typeof session>;

@@ -3,19 +3,23 @@ import { setTimeout } from "node:timers/promises";
 import { COUNTER } from "../../dataplane/counters.js";
 import { BLOCK_DOUBLES } from "../../dataplane/statistics.js";
 import type { Server } from "../server.js";
+import { ownTurn } from "../turns.js";
 import type { Statistics } from "./documents.js";
+import type { Lazily } from "./parts.js";
 import { ratesBetween } from "./rates.js";
 
-/** Each look is as long after the one before as was asked for; ends with the signal. */
+/** Each look is as long after the one before as was asked for; ends with the signal. What is told is to be used before the next is asked for. */
 export async function* liveStatistics(
   server: Server,
   intervalMs: number,
   signal: AbortSignal,
-): AsyncGenerator<Statistics> {
+): AsyncGenerator<Lazily<Statistics>> {
+  await ownTurn();
   let before = look(server);
   while (!signal.aborted) {
     await setTimeout(intervalMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return;
+    await ownTurn();
     const now = look(server);
     yield difference(server, before, now);
     before = now;
@@ -51,28 +55,37 @@ function look(server: Server): Look {
   };
 }
 
-function difference(server: Server, before: Look, now: Look): Statistics {
+function difference(server: Server, before: Look, now: Look): Lazily<Statistics> {
   const seconds = (now.atMs - before.atMs) / 1000;
   return {
     at: new Date().toISOString(),
     seconds,
     total: ratesBetween(sum(now.units.keys(), before.units), sum(now.units.keys(), now.units), seconds),
-    units: server.units.flatMap(({ name, unitIndex }) => {
-      const counted = now.units.get(unitIndex);
-      if (counted === undefined) return [];
-      return [{ name, ...ratesBetween(before.units.get(unitIndex) ?? NOTHING, counted, seconds) }];
-    }),
-    sessions: server.sessions.flatMap(({ sessionId, identity: { initiatorName, targetName } }) => {
-      const counted = now.sessions.get(sessionId);
-      if (counted === undefined) return [];
-      const rates = ratesBetween(before.sessions.get(sessionId) ?? NOTHING, counted, seconds);
-      return [{ sessionId, initiatorName, targetName, ...rates }];
-    }),
+    units: units(server, before, now, seconds),
+    sessions: sessions(server, before, now, seconds),
     shards: now.shards.map((us, shard) => ({
       shard,
       cpu: Math.max(0, (us ?? 0) - (before.shards[shard] ?? us ?? 0)) / 1e6 / seconds,
     })),
   };
+}
+
+function* units(server: Server, before: Look, now: Look, seconds: number): Iterable<Statistics["units"][number]> {
+  for (const { name, unitIndex } of server.units) {
+    const counted = now.units.get(unitIndex);
+    if (counted === undefined) continue;
+    yield { name, ...ratesBetween(before.units.get(unitIndex) ?? NOTHING, counted, seconds) };
+  }
+}
+
+function* sessions(server: Server, before: Look, now: Look, seconds: number): Iterable<Statistics["sessions"][number]> {
+  for (const { sessionId, identity } of server.sessions) {
+    const counted = now.sessions.get(sessionId);
+    if (counted === undefined) continue;
+    const { initiatorName, targetName } = identity;
+    const rates = ratesBetween(before.sessions.get(sessionId) ?? NOTHING, counted, seconds);
+    yield { sessionId, initiatorName, targetName, ...rates };
+  }
 }
 
 const NOTHING = new Float64Array();

@@ -4,9 +4,11 @@ import { COUNTER_NAMES, type CounterName, OPCODES, RECEIVED_PDUS, SENT_PDUS } fr
 import { opcodeName } from "../../dataplane/wire/bhs.js";
 import { describeLoginStatus } from "../../dataplane/wire/login-response.js";
 import type { Server } from "../server.js";
+import { ownTurn } from "../turns.js";
 import { VERSION } from "../version.js";
 import { commandMetricFamilies, commandMetrics } from "./command-metrics.js";
 import type { MetricFamily } from "./metric-family.js";
+import { partsOf } from "./parts.js";
 import { addPortalMetrics } from "./portal-metrics.js";
 
 /** What prom-client's metrics have, and its types do not. */
@@ -140,8 +142,9 @@ export class Metrics {
 
   /** In Prometheus's text format, a part at a time. */
   async *text(): AsyncGenerator<string> {
+    await ownTurn();
     yield await this.#registry.metrics();
-    yield* commandMetrics(this.#server);
+    yield* partsOf(commandMetrics(this.#server));
   }
 }
 

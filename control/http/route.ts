@@ -1,4 +1,5 @@
 /** What a route of the API is made of. The routes themselves are in routes.ts, and in files of their own beside it. */
+import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type * as z from "zod";
 import type { Administration } from "../administration.js";
@@ -6,6 +7,7 @@ import type { Logger } from "../logger.js";
 import type { Server } from "../server.js";
 import type * as documents from "./documents.js";
 import type { Metrics } from "./metrics.js";
+import { jsonPieces, partsOf } from "./parts.js";
 
 /** What routes answer from. */
 export interface HttpContext {
@@ -50,6 +52,12 @@ export interface RouteInput {
 export function problem(reply: FastifyReply, statusCode: number, message: string): z.output<typeof documents.problem> {
   reply.code(statusCode);
   return { statusCode, error: ERRORS[statusCode] ?? "Error", message };
+}
+
+/** An answer in JSON that may be long, made a part at a time. */
+export function jsonInParts(reply: FastifyReply, make: () => object): Readable {
+  reply.type("application/json; charset=utf-8");
+  return Readable.from(partsOf(jsonPieces(make)));
 }
 
 const ERRORS: Readonly<Record<number, string>> = {

@@ -7,9 +7,9 @@ import { answerChange, CHANGE_ANSWERS } from "./changes.js";
 import * as documents from "./documents.js";
 import { DRAIN_ROUTES } from "./drain-routes.js";
 import { openApi } from "./openapi.js";
-import { problem, type Route } from "./route.js";
+import { jsonInParts, problem, type Route } from "./route.js";
 import { statisticsStream } from "./statistics-stream.js";
-import { sessionDocument, status } from "./status.js";
+import { portals, sessions, status, targets, units } from "./status.js";
 import { UNIT_ROUTES } from "./unit-routes.js";
 
 /** Made when somebody asks for it first. */
@@ -75,7 +75,7 @@ export const ROUTES: readonly Route[] = [
     summary: "What there is now",
     isPrivileged: false,
     answers: { 200: { description: "The state", schema: documents.status } },
-    handle: ({ server }) => status(server),
+    handle: ({ server }, _input, reply) => jsonInParts(reply, () => status(server)),
   },
   {
     method: "GET",
@@ -84,7 +84,7 @@ export const ROUTES: readonly Route[] = [
     summary: "Who is logged in",
     isPrivileged: false,
     answers: { 200: { description: "Sessions", schema: z.array(documents.session) } },
-    handle: ({ server }) => server.sessions.map(sessionDocument),
+    handle: ({ server }, _input, reply) => jsonInParts(reply, () => sessions(server)),
   },
   {
     method: "DELETE",
@@ -109,7 +109,7 @@ export const ROUTES: readonly Route[] = [
     summary: "Logical units",
     isPrivileged: false,
     answers: { 200: { description: "Units", schema: z.array(documents.unit) } },
-    handle: ({ server }) => status(server).units,
+    handle: ({ server }, _input, reply) => jsonInParts(reply, () => units(server)),
   },
   {
     method: "GET",
@@ -118,7 +118,7 @@ export const ROUTES: readonly Route[] = [
     summary: "Targets",
     isPrivileged: false,
     answers: { 200: { description: "Targets", schema: z.array(documents.target) } },
-    handle: ({ server }) => status(server).targets,
+    handle: ({ server }, _input, reply) => jsonInParts(reply, () => targets(server)),
   },
   {
     method: "GET",
@@ -127,7 +127,7 @@ export const ROUTES: readonly Route[] = [
     summary: "Where it listens",
     isPrivileged: false,
     answers: { 200: { description: "Portals", schema: z.array(documents.portal) } },
-    handle: ({ server }) => status(server).portals,
+    handle: ({ server }, _input, reply) => jsonInParts(reply, () => portals(server)),
   },
   statisticsStream,
   {

@@ -9,8 +9,10 @@ import {
   STATISTICS_STREAMS_MAX,
 } from "../limits.js";
 import type { Server } from "../server.js";
+import { ownTurn } from "../turns.js";
 import * as documents from "./documents.js";
 import { liveStatistics } from "./live-statistics.js";
+import { jsonPieces, partsOf } from "./parts.js";
 import { problem, type Route } from "./route.js";
 import { state } from "./status.js";
 
@@ -63,30 +65,36 @@ async function* events(
 ): AsyncGenerator<string> {
   yield `retry: ${STATISTICS_RETRY_MS}\n\n`;
   let told: string | undefined;
-  const changedState = (): string => {
-    const text = stateText(server);
-    if (!withState || text === told) return "";
+  const changedState = async (): Promise<string> => {
+    if (!withState) return "";
+    const text = await stateText(server);
+    if (text === told) return "";
     told = text;
-    return event("state", text);
+    await ownTurn();
+    return `event: state\ndata: ${text}\n\n`;
   };
   yield changedState();
   for await (const look of liveStatistics(server, intervalMs, signal)) {
-    yield changedState() + event("statistics", JSON.stringify(look));
+    yield `${await changedState()}event: statistics\ndata: `;
+    yield* partsOf(jsonPieces(() => look));
+    yield "\n\n";
   }
 }
 
-function event(name: string, data: string): string {
-  return `event: ${name}\ndata: ${data}\n\n`;
-}
-
 /** Of each server, for all streams together: with a thousand units and sessions it takes milliseconds. */
-const texts = new WeakMap<Server, { readonly text: string; readonly atMs: number }>();
+const texts = new WeakMap<Server, { readonly text: Promise<string>; readonly atMs: number }>();
 
-function stateText(server: Server): string {
+function stateText(server: Server): Promise<string> {
   const known = texts.get(server);
   const atMs = performance.now();
   if (known !== undefined && atMs - known.atMs < STATE_LOOK_INTERVAL_MS) return known.text;
-  const text = JSON.stringify(state(server));
+  const text = textOf(partsOf(jsonPieces(() => state(server))));
   texts.set(server, { text, atMs });
+  return text;
+}
+
+async function textOf(parts: AsyncIterable<string>): Promise<string> {
+  let text = "";
+  for await (const part of parts) text += part;
   return text;
 }

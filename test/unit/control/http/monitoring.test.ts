@@ -36,20 +36,18 @@ test("the table of metrics in docs/MONITORING.md is that of the program", () => 
 });
 
 /** Lines of one name of each kind of which everything has happened. */
-async function fullLines(): Promise<string[]> {
+function fullLines(): string[] {
   const all = () => new Map([["x", new Float64Array(BLOCK_DOUBLES).fill(1)]]);
   const sessionStatistics = { byTarget: all, byInitiator: all };
   const server = { units: [{ name: "x" }], unitStatistics: () => all().get("x"), sessionStatistics };
-  const text = [];
-  for await (const part of commandMetrics(server as unknown as Server)) text.push(part);
-  return text
+  return [...commandMetrics(server as unknown as Server)]
     .join("")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
-test("the numbers of series in docs/MONITORING.md are right", async () => {
-  const lines = await fullLines();
+test("the numbers of series in docs/MONITORING.md are right", () => {
+  const lines = fullLines();
   for (const kind of ["unit", "target", "initiator"]) {
     const count = lines.filter((line) => line.startsWith(`ringlun_${kind}_`)).length;
     assert.ok(PAGE.includes(`| \`${kind}\` | at most ${count} each |`), `${count} of each ${kind}`);
@@ -64,8 +62,8 @@ test("the numbers of series in docs/MONITORING.md are right", async () => {
   assert.ok(PAGE.includes(`the first ${INITIATORS_COUNTED_MAX} names`));
 });
 
-test("lines have the labels that the table says", async () => {
-  for (const line of await fullLines()) {
+test("lines have the labels that the table says", () => {
+  for (const line of fullLines()) {
     const [, name, labels] = /^(\w+?)(?:_bucket|_sum|_count)?\{(.*)\} /.exec(line)!;
     const family = own.find((it) => it.name === name);
     const names = [...labels!.matchAll(/(\w+)="/g)].map(([, label]) => label!).filter((label) => label !== "le");
