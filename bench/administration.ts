@@ -3,8 +3,8 @@
  * What is asked of control when there is much of everything, with 1,000 units:
  *
  *     - a scrape of /metrics beside 1,000 sessions, idle ones and such as read and write, each of an initiator of its own and on a
- *       unit of its own: time, bytes, and the longest that a small request beside it had to wait, which is how long the control
- *       thread was held, and what the machine had to do besides;
+ *       unit of its own: time, bytes, and the longest that a small request beside it had to wait, for its turn and for the processor
+ *       (bench/holds.ts tells the two apart);
  *     - a configuration of 1,000 targets put in force, one target more, and edits of one unit by the API.
  *
  * Where others use the machine too, the CPU time of the control thread says more. With another build's control/main.js the two take turns.
@@ -12,15 +12,14 @@
  * node dist/bench/administration.js [--rounds 5] [--against OTHER/dist/control/main.js]
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { mainThreadMs } from "./cpu-time.js";
-import { type Daemon, freePort, killAllDaemons, startRinglun } from "./daemon.js";
+import { freePort, killAllDaemons } from "./daemon.js";
 import { environment, formatEnvironment } from "./environment.js";
 import { parsePositive } from "./options.js";
+import { type Answer, configurationOf, numbers, Program, unitOf } from "./program.js";
 import { formatTable, median } from "./statistics.js";
 
 const LOAD = fileURLToPath(new URL("load.js", import.meta.url));
@@ -29,74 +28,8 @@ const SESSIONS = 1000;
 const TARGETS = 1000;
 /** The sessions live longer than all of the scrapes. */
 const SESSIONS_SECONDS = 600;
-const SESSIONS_TIMEOUT_MS = 300_000;
-const POLL_MS = 500;
 const NAME = "iqn.2026-11.io.ringlun:bench";
-const YAML = "application/yaml";
 const JSON_TYPE = "application/json";
-
-interface Answer {
-  readonly body: string;
-  readonly ms: number;
-  /** Of the control thread. */
-  readonly cpuMs: number;
-}
-
-/** What serves, and how it is asked. */
-class Program {
-  readonly #daemon: Daemon;
-  readonly #socketPath: string;
-
-  private constructor(daemon: Daemon, socketPath: string) {
-    this.#daemon = daemon;
-    this.#socketPath = socketPath;
-  }
-
-  static async start(folder: string, configuration: string, main: string | undefined): Promise<Program> {
-    mkdirSync(folder);
-    const file = join(folder, "ringlun.yaml");
-    writeFileSync(file, configuration, { mode: 0o600 });
-    return new Program(await startRinglun(file, main), join(folder, "state", "api.sock"));
-  }
-
-  ask(path: string, method = "GET", body = "", type = YAML): Promise<Answer> {
-    const pid = this.#daemon.child.pid!;
-    const [beganMs, beganCpuMs] = [performance.now(), mainThreadMs(pid)];
-    return new Promise((resolve, reject) => {
-      const headers = body === "" ? {} : { "content-type": type };
-      const options = { socketPath: this.#socketPath, path, method, headers, agent: false };
-      const outgoing = request(options, (incoming) => {
-        let text = "";
-        incoming.setEncoding("utf8").on("data", (part: string) => (text += part));
-        incoming.once("end", () => {
-          if (incoming.statusCode !== 200) {
-            reject(new Error(`${method} ${path}: ${incoming.statusCode}: ${text.slice(0, 500)}`));
-            return;
-          }
-          resolve({ body: text, ms: performance.now() - beganMs, cpuMs: mainThreadMs(pid) - beganCpuMs });
-        });
-      });
-      outgoing.once("error", reject);
-      outgoing.end(body);
-    });
-  }
-
-  /** Small requests, one after the other, until `work` is done: the longest time that one took. */
-  async longestWaitBeside(work: Promise<unknown>): Promise<number> {
-    let isDone = false;
-    const done = work.finally(() => {
-      isDone = true;
-    });
-    let longestMs = 0;
-    while (!isDone) longestMs = Math.max(longestMs, (await this.ask("/healthz")).ms);
-    await done;
-    return longestMs;
-  }
-
-  stop(): Promise<void> {
-    return this.#daemon.stop();
-  }
-}
 
 /** Milliseconds, and of them the control thread's CPU time, by what was asked. */
 class Samples {
@@ -126,28 +59,12 @@ function push(samples: Map<string, number[]>, name: string, sample: number): voi
   samples.set(name, [...(samples.get(name) ?? []), sample]);
 }
 
-const configurationOf = (portal: string, targets: readonly string[], units: readonly string[]): string =>
-  [
-    `portalGroups: [{ tag: 1, portals: ["${portal}"] }]`,
-    "targets:",
-    ...targets,
-    "units:",
-    ...units,
-    "stateDir: state",
-    "log: { level: warn }",
-    "workers: 1",
-    "",
-  ].join("\n");
-
-const unitOf = (index: number): string => `  unit${index}: { null: true, size: 1GiB }`;
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-
 // -- scrapes
 
 const SCRAPE = "scrape, ms";
 const SCRAPE_BYTES = "scrape, MB";
 const SCRAPE_WAIT = "longest wait of a request beside a scrape, ms";
-const SCRAPE_LIMITS = { [SCRAPE]: "500", [SCRAPE_BYTES]: "6", [SCRAPE_WAIT]: "20" };
+const SCRAPE_LIMITS = { [SCRAPE]: "500", [SCRAPE_BYTES]: "6" };
 
 async function scrapes(folder: string, rounds: number, main: string | undefined, args: string[]): Promise<Samples> {
   const port = await freePort();
@@ -156,15 +73,15 @@ async function scrapes(folder: string, rounds: number, main: string | undefined,
   const program = await Program.start(
     folder,
     configurationOf(`127.0.0.1:${port}`, [target], numbers(UNITS).map(unitOf)),
-    main,
+    { main },
   );
   let initiator: ChildProcess | undefined;
   try {
     const url = `iscsi://127.0.0.1:${port}/${NAME}/0`;
     const options = ["--sessions", `${SESSIONS}`, "--apart", "--duration", `${SESSIONS_SECONDS}`, ...args];
     initiator = spawn(process.execPath, [LOAD, url, ...options], { stdio: "ignore" });
-    await sessionsThere(program);
-    if (!args.includes("--idle")) await readsEverywhere(program);
+    await program.sessions(SESSIONS);
+    if (!args.includes("--idle")) await program.unitsRead(UNITS);
     const samples = new Samples();
     for (let round = 0; round < rounds; round++) {
       const alone = await program.ask("/metrics");
@@ -176,29 +93,6 @@ async function scrapes(folder: string, rounds: number, main: string | undefined,
   } finally {
     initiator?.kill("SIGTERM");
     await program.stop();
-  }
-}
-
-async function sessionsThere(program: Program): Promise<void> {
-  const deadlineMs = performance.now() + SESSIONS_TIMEOUT_MS;
-  for (;;) {
-    const { body } = await program.ask("/api/v1/status");
-    const { sessions } = JSON.parse(body) as { sessions: readonly unknown[] };
-    if (sessions.length >= SESSIONS) return;
-    if (performance.now() > deadlineMs) throw new Error(`${sessions.length} of ${SESSIONS} sessions are there`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-/** Every unit has been read from: it has all of its lines. */
-async function readsEverywhere(program: Program): Promise<void> {
-  const deadlineMs = performance.now() + SESSIONS_TIMEOUT_MS;
-  for (;;) {
-    const { body } = await program.ask("/metrics");
-    const read = body.match(/^ringlun_unit_latency_seconds_count\{[^}]*operation="read"/gm)?.length ?? 0;
-    if (read === UNITS) return;
-    if (performance.now() > deadlineMs) throw new Error(`${read} of ${UNITS} units have been read from`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
@@ -260,7 +154,7 @@ async function main(): Promise<void> {
         numbers(count).map(unitOf),
       );
     const programs = await Promise.all(
-      builds.map(({ main }, build) => Program.start(join(directory, `targets-${build}`), of(build)(1), main)),
+      builds.map(({ main }, build) => Program.start(join(directory, `targets-${build}`), of(build)(1), { main })),
     );
     const samples = builds.map(() => new Samples());
     for (let round = 0; round < rounds; round++) {

@@ -1,5 +1,5 @@
 /** Processes that a bench starts and watches, each ended by its pid. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
@@ -9,6 +9,7 @@ const POLL_MS = 20;
 /** Characters of a daemon's output that are kept for the error message. */
 const OUTPUT_CHARACTERS_MAX = 8192;
 const RINGLUN_MAIN = fileURLToPath(new URL("../control/main.js", import.meta.url));
+const PROBE = new URL("hold-probe.js", import.meta.url).href;
 
 const children = new Set<ChildProcess>();
 
@@ -36,9 +37,17 @@ export class Daemon {
   #exited = false;
   #output = "";
 
-  constructor(name: string, program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  /** `isProbed`: it is sent messages, and sends some. */
+  constructor(
+    name: string,
+    program: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    isProbed = false,
+  ) {
     this.#name = name;
-    this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...(isProbed ? ["ipc" as const] : [])];
+    this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio });
     children.add(this.child);
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
@@ -84,9 +93,14 @@ export class Daemon {
   }
 }
 
-/** Ringlun with a configuration file, when it is ready. `main`: the program, as another build has it. */
-export async function startRinglun(configurationFile: string, main: string = RINGLUN_MAIN): Promise<Daemon> {
-  const daemon = new Daemon("ringlun", process.execPath, [main, "serve", "--config", configurationFile]);
+/** Ringlun with a configuration file, when it is ready. `main`: the program, as another build has it. `isProbed`: with hold-probe.ts in it. */
+export async function startRinglun(
+  configurationFile: string,
+  { main = RINGLUN_MAIN, isProbed = false }: { readonly main?: string | undefined; readonly isProbed?: boolean } = {},
+): Promise<Daemon> {
+  const probe = isProbed ? ["--import", PROBE] : [];
+  const args = [...probe, main, "serve", "--config", configurationFile];
+  const daemon = new Daemon("ringlun", process.execPath, args, {}, isProbed);
   try {
     await daemon.until("it was ready", () => /^ready$/m.test(daemon.output));
   } catch (error) {
