@@ -105,7 +105,7 @@ export class Snacks {
       found++;
     }
     // Too many were not acknowledged (RETAINED_MAX), or a function has ended the task.
-    if (found < pdu.runLength) this.#reject(connection, pdu, REJECT_REASON_SNACK_REJECT);
+    if (found < count) this.#reject(connection, pdu, REJECT_REASON_SNACK_REJECT);
   }
 
   /** DataACK: what was sent below BegRun need not be kept. */

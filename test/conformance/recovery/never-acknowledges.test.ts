@@ -45,6 +45,14 @@ test("as many statuses are kept as there is room for: the others are not sent ag
   await run(initiator, count, expStatSN);
   await initiator.send(snack(SNACK_STATUS, { begRun: expStatSN, runLength: 1, expStatSN }));
   assert.equal((await initiator.expect(OPCODE_REJECT)).field("reason"), REASON_SNACK_REJECT);
+  // All from a given one on: what is kept comes, the Reject among it, and that this is not all is told.
+  const first = (expStatSN + count - RETAINED_MAX - 2) >>> 0;
+  await initiator.send(snack(SNACK_STATUS, { begRun: first, runLength: 0, expStatSN }));
+  for (let kept = 1; kept < RETAINED_MAX; kept++) await initiator.expect(OPCODE_SCSI_RESPONSE);
+  for (const statSN of [expStatSN + count, expStatSN + count + 1]) {
+    const reject = await initiator.expect(OPCODE_REJECT);
+    assert.deepEqual([reject.statSN, reject.field("reason")], [statSN >>> 0, REASON_SNACK_REJECT]);
+  }
   const last = (expStatSN + count - 1) >>> 0;
   await initiator.send(snack(SNACK_STATUS, { begRun: last, runLength: 1, expStatSN }));
   assert.equal((await initiator.expect(OPCODE_SCSI_RESPONSE)).statSN, last);
