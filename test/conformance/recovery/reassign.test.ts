@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { read10, write10 } from "../../support/cdb.js";
 import {
   FLAG_FINAL,
+  OPCODE_DATA_OUT,
   OPCODE_LOGOUT_REQUEST,
   OPCODE_LOGOUT_RESPONSE,
   OPCODE_R2T,
@@ -22,7 +23,6 @@ const KEYS = {
   DefaultTime2Wait: "0",
   DefaultTime2Retain: "5",
 };
-const TIME_TO_RETAIN_MS = 5000;
 /** On a machine that is busy. */
 const MARGIN_MS = 10_000;
 const SESSION = "errorRecoveryLevel: 2, maxConnections: 4, defaultTime2Wait: 0, defaultTime2Retain: 5";
@@ -90,6 +90,33 @@ describe("a connection that is reinstated", () => {
     second.destroy();
   });
 
+  test("a sequence of which a part has come: the same R2T asks for the rest", async () => {
+    const first = await target.login(KEYS);
+    const data = pattern(16 * BLOCK_BYTES, 6);
+    const task = await first.start({ cdb: write10(448, 16), write: data, leaveR2Ts: true });
+    const r2t = await first.expect(OPCODE_R2T);
+    const half = data.length / 2;
+    const { initiatorTaskTag } = task;
+    await first.send(
+      { opcode: OPCODE_DATA_OUT, flags: 0, lun: 0, initiatorTaskTag, targetTransferTag: r2t.targetTransferTag },
+      data.subarray(0, half),
+    );
+    await first.ping();
+    first.destroy();
+    const second = await join(first, 0);
+    assert.equal(await reassign(second, initiatorTaskTag), 0);
+    const again = await second.expect(OPCODE_R2T);
+    assert.deepEqual(
+      (["r2tSN", "bufferOffset", "desiredDataTransferLength"] as const).map((field) => again.field(field)),
+      [0, half, half],
+    );
+    second.adopt(task);
+    await second.answerR2T(task, again);
+    assert.equal((await second.finish(task)).status, 0);
+    assert.deepEqual(await second.good({ cdb: read10(448, 16), read: data.length }), data);
+    second.destroy();
+  });
+
   test("gives a command whose status was lost", async () => {
     const first = await target.login(KEYS);
     const data = pattern(8 * BLOCK_BYTES, 7);
@@ -142,14 +169,27 @@ describe("TASK REASSIGN is answered", () => {
   });
 });
 
-test("tasks that are not reassigned in time are ended, and the session with them", async () => {
-  const first = await target.login(KEYS);
+for (const [time2Wait, time2Retain] of [
+  [0, 5],
+  [3, 2],
+] as const) {
+  test(`tasks that are not reassigned in ${time2Wait} + ${time2Retain} s are ended, and the session with them`, () =>
+    endsInTime(time2Wait, time2Retain));
+}
+
+async function endsInTime(time2Wait: number, time2Retain: number): Promise<void> {
+  const first = await target.login({
+    ...KEYS,
+    DefaultTime2Wait: String(time2Wait),
+    DefaultTime2Retain: String(time2Retain),
+  });
+  const retainedMs = (time2Wait + time2Retain) * 1000;
   await first.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
   await first.expect(OPCODE_R2T);
   const lostAtMs = Date.now();
   first.destroy();
   const tookMs = (await logged(first, "its tasks were not reassigned in time")) - lostAtMs;
   // A timer may fire a millisecond early.
-  assert.ok(tookMs >= TIME_TO_RETAIN_MS - 1 && tookMs < TIME_TO_RETAIN_MS + MARGIN_MS, `${tookMs} ms`);
+  assert.ok(tookMs >= retainedMs - 1 && tookMs < retainedMs + MARGIN_MS, `${tookMs} ms`);
   await assert.rejects(join(first, 0), /020ah/);
-});
+}
