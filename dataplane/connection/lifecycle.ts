@@ -211,7 +211,7 @@ export class Lifecycle {
       if (held === null || held.connection !== connection) continue;
       // The initiator has not been told that it came, so its place in the window is still its own.
       if (held instanceof Task) {
-        held.isAnswered = true;
+        held.wasAnswered = true;
         this.#shard.engine.abort(held, null);
       } else {
         session.heldBytes -= held.data.length;

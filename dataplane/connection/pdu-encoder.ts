@@ -206,8 +206,8 @@ export class PduEncoder {
     pdu.residualCount = residualCount(task);
     // Of Data-In only: R2Ts, which a write counts there, do not count (section 11.4.8).
     pdu.expDataSN = task.expectsDataOut ? 0 : task.dataSN;
-    if (!task.immediate && !task.isAnswered) session.reopen();
-    task.isAnswered = true;
+    if (!task.immediate && !task.wasAnswered) session.reopen();
+    task.wasAnswered = true;
     pdu.snackTag = task.snackTag;
     pdu.statSN = this.#takeStatSN(connection, task);
     stampWindow(pdu, session);

@@ -419,7 +419,7 @@ export class TaskEngine implements Services {
       slice.outgoingKind = OUTGOING_DATA_IN;
       this.#shard.transmitter.queue(connection, slice);
       // Status apart from data: see Transmitter.
-      if (isLast && isApart) this.#respond(task);
+      if (isLast && isApart) this.respond(task);
       slice = next;
     }
     task.nextToQueue = slice;
@@ -436,9 +436,13 @@ export class TaskEngine implements Services {
     });
   }
 
-  /** The SCSI Response of a task that has ended is queued, or waits for a response fence. */
-  #respond(task: Task): void {
-    if (task.session!.fence !== null && this.#isResponseHeldBack(task)) return;
+  /**
+   * The SCSI Response of a task that has ended is queued, or waits for a response fence. One that was sent before waits for none: a
+   * fence may wait for it to be acknowledged. One that waits already goes on doing so, whatever of its data is sent again.
+   */
+  respond(task: Task): void {
+    if (task.isHeldBack) return;
+    if (!task.wasAnswered && task.session!.fence !== null && this.#isResponseHeldBack(task)) return;
     this.#shard.transmitter.queue(task.connection!, task);
   }
 
@@ -519,7 +523,7 @@ export class TaskEngine implements Services {
     if (task.state === TASK_HELD) {
       task.session!.held.set(task.cmdSN, null);
       // The window opens when they have caught up with it.
-      task.isAnswered = true;
+      task.wasAnswered = true;
     }
     // The initiator may have sent what it was asked for, or still send it.
     if (task.outstandingR2T > 0 || task.unsolicitedEnd >= 0) task.session!.abandon(task.initiatorTaskTag);
@@ -584,7 +588,7 @@ export class TaskEngine implements Services {
       task.parameters = null;
     }
     if (task.state === TASK_ABORTED) {
-      if (!task.immediate && !task.isAnswered) task.session!.reopen();
+      if (!task.immediate && !task.wasAnswered) task.session!.reopen();
       this.#free(task);
       if (connection.taskCount === 0 || connection.state === CONNECTION_FAILING)
         this.#shard.lifecycle.drain(connection);
@@ -592,7 +596,7 @@ export class TaskEngine implements Services {
     }
     task.state = TASK_RESPONDING;
     leaveAwaiters(task);
-    this.#respond(task);
+    this.respond(task);
   }
 
   #end(task: Task): void {
@@ -634,9 +638,8 @@ export class TaskEngine implements Services {
   /** The response of an ended task is acknowledged, or nobody will ask for it any more. */
   forget(task: Task): void {
     if (task.retained) task.connection!.retained!.remove(task);
-    // It was being sent again, or waited for a fence to be.
+    // It was being sent again.
     if (task.state !== TASK_UNACKNOWLEDGED) this.dequeue(task);
-    if (task.isHeldBack) this.#shard.fences.drop(task);
     this.retransmission.dropResends(task);
     this.releaseSlices(task);
     task.nextToQueue = null;
@@ -669,8 +672,9 @@ export class TaskEngine implements Services {
   #suspend(task: Task): void {
     // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14).
     // Nor does anybody wait for its end as long as its initiator may take to go on with it.
-    if (task.isAbortedAfterData || task.immediate || task.awaiters.length > 0) return this.abort(task, null);
-    if (task.isHeldBack) this.#shard.fences.drop(task);
+    const isOver = task.isAbortedAfterData || task.endsWithConnection || task.immediate;
+    if (isOver || task.awaiters.length > 0) return this.abort(task, null);
+    if (task.isHeldBack) this.#shard.fences.withdraw(task);
     if (task.starved) this.waiting.unstarve(task.connection!, task);
     if (task.expectsDataOut) task.acknowledgedDataSN = task.dataSN;
     if (task.outstandingR2T === 0 && task.unsolicitedEnd < 0) return;

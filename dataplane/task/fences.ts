@@ -94,6 +94,15 @@ export class Fences {
     this.#forgetIfIdle(session);
   }
 
+  /** The connection of the task is gone. What was to be fenced of its response is to be so when another connection takes it over. */
+  withdraw(task: Task): void {
+    const session = task.session!;
+    const { held, raisedBy } = session.fence!;
+    const isFenced = [raisedBy, ...held].some((response) => response?.task === task && response.isFenced);
+    this.drop(task);
+    if (isFenced) this.#fenceOf(session).marked.add(task);
+  }
+
   #fenceOf(session: Session): Fence {
     session.fence ??= new Fence();
     return session.fence;
@@ -117,7 +126,8 @@ export class Fences {
   }
 
   #raise(session: Session, fence: Fence, response: Response): void {
-    const { connection } = response;
+    // A task may have been reassigned while it waited.
+    const connection = response.task?.connection ?? response.connection;
     fence.raisedBy = response;
     const lowered = new Barrier(() => {
       fence.raisedBy = null;

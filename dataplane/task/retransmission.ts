@@ -76,9 +76,6 @@ export class Retransmission {
    * another connection. All of that data is kept.
    */
   rewind(task: Task, dataSN: number): void {
-    const { transmitter } = this.#shard;
-    const connection = task.connection!;
-    if (task.isHeldBack) this.#shard.fences.drop(task);
     this.dropResends(task);
     this.#engine.dequeue(task);
     const from = this.#offsetOf(task, dataSN);
@@ -98,7 +95,7 @@ export class Retransmission {
     }
     if (task.state === TASK_ENDING) return this.#engine.settle(task);
     task.state = TASK_RESPONDING;
-    if (task.firstSlice === null) transmitter.queue(connection, task);
+    if (task.firstSlice === null) this.#engine.respond(task);
     else this.#engine.queueRead(task);
   }
 
@@ -106,8 +103,6 @@ export class Retransmission {
   reassign(task: Task, connection: Connection, expDataSN: number): void {
     const old = task.connection!;
     if (task.retained) old.retained!.remove(task);
-    // It ended without a connection, and its response goes out here: the fence would send it once more.
-    if (task.isHeldBack) this.#shard.fences.drop(task);
     // It may have read on while it had no connection, until that had no credit left.
     if (task.starved) this.#engine.waiting.unstarve(old, task);
     old.taskCount--;
@@ -125,7 +120,7 @@ export class Retransmission {
     if (task.state === TASK_ACTIVE) return this.#engine.pump(task);
     if (task.state !== TASK_RESPONDING && task.state !== TASK_UNACKNOWLEDGED) return;
     task.state = TASK_RESPONDING;
-    this.#shard.transmitter.queue(connection, task);
+    this.#engine.respond(task);
   }
 
   #resumeRead(task: Task, expDataSN: number): void {

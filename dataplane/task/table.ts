@@ -65,7 +65,7 @@ export class TaskTable {
     task.session!.removeTask(task);
     task.connection!.taskCount--;
     task.state = TASK_FREE;
-    task.isAnswered = false;
+    task.wasAnswered = false;
     task.snackTag = 0;
     task.use++;
     task.acknowledgedDataSN = 0;
@@ -88,6 +88,7 @@ export class TaskTable {
     task.burst = 0;
     task.overrun = false;
     task.isAbortedAfterData = false;
+    task.endsWithConnection = false;
     task.unwantedData = false;
     task.unsolicitedEnd = -1;
     task.unsolicitedDataSN = 0;

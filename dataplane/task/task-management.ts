@@ -38,6 +38,7 @@ import { isAnswered, TASK_ABORTED, TASK_UNACKNOWLEDGED, Task } from "./task.js";
 import {
   abortTaskSet,
   afterCommands,
+  conclude,
   resetLogicalUnit,
   resetNexus,
   resetTarget,
@@ -143,7 +144,7 @@ function abortTask(shard: Shard, connection: Connection, pdu: TaskManagementRequ
 
 function endTask(shard: Shard, connection: Connection, task: Task, respond: Respond): void {
   const { state, isRecoverable } = task.connection!;
-  if (isAnswered(task) && state === CONNECTION_FAILED && isRecoverable) {
+  if (isAnswered(task) && task.wasAnswered && state === CONNECTION_FAILED && isRecoverable) {
     // "its status, if sent but not acknowledged, will be resent followed by the task management response" (section 11.5.1).
     shard.engine.retransmission.reassign(task, connection, task.dataSN);
     shard.lifecycle.reassigned(connection.session!);
@@ -154,8 +155,7 @@ function endTask(shard: Shard, connection: Connection, task: Task, respond: Resp
     return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
   }
   const barrier = new Barrier(() => respond(FUNCTION_RESPONSE_COMPLETE));
-  // One whose response is queued already is complete: that goes out before ours.
-  if (!isAnswered(task) || state !== CONNECTION_OPEN) shard.engine.abort(task, barrier);
+  if (!conclude(task)) shard.engine.abort(task, barrier);
   barrier.leave();
 }
 

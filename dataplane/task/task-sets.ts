@@ -108,7 +108,7 @@ function endOwnTasks(
   const isAffected = (command: Task | Refusal): boolean =>
     isAddressed(command.mapping) && (command.immediate || serialLess(command.cmdSN, cmdSN));
   shard.refusals.dropAll(session, isAffected);
-  const tasks = tasksOf(session).filter((task) => !isConcluded(task) && isAffected(task));
+  const tasks = tasksOf(session).filter((task) => isAffected(task) && !conclude(task));
   const barrier = new Barrier(then);
   const isFast = session.parameters.taskReporting === "FastAbort";
   shard.terminations.announce(session, tasks, connection);
@@ -159,7 +159,7 @@ export function abortUnitTasks(
   barrier: Barrier,
   spared?: Task,
 ): void {
-  const tasks = tasksOf(session).filter((task) => task.unit === unit && task !== spared && !isConcluded(task));
+  const tasks = tasksOf(session).filter((task) => task.unit === unit && task !== spared && !conclude(task));
   shard.terminations.announce(session, tasks, spared?.connection ?? null);
   for (const task of tasks) shard.engine.abort(task, barrier);
 }
@@ -186,11 +186,12 @@ function isBegun({ state }: Task): boolean {
 }
 
 /**
- * A task whose response is queued is complete: that goes out before ours. Unless its connection has failed: then it would come
- * after ours, when the task is reassigned.
+ * A task whose response is queued is complete: that goes out before ours. If its connection fails it would come after ours, when the
+ * task is reassigned: so that is not done any more. False: the task is still to be ended, perhaps as its connection has failed already.
  */
-function isConcluded(task: Task): boolean {
-  return isAnswered(task) && task.connection!.state === CONNECTION_OPEN;
+export function conclude(task: Task): boolean {
+  task.endsWithConnection = isAnswered(task) && task.connection!.state === CONNECTION_OPEN;
+  return task.endsWithConnection;
 }
 
 function tasksOf({ firstTask }: Session): Task[] {

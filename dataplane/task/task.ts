@@ -203,7 +203,7 @@ export class Task extends Outgoing {
 
   // -- error recovery
   /** Its response has been sent once: the command window is open again. */
-  isAnswered = false;
+  wasAnswered = false;
   /** Of the last R-Data SNACK: the response repeats it (RFC 7143 section 11.16.5). */
   snackTag = 0;
   /** How often the slot was used: part of the tag that a DataACK names. */
@@ -243,6 +243,8 @@ export class Task extends Outgoing {
   nextOfSession: Task | null = null;
   /** Its response waits for a response fence to be cleared (task/fences.ts). */
   isHeldBack = false;
+  /** A function that ends it has taken its response for its end: it is not kept to be reassigned. */
+  endsWithConnection = false;
   /** Nothing is done for it any more; it is aborted when all Data-Out that is on its way has come. */
   isAbortedAfterData = false;
   /** What waits until nothing of this task is in flight any more: task management, logout, a change of its LUN. */

@@ -92,7 +92,7 @@ test("a task that ended on a failed connection while a fence was up", async () =
   await ping(silent);
   const fenced = await receiveUntil(busy, OPCODE_TASK_MANAGEMENT_RESPONSE, function_.readUInt32BE(16));
 
-  // The task goes on here, while the fence waits for that response to be acknowledged; it is not acknowledged itself.
+  // The task goes on here, and its response comes when that one is acknowledged.
   await busy.send({
     opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
     immediate: true,
@@ -100,16 +100,16 @@ test("a task that ended on a failed connection while a fence was up", async () =
     referencedTaskTag: behind.initiatorTaskTag,
     expStatSN: fenced.statSN,
   });
-  const response = await receiveUntil(busy, OPCODE_SCSI_RESPONSE);
-  assert.equal(response.initiatorTaskTag, behind.initiatorTaskTag);
-  const acknowledgesFenced = (fenced.statSN + 1) >>> 0;
+  assert.equal((await receiveUntil(busy, OPCODE_TASK_MANAGEMENT_RESPONSE)).response, 0);
+  await ping(busy, fenced.statSN);
   await busy.send({
     opcode: OPCODE_NOP_OUT,
     immediate: true,
     targetTransferTag: TAG_NONE,
-    expStatSN: acknowledgesFenced,
+    expStatSN: (fenced.statSN + 1) >>> 0,
   });
-  const next = await busy.receive();
-  assert.equal(next.opcode, OPCODE_NOP_IN);
+  const response = await receiveUntil(busy, OPCODE_SCSI_RESPONSE);
+  assert.equal(response.initiatorTaskTag, behind.initiatorTaskTag);
+  await ping(busy);
   await busy.good({ cdb: read10(0, 1), read: 512 });
 });

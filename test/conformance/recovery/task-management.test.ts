@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
-import { OPCODE_R2T, OPCODE_SCSI_RESPONSE, OPCODE_TASK_MANAGEMENT_RESPONSE, TAG_NONE } from "../../support/pdu.js";
+import {
+  FLAG_FINAL,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_LOGOUT_RESPONSE,
+  OPCODE_NOP_IN,
+  OPCODE_R2T,
+  OPCODE_SCSI_COMMAND,
+  OPCODE_SCSI_RESPONSE,
+  OPCODE_TASK_MANAGEMENT_RESPONSE,
+  TAG_NONE,
+} from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { TARGET_NAME } from "../../support/target.js";
@@ -11,7 +21,11 @@ import { join } from "./fixture.js";
 
 const ABORT_TASK = 1;
 const ABORT_TASK_SET = 2;
+const LOGICAL_UNIT_RESET = 5;
 const TASK_REASSIGN = 8;
+const LOGOUT_FOR_RECOVERY = 2;
+/** ATTR field. */
+const ORDERED = 2;
 const COMPLETE = 0;
 const TASK_DOES_NOT_EXIST = 1;
 const REJECTED = 255;
@@ -87,6 +101,66 @@ describe("ErrorRecoveryLevel above 0", () => {
     }
     await second.good({ cdb: testUnitReady() });
     second.destroy();
+  });
+
+  for (const [name, code] of [
+    ["ABORT TASK SET", ABORT_TASK_SET],
+    ["LOGICAL UNIT RESET", LOGICAL_UNIT_RESET],
+  ] as const) {
+    test(`4.2.3.3: ${name} counts what was answered before as ended: if that is lost with its connection, it is not sent again`, async () => {
+      const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+      const second = await join(target, first, 1);
+      second.answerPings = false;
+      await first.command({ cdb: testUnitReady() });
+      const answered = await second.start({ cdb: testUnitReady(), attribute: ORDERED });
+      await second.finish(answered);
+      const pending = first.taskManagement(code);
+      // The response of the function waits for the other one to be acknowledged.
+      await second.expect(OPCODE_NOP_IN);
+      second.destroy();
+      assert.equal((await pending).response, COMPLETE);
+      const third = await join(target, first, 1);
+      const referencedTaskTag = answered.initiatorTaskTag;
+      assert.equal((await third.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, TASK_DOES_NOT_EXIST);
+      await third.command({ cdb: testUnitReady() });
+      await third.good({ cdb: testUnitReady(), attribute: ORDERED });
+      for (const connection of [first, third]) connection.destroy();
+    });
+  }
+
+  test("4.2.3.3: so it is with what somebody else's LOGICAL UNIT RESET has ended", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    const second = await join(target, first, 1);
+    second.answerPings = false;
+    const other = await target.login();
+    await first.command({ cdb: testUnitReady() });
+    const answered = await second.start({ cdb: testUnitReady() });
+    await second.finish(answered);
+    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
+    second.destroy();
+    const third = await join(target, first, 1);
+    const referencedTaskTag = answered.initiatorTaskTag;
+    assert.equal((await third.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, TASK_DOES_NOT_EXIST);
+    for (const connection of [first, third]) connection.destroy();
+  });
+
+  test("11.5.1: what ABORT TASK has ended is not reassigned, although its response was dropped by a Logout for recovery", async () => {
+    const first = await target.login({ ...KEYS, ErrorRecoveryLevel: "2" });
+    const second = await join(target, first, 1);
+    const { cmdSN } = second.session;
+    const command = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | ORDERED, lun: 0, cdb: testUnitReady() };
+    const tag = second.newTag();
+    const aborting = { opcode: 0x02, immediate: true, flags: 0x80 | ABORT_TASK, lun: 0 };
+    await second.together(() => [
+      second.send({ ...command, initiatorTaskTag: tag }),
+      second.send({ ...aborting, referencedTaskTag: tag, refCmdSN: cmdSN }),
+      second.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | LOGOUT_FOR_RECOVERY, cid: 1 }),
+    ]);
+    const opcodes = (await second.receiveUntilClosed()).map(({ opcode }) => opcode);
+    assert.deepEqual(opcodes, [OPCODE_TASK_MANAGEMENT_RESPONSE, OPCODE_LOGOUT_RESPONSE]);
+    assert.equal((await first.taskManagement(TASK_REASSIGN, { referencedTaskTag: tag })).response, TASK_DOES_NOT_EXIST);
+    await first.good({ cdb: testUnitReady() });
+    first.destroy();
   });
 
   test("7.14: immediate commands end with their connection", async () => {

@@ -329,7 +329,6 @@ export class RecoveringSession implements ConnectionOwner {
     task.connection = connection;
     task.snackTag = 0;
     task.reassigns++;
-    task.wasReassigned = true;
     task.progressUs = this.clock.nowUs;
     task.restart(task.command.reads ? expDataSN : 0);
     this.#reassigns.set(tag, { task, connection, isRepeated });

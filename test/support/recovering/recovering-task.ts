@@ -56,7 +56,6 @@ export class RecoveringTask implements SequenceOwner {
   mayVanish = false;
   /** TASK REASSIGN for it was sent so often and has not been answered. */
   reassigns = 0;
-  wasReassigned = false;
   /** From when on the target may have given it up, because it was not reassigned in time. */
   expiresUs = Number.POSITIVE_INFINITY;
   /** Of the R-Data SNACK that was sent last. */

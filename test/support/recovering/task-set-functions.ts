@@ -118,8 +118,7 @@ export class TaskSetFunctions {
     assert(serialLessOrEqual(it.cmdSN, pdu.expCmdSN), `${it.kind.name} waits for the commands before it`);
     for (const task of [...this.#session.tasks.values()]) {
       if (!isSurelyEnded(task, it)) continue;
-      // One that had ended before, and was reassigned meanwhile, has its status sent again when that is acknowledged.
-      if (!task.wasReassigned) this.#ended.set(task.initiatorTaskTag, { connection, statSN: pdu.statSN });
+      this.#ended.set(task.initiatorTaskTag, { connection, statSN: pdu.statSN });
       this.#session.abandon(task);
     }
     this.#over(it);

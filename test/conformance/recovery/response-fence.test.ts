@@ -1,0 +1,145 @@
+/**
+ * Response fences (RFC 7143 section 4.2.2.3.3) where responses are asked for again, or are taken over by another connection: one that
+ * the fence holds does not pass it (sections 7.2.2 and 11.16.3), one that was sent before is not held.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { read10, testUnitReady } from "../../support/cdb.js";
+import {
+  FLAG_FINAL,
+  OPCODE_DATA_IN,
+  OPCODE_NOP_IN,
+  OPCODE_NOP_OUT,
+  OPCODE_SCSI_RESPONSE,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TASK_MANAGEMENT_RESPONSE,
+  type ReceivedPdu,
+  TAG_NONE,
+} from "../../support/pdu.js";
+import type { RawInitiator } from "../../support/raw-initiator.js";
+import { BLOCK_BYTES, startTarget } from "../full-feature/fixture.js";
+import { join, reassign, SNACK_R_DATA, snack } from "./fixture.js";
+
+const ABORT_TASK = 1;
+const ABORT_TASK_SET = 2;
+const COMPLETE = 0;
+/** Two Data-In PDUs. */
+const BLOCKS = 32;
+const READ = { cdb: read10(0, BLOCKS), read: BLOCKS * BLOCK_BYTES };
+const SNACK_TAG = 0x55;
+
+const KEYS = {
+  ErrorRecoveryLevel: "2",
+  MaxConnections: "4",
+  DefaultTime2Wait: "0",
+  DefaultTime2Retain: "20",
+};
+const target = startTarget({
+  session: "errorRecoveryLevel: 2, maxConnections: 4, defaultTime2Wait: 0, defaultTime2Retain: 20",
+});
+
+interface Fenced {
+  readonly first: RawInitiator;
+  readonly second: RawInitiator;
+  /** Acknowledges what the fence waits for. */
+  readonly lower: () => Promise<void>;
+}
+
+/** A session whose first connection has had the response of a function, and does not acknowledge it: what is ready meanwhile is held. */
+async function fenced(): Promise<Fenced> {
+  const first = await target.login(KEYS);
+  const second = await join(target, first, 1);
+  for (const connection of [first, second]) {
+    connection.strict = false;
+    connection.answerPings = false;
+  }
+  await first.good({ cdb: testUnitReady() });
+  const pending = first.taskManagement(ABORT_TASK_SET);
+  await second.answerPing(await second.expect(OPCODE_NOP_IN));
+  await pending;
+  const asked = await first.expect(OPCODE_NOP_IN);
+  return { first, second, lower: () => first.answerPing(asked) };
+}
+
+/** All that has come before the answer to a ping. */
+async function receiveBeforePing(connection: RawInitiator): Promise<ReceivedPdu[]> {
+  const ping = await connection.send({ opcode: OPCODE_NOP_OUT, immediate: true, targetTransferTag: TAG_NONE });
+  const pdus: ReceivedPdu[] = [];
+  for (;;) {
+    const pdu = await connection.receive();
+    if (pdu.initiatorTaskTag === ping.readUInt32BE(16)) return pdus;
+    pdus.push(pdu);
+  }
+}
+
+const opcodesOf = (pdus: readonly ReceivedPdu[]): number[] => pdus.map(({ opcode }) => opcode);
+
+for (const [name, options, dataPdus] of [
+  ["a READ", READ, 2],
+  ["a command without data", { cdb: testUnitReady() }, 0],
+] as const) {
+  const data = Array.from({ length: dataPdus }, () => OPCODE_DATA_IN);
+
+  test(`${name} whose response is held, and an R-Data SNACK for it: data comes anew, the response, with the tag, when the fence is down`, async () => {
+    const { first, second, lower } = await fenced();
+    const { initiatorTaskTag } = await second.start(options);
+    for (const opcode of data) await second.expect(opcode);
+    assert.deepEqual(await receiveBeforePing(second), []);
+    await second.send(snack(SNACK_R_DATA, { initiatorTaskTag, targetTransferTag: SNACK_TAG }));
+    assert.deepEqual(opcodesOf(await receiveBeforePing(second)), data);
+    await lower();
+    const response = await second.expect(OPCODE_SCSI_RESPONSE);
+    assert.deepEqual([response.initiatorTaskTag, response.field("snackTag")], [initiatorTaskTag, SNACK_TAG]);
+    assert.deepEqual(await receiveBeforePing(second), []);
+    for (const connection of [first, second]) connection.destroy();
+  });
+
+  test(`${name} whose response is held, reassigned to another connection: it is held there`, async () => {
+    const { first, second, lower } = await fenced();
+    const { initiatorTaskTag } = await second.start(options);
+    await receiveBeforePing(second);
+    second.destroy();
+    const third = await join(target, first, 1, { strict: false });
+    assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+    assert.ok(!opcodesOf(await receiveBeforePing(third)).includes(OPCODE_SCSI_RESPONSE));
+    await lower();
+    const response = await third.receive();
+    for (const connection of [first, third]) connection.destroy();
+    assert.deepEqual([response.opcode, response.initiatorTaskTag], [OPCODE_SCSI_RESPONSE, initiatorTaskTag]);
+  });
+}
+
+test("an R-Data SNACK for a response that the fence waits for: it comes, and then that of the function", async () => {
+  const first = await target.login(KEYS, { strict: false });
+  const second = await join(target, first, 1, { strict: false });
+  for (const connection of [first, second]) connection.answerPings = false;
+  await first.good({ cdb: testUnitReady() });
+  const { initiatorTaskTag } = await second.start(READ);
+  const statSN = second.expStatSN!;
+  while ((await second.receive()).opcode !== OPCODE_SCSI_RESPONSE);
+  const pending = first.taskManagement(ABORT_TASK_SET);
+  const asked = await second.expect(OPCODE_NOP_IN);
+  const request = { initiatorTaskTag, targetTransferTag: SNACK_TAG, expStatSN: statSN };
+  await second.send(snack(SNACK_R_DATA, request));
+  for (let dataSN = 0; dataSN < 2; dataSN++) await second.expect(OPCODE_DATA_IN);
+  const response = await second.expect(OPCODE_SCSI_RESPONSE);
+  assert.deepEqual([response.field("snackTag"), response.statSN], [SNACK_TAG, statSN]);
+  await second.answerPing(asked);
+  assert.equal((await pending).response, COMPLETE);
+  for (const connection of [first, second]) connection.destroy();
+});
+
+test("ABORT TASK on another connection of one whose response was held: it was never sent, and is not (section 11.5.1)", async () => {
+  const { first, second, lower } = await fenced();
+  const { initiatorTaskTag, cmdSN } = await second.start({ cdb: testUnitReady() });
+  await receiveBeforePing(second);
+  second.destroy();
+  const third = await join(target, first, 1, { strict: false });
+  const aborting = { opcode: OPCODE_TASK_MANAGEMENT_REQUEST, immediate: true, flags: FLAG_FINAL | ABORT_TASK, lun: 0 };
+  await third.send({ ...aborting, referencedTaskTag: initiatorTaskTag, refCmdSN: cmdSN });
+  assert.equal((await third.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, COMPLETE);
+  await lower();
+  await receiveBeforePing(first);
+  assert.deepEqual(await receiveBeforePing(third), []);
+  for (const connection of [first, third]) connection.destroy();
+});
