@@ -29,6 +29,6 @@ function isLoopback(host: string): boolean {
 }
 
 /** The zone of a link-local IPv6 address is our name for a link, not the initiator's. */
-function withoutZone(host: string): string {
+export function withoutZone(host: string): string {
   return host.replace(/%.*$/, "");
 }

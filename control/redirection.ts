@@ -13,7 +13,7 @@ import type { ListeningPortal } from "./discovery.js";
 import type { Entrance } from "./entrance.js";
 import { REDIRECTION_MEMORY_MS, REDIRECTIONS_REMEMBERED_MAX } from "./limits.js";
 import type { Redirect, TargetQuery } from "./login/context.js";
-import { addressFor, familyOf } from "./reachability.js";
+import { addressFor, familyOf, withoutZone } from "./reachability.js";
 import { type Session, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
 
 /** What is out of service for the moment. */
@@ -185,8 +185,9 @@ interface Load {
 
 const DRAINED: Rerouting = { kind: "unavailable", reason: "the portal is drained, and no other will do" };
 
-function redirectTo(to: PortalAddress, permanent: boolean, beforeAuthentication: boolean): Rerouting {
-  return { kind: "redirect", address: formatPortalAddress(to), permanent, beforeAuthentication };
+function redirectTo({ host, port }: PortalAddress, permanent: boolean, beforeAuthentication: boolean): Rerouting {
+  const address = formatPortalAddress({ host: withoutZone(host), port });
+  return { kind: "redirect", address, permanent, beforeAuthentication };
 }
 
 /** Through which a session has connections. */

@@ -116,6 +116,11 @@ describe("a redirection to an address", () => {
     assert.equal(new Scene({ redirect: staticTo("2001:db8::9") }).address(ONE), "[2001:db8::9]:3260");
   });
 
+  test("is told without the zone of a link, which is this machine's name for it", () => {
+    const six = portal(1, "fe80::1%eth0");
+    assert.equal(new Scene({ redirect: staticTo("fe80::9%eth0"), portals: [six] }).address(six), "[fe80::9]:3260");
+  });
+
   test("is not for who is there already", () => {
     const all = portal(1, "0.0.0.0");
     const scene = new Scene({ redirect: staticTo("192.0.2.9", "192.0.2.10"), portals: [all] });
