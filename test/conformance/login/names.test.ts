@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeKeys } from "../../support/pdu.js";
+import { SessionNumbers } from "../../support/raw-connection.js";
 import { STAGE_OPERATIONAL } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
 import {
@@ -69,6 +70,22 @@ test("RFC 7143 4.2.7.2: names are prepared by RFC 3722 before they are compared,
   for (const name of ["a=b", "a;b", "a\u05d0", "a\u3002b", "a/b"]) {
     await isRefused({ ...NAMES, TargetName: `iqn.2026-11.io.ringlun:${name}` }, STATUS_INITIATOR_ERROR);
   }
+});
+
+test("RFC 7143 4.2.7.2, 4.4.3: however an initiator writes its name, it is the same, and so is its session", async () => {
+  const [one, other] = ["iqn.2026-11.io.ringlun:stra\u00dfe", "IQN.2026-11.IO.RINGLUN:Strasse"] as const;
+  const first = await target.connect();
+  await first.login({ targetName: TARGET_NAME, initiatorName: one });
+  // ISID, TSIH and CID: connection reinstatement (6.3.4); a name of somebody else would have no such session (020Ah).
+  const again = await target.connect({ session: first.session });
+  await again.login({ targetName: TARGET_NAME, initiatorName: other, keys: {} });
+  assert.deepEqual(await first.receiveUntilClosed(), []);
+  // ISID and TSIH 0: session reinstatement (6.3.5).
+  const { isid } = first.session;
+  const anew = await target.connect({ session: new SessionNumbers({ isid }) });
+  await anew.login({ targetName: TARGET_NAME, initiatorName: one });
+  assert.deepEqual(await again.receiveUntilClosed(), []);
+  await anew.ping();
 });
 
 test("RFC 7143 13.4, 13.5: names again, in the first request or in a later one: 0200h", async () => {
