@@ -11,15 +11,27 @@ export type FoundFile =
 /** "missing" means that it could be created: its folder is there. */
 export function inspectFile(path: string): FoundFile {
   try {
-    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-    if (stat === undefined) return { kind: "missing", identity: join(realpathSync(dirname(path)), basename(path)) };
+    // Not throwIfNoEntry: to Node 24 what lies below a file (ENOTDIR) is no entry either.
+    const stat = statSync(path, { bigint: true });
     if (stat.isBlockDevice()) return { kind: "block device", identity: `device ${stat.rdev}` };
     const identity = `inode ${stat.dev}:${stat.ino}`;
     if (stat.isFile()) return { kind: "regular", identity, sizeBytes: Number(stat.size) };
     return { kind: stat.isDirectory() ? "folder" : "other", identity };
   } catch (error) {
-    return { kind: "unreachable", reason: systemReason(error) };
+    return (error as NodeJS.ErrnoException).code === "ENOENT" ? missingFile(path) : unreachable(error);
   }
+}
+
+function missingFile(path: string): FoundFile {
+  try {
+    return { kind: "missing", identity: join(realpathSync(dirname(path)), basename(path)) };
+  } catch (error) {
+    return unreachable(error);
+  }
+}
+
+function unreachable(error: unknown): FoundFile {
+  return { kind: "unreachable", reason: systemReason(error) };
 }
 
 /** Whether everybody may write into the folder: put links there, for instance, in the place of what has just been looked at. */
