@@ -17,8 +17,9 @@ async function install() {
   // Types and compiler are needed even where NODE_ENV says production.
   const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
   const { exitCode, output } = await run("npm", args, { quiet: true });
-  // What is wrong comes first; pages of help may follow.
-  if (exitCode !== 0) fail(`npm ci failed (${exitCode})\n${output.split("\n", 20).join("\n")}`);
+  // What is wrong comes first; pages of help may follow, and where in npm it was noticed helps nobody.
+  const lines = output.split("\n").filter((line) => !/^npm error {5}at /.test(line));
+  if (exitCode !== 0) fail(`npm ci failed (${exitCode})\n${lines.slice(0, 20).join("\n")}`);
   stamp.write(hash);
 }
 

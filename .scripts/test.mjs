@@ -1,5 +1,5 @@
-// Runs the tests: node .scripts/test.mjs [--long | --all | --linux] [path...] (npm test, npm run test:long,
-// test:linux)
+// Runs the tests: node .scripts/test.mjs [--long | --all | --linux] [path...]
+// (npm test, npm run test:long, npm run test:linux)
 //
 // Each test file is a process and a process group of its own, so that one that hangs, even in a call that blocks its
 // thread, can be ended with everything that it started. The files are found among the sources, not in dist/, where tests

@@ -69,7 +69,7 @@ describe("prepare", () => {
 
   test("what failed is done again", (t) => {
     const project = clone(t);
-    project.program("bin/npm", "echo no network >&2; exit 7");
+    project.program("bin/npm", "echo no network >&2; echo 'npm error     at connect (node:net:1)' >&2; exit 7");
     const { status, stderr } = project.run("prepare.mjs");
     assert.equal(status, 1);
     assert.match(stderr, /ringlun: npm ci failed \(7\)\nno network\n$/);
