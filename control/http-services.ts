@@ -5,6 +5,7 @@ import type { TlsMaterial } from "./config/tls-files.js";
 import type { HttpServer } from "./http/http-server.js";
 import type { Metrics } from "./http/metrics.js";
 import type { HttpContext } from "./http/route.js";
+import { listenFault } from "./listen-fault.js";
 
 /** HTTP cannot listen. The message says where and why. */
 export class HttpError extends Error {
@@ -64,7 +65,7 @@ export class HttpServices {
     try {
       return await this.#kind.listen(http, api, this.#context);
     } catch (error) {
-      const reason = (error as Error).message;
+      const reason = listenFault(error as Error);
       throw new HttpError(`HTTP on ${formatPortalAddress(http.listen)} cannot listen: ${reason}`, { cause: error });
     }
   }

@@ -28,6 +28,9 @@ export async function demo(): Promise<void> {
   if (portal !== undefined) {
     process.stdout.write(`connect to iscsi://${formatPortalAddress(portal.address)}/${DEMO_TARGET}/0\n`);
   }
+  if (configuration.http !== null) {
+    process.stdout.write(`watch it at http://${formatPortalAddress(configuration.http.listen)}\n`);
+  }
   process.stdout.write("ready\n");
 }
 

@@ -4,6 +4,7 @@ import { formatPortalAddress, type PortalAddress } from "./config/portal-address
 import { ConnectionQuota } from "./connection-quota.js";
 import type { ListeningPortal } from "./discovery.js";
 import { UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX } from "./limits.js";
+import { listenFault } from "./listen-fault.js";
 import type { Logger } from "./logger.js";
 import { type ConnectionHost, LoginConnection } from "./login-connection.js";
 import { Portal } from "./portal.js";
@@ -49,7 +50,9 @@ export class Reception {
   async listen(tag: number, address: PortalAddress): Promise<void> {
     const name = formatPortalAddress(address);
     const portal = await Portal.listen(tag, address, (socket, from) => this.#accept(socket, from)).catch((error) => {
-      throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${error.message}`, { cause: error });
+      throw new PortalError(`portal ${name} of portal group ${tag} cannot listen: ${listenFault(error)}`, {
+        cause: error,
+      });
     });
     portal.onError((error) => this.#logger.error({ portal: name, err: error }, "portal"));
     this.#portals.push(portal);

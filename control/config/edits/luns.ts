@@ -2,7 +2,7 @@
 import type { Steps } from "../yaml-stretch.js";
 import type { YamlText } from "../yaml-text.js";
 import { EditError } from "./edit-error.js";
-import { initiatorPlace, isMapping, targetPlace, unitOf } from "./places.js";
+import { initiatorPlace, isMapping, targetPlace, unitOf, unitPlace } from "./places.js";
 
 export interface LunPlace {
   readonly target: string;
@@ -24,7 +24,7 @@ export function mapLun(yaml: YamlText, { unit, readOnly = false, ...place }: Lun
   if (had !== undefined && had !== unit) {
     throw new EditError("conflict", `LUN ${lun} is unit ${had} there: unmap it first, or take another LUN`);
   }
-  if (yaml.get(["units", unit]) === undefined) throw new EditError("notFound", `there is no unit ${unit}`);
+  unitPlace(yaml, unit);
   yaml.set([...path, lun], readOnly ? { unit, readOnly: true } : unit);
 }
 

@@ -102,7 +102,10 @@ describe("start", () => {
     });
     await assert.rejects(failing, (error: Error) => {
       assert.ok(error instanceof PortalError);
-      assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${port} of portal group 7 cannot listen: .*EADDRINUSE`));
+      assert.match(
+        error.message,
+        new RegExp(`127\\.0\\.0\\.1:${port} of portal group 7 cannot listen: EADDRINUSE: another program`),
+      );
       return true;
     });
     // Its lock is gone.
@@ -117,7 +120,7 @@ describe("start", () => {
     const { port } = occupied.address() as { port: number };
     await assert.rejects(
       start(context, { http: { listen: { host: "127.0.0.1", port }, hosts: [], tls: null } }),
-      /HTTP on .*EADDRINUSE/,
+      /HTTP on .* cannot listen: EADDRINUSE: another program/,
     );
   });
 
