@@ -114,10 +114,10 @@ export class Session {
     this.announcedMaxCmdSN = this.maxCmdSN;
   }
 
-  /** The connection with this CID that was not logged out for recovery. */
+  /** The connection with this CID; one that was logged out for recovery has it until the kernel holds nothing of it any more. */
   connectionOf(cid: number): Connection | undefined {
-    const isNamed = (connection: Connection): boolean => connection.cid === cid && !connection.isRecoverable;
-    return this.connections.find(isNamed) ?? this.failed.find(isNamed);
+    const current = this.connections.find((connection) => connection.cid === cid);
+    return current ?? this.failed.find((connection) => connection.cid === cid && !connection.isRecoverable);
   }
 
   /** Where a non-immediate CmdSN stands. */

@@ -12,10 +12,23 @@ import {
   FLAG_WRITE,
   OPCODE_DATA_OUT,
   OPCODE_LOGOUT_REQUEST,
+  OPCODE_LOGOUT_RESPONSE,
   OPCODE_SCSI_COMMAND,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
 import { BLOCK_BYTES, FIRST_CMD_SN, INITIATOR, send, setUp, startWrite, WRITE_US } from "./fixture.js";
+
+const REMOVE_FOR_RECOVERY = 2;
+
+/** Byte 2 of the PDUs with this opcode. */
+function responsesOf(received: readonly Buffer[], opcode: number): number[] {
+  const bytes = Buffer.concat(received);
+  const responses: number[] = [];
+  for (let at = 0; at < bytes.length; at += 48 + ((bytes.readUIntBE(at + 5, 3) + 3) & ~3)) {
+    if ((bytes[at]! & 0x3f) === opcode) responses.push(bytes[at + 2]!);
+  }
+  return responses;
+}
 
 /** Section 7.7: a format error ends the session. */
 function breakFormat(peer: PeerSocket): void {
@@ -98,6 +111,22 @@ test("a connection that its initiator has ended: a login of the same initiator t
   assert.ok(!hasLanded());
   cluster.turnUntil(() => over.has("login"));
   assert.ok(hasLanded());
+});
+
+test("a Logout for recovery that is repeated while the first one waits: each is answered when the connection is done with", () => {
+  const { timeline, cluster, connect, hasLanded } = setUp(WRITE_US, { errorRecoveryLevel: 2, defaultTime2Retain: 20 });
+  const [first, second] = [connect(0), connect(1)];
+  // It is over with its connection (section 7.14), and lands all the same.
+  startWrite(first.peer, true);
+  const startUs = timeline.nowUs;
+  cluster.turnUntil(() => timeline.nowUs >= startUs + 1000);
+  const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0 };
+  for (const initiatorTaskTag of [8, 9]) send(second.peer, { ...logout, initiatorTaskTag, cmdSN: FIRST_CMD_SN });
+  const responses = () => responsesOf(second.received, OPCODE_LOGOUT_RESPONSE);
+  cluster.turnUntil(() => responses().length > 0);
+  assert.ok(hasLanded());
+  cluster.turnUntil(() => responses().length === 2);
+  assert.deepEqual(responses(), [0, 0]);
 });
 
 for (const [immediate, awaits] of [
