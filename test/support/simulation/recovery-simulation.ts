@@ -111,6 +111,8 @@ export class RecoverySimulation {
     const portal = new SimulatedPortal(this.#world, this.#cluster, luns, pipe, () => ++this.#lastSessionId);
     const { errorRecoveryLevel, tallies } = this.#options;
     const maxBurstLength = random.spread(BURST_BYTES_MIN, 1 << 20);
+    // The target says the same on each connection: a command is retried as it was.
+    const { maxRecvDataSegmentLength } = randomParameters(random).connection;
     return new RecoveringSession(this.#world.timeline, portal, random, {
       ...options,
       initiatorName,
@@ -128,6 +130,7 @@ export class RecoverySimulation {
       },
       connectionParameters: () => ({
         ...randomParameters(random).connection,
+        maxRecvDataSegmentLength,
         maxSendDataSegmentLength: random.spread(SEGMENT_BYTES_MIN, 1 << 18),
       }),
       tallies,
