@@ -11,7 +11,7 @@ export type FoundFile =
 /** "missing" means that it could be created: its folder is there. */
 export function inspectFile(path: string): FoundFile {
   try {
-    // Not throwIfNoEntry: to Node 24 what lies below a file (ENOTDIR) is no entry either.
+    // Not throwIfNoEntry: with it what lies below a file (ENOTDIR) is no entry either, from Node 22 on.
     const stat = statSync(path, { bigint: true });
     if (stat.isBlockDevice()) return { kind: "block device", identity: `device ${stat.rdev}` };
     const identity = `inode ${stat.dev}:${stat.ino}`;
