@@ -169,7 +169,8 @@ export function timeBucket(us: number): number {
 function reasonOf({ status, senseKey }: Task): number {
   switch (status) {
     case SCSI_STATUS_CHECK_CONDITION:
-      return senseKey;
+      // Of a deferred error, too: SENSE_DEFERRED stands above it.
+      return senseKey & (SENSE_KEYS - 1);
     case SCSI_STATUS_RESERVATION_CONFLICT:
       return ERROR_RESERVATION_CONFLICT;
     case SCSI_STATUS_TASK_SET_FULL:

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SENSE_DEFERRED, SENSE_KEY_HARDWARE_ERROR, SENSE_KEY_MEDIUM_ERROR } from "../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../dataplane/scsi/table.js";
 import {
   allocateStatistics,
@@ -123,6 +124,19 @@ test("what is received whole before it is written counts as written", () => {
   }
   const counted = statisticsBlock(memory, UNIT);
   assert.deepEqual([counted[WRITES], counted[WRITTEN_BYTES], counted[OTHERS], counted[WRITE_TIMES]], [2, 8192, 0, 200]);
+});
+
+test("a deferred error counts by its sense key", () => {
+  const memory = allocateStatistics();
+  const statistics = new Statistics(memory);
+  for (const key of [SENSE_KEY_MEDIUM_ERROR, SENSE_KEY_HARDWARE_ERROR]) {
+    const told = task({ status: SCSI_STATUS_CHECK_CONDITION, senseKey: SENSE_DEFERRED | key });
+    statistics.began(told);
+    statistics.ended(told, 1100);
+  }
+  const counted = statisticsBlock(memory, UNIT);
+  const errors = [counted[ERRORS + SENSE_KEY_MEDIUM_ERROR], counted[ERRORS + SENSE_KEY_HARDWARE_ERROR]];
+  assert.deepEqual([...errors, counted[ERRORS + ERROR_ABORTED], counted[READ_TIMES]], [1, 1, 0, 0]);
 });
 
 test("a MEDIUM ERROR counts by what failed, and what was verified by its bytes", () => {
