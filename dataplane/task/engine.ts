@@ -133,6 +133,7 @@ export class TaskEngine implements Services {
 
   /** Judges the command and begins it; anew when limits that it has waited for let it go, as all may have changed meanwhile. */
   execute(task: Task): void {
+    if (task.isAbortedAfterData) return;
     if (task.overrun) return this.status(task, SCSI_STATUS_TASK_SET_FULL);
     if (task.attribute === TASK_ATTRIBUTE_ACA) return endWithSense(task, this, INVALID_MESSAGE_ERROR);
     if (task.dataFault !== DATA_INTACT) return this.failData(task);

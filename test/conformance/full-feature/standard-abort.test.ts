@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import {
   FLAG_FINAL,
+  FLAG_WRITE,
   OPCODE_NOP_IN,
   OPCODE_R2T,
   OPCODE_TASK_MANAGEMENT_REQUEST,
@@ -15,9 +16,11 @@ import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { pattern, startTarget } from "./fixture.js";
 
+const ABORT_TASK_SET = 2;
 const LOGICAL_UNIT_RESET = 5;
 const TARGET_WARM_RESET = 6;
 const FUNCTION_COMPLETE = 0;
+const ORDERED = 2;
 
 async function send(initiator: RawInitiator, taskFunction: number, fields = {}): Promise<number> {
   const header = await initiator.send({
@@ -130,5 +133,29 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     // The late ones are duplicates now.
     await initiator.start({ cdb: testUnitReady(), fields: { cmdSN } });
     await isTold(initiator);
+  });
+
+  it("a command whose turn comes while it is only waited for its data is not executed any more", async () => {
+    const initiator = await target.login({ ImmediateData: "No", InitialR2T: "No" });
+    await initiator.command({ cdb: testUnitReady() });
+    const first = await initiator.start({
+      ...{ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true, unsolicitedLength: 0 },
+    });
+    const r2t = await initiator.expect(OPCODE_R2T);
+    // RESERVE(6), of all things with data that is announced.
+    const second = await initiator.start({
+      ...{ cdb: Buffer.from([0x16, 0, 0, 0, 0, 0]), write: pattern(512), unsolicitedLength: 0, attribute: ORDERED },
+      fields: { flags: FLAG_WRITE | ORDERED },
+    });
+    const tag = await send(initiator, ABORT_TASK_SET);
+    await initiator.answerR2T(first, r2t);
+    await initiator.ping();
+    await initiator.sendDataOut(second, 0, 512, TAG_NONE);
+    await isComplete(initiator, tag);
+    for (const task of [first, second]) initiator.forget(task);
+    const other = await target.login();
+    await other.command({ cdb: testUnitReady() });
+    assert.equal((await other.command({ cdb: testUnitReady() })).status, 0, "the unit is not reserved");
+    await initiator.good({ cdb: read10(0, 1), read: 512 });
   });
 });
