@@ -69,7 +69,7 @@ function endWrites(shard: Shard, session: Session, lun: number, barrier: Barrier
     else writesBegun.push(task);
   }
   for (const task of writesBegun) {
-    if (task.connection!.state === CONNECTION_FAILED) shard.engine.abort(task, barrier);
+    if (task.connection?.state === CONNECTION_FAILED) shard.engine.abort(task, barrier);
     else shard.engine.awaitEnd(task, barrier);
   }
 }

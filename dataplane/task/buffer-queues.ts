@@ -167,7 +167,9 @@ export class BufferQueues {
       if (!mayHaveWritten && task.firstSlice !== null) holders.push(task);
     }
     const isEnough = hasFound || holders.length > 1;
-    for (const task of isEnough ? holders.slice(1) : holders) this.#engine.status(task, SCSI_STATUS_TASK_SET_FULL);
+    for (const task of isEnough ? holders.slice(1) : holders) {
+      if (task.parked !== PARK_NOT) this.#engine.status(task, SCSI_STATUS_TASK_SET_FULL);
+    }
   }
 }
 

@@ -60,6 +60,7 @@ import {
   TASK_ACTIVE,
   TASK_DORMANT,
   TASK_ENDING,
+  TASK_FREE,
   TASK_HELD,
   TASK_RESPONDING,
   TASK_THROTTLED,
@@ -498,12 +499,17 @@ export class TaskEngine implements Services {
 
   /** `barrier` is left when nothing of the task, which does not read, is in flight any more, however it ends. */
   awaitEnd(task: Task, barrier: Barrier): void {
+    if (task.state === TASK_FREE) return;
     barrier.join();
     task.awaiters.push(barrier);
   }
 
-  /** Ends a task without a response. `barrier` is left when nothing of it is in flight any more. */
+  /**
+   * Ends a task without a response. `barrier` is left when nothing of it is in flight any more. Of several tasks that are to end, what
+   * waited for the first, another reset for instance, may have ended the next.
+   */
   abort(task: Task, barrier: Barrier | null): void {
+    if (task.state === TASK_FREE) return;
     if (barrier !== null) this.awaitEnd(task, barrier);
     if (task.state === TASK_ABORTED) return;
     task.isAbortedAfterData = false;
@@ -654,12 +660,12 @@ export class TaskEngine implements Services {
 
   /** The connection is gone and its tasks are kept: what was to be sent or received on it is not waited for. */
   suspendConnection(connection: Connection): void {
-    const session = connection.session!;
-    for (let task = session.firstTask; task !== null; ) {
-      const next: Task | null = task.nextOfSession;
-      if (task.connection === connection) this.#suspend(task);
-      task = next;
+    const tasks: Task[] = [];
+    for (let task = connection.session!.firstTask; task !== null; task = task.nextOfSession) {
+      if (task.connection === connection) tasks.push(task);
     }
+    // As with those that are aborted: one may have ended the next.
+    for (const task of tasks) if (task.connection === connection) this.#suspend(task);
   }
 
   /** Something of the connection's aborted tasks is still in flight. */
