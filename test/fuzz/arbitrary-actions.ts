@@ -1,5 +1,5 @@
 /** What hostile initiators do, as fast-check makes it up: mostly plausible, wrong in one respect or another. */
-import fc from "fast-check";
+import fc from "../support/fast-check.js";
 import {
   FLAG_CONTINUE,
   FLAG_FINAL,

@@ -1,5 +1,5 @@
 /** CDBs and data for them, as fast-check makes them up: mostly such as come past the first checks. */
-import fc from "fast-check";
+import fc from "./fast-check.js";
 
 /** What there is to know of a command: as REPORT SUPPORTED OPERATION CODES tells it. */
 export interface CommandUsage {

@@ -163,6 +163,14 @@ test("every module says at its head what it is for", () => {
   );
 });
 
+test("what tests draw by chance is the same in each run of the suite", () => {
+  const tests = without(modulesBelow("test"), "test/support/fast-check.ts");
+  assert.deepEqual(
+    offenders(tests, ({ imports }) => imports.filter((name) => name === "fast-check")),
+    [],
+  );
+});
+
 test("what the documentation points to is there", () => {
   const documents = [
     "README.md",

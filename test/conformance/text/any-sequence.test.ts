@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import fc from "../../support/fast-check.js";
 import {
   decodeKeys,
   encodeKeys,
@@ -17,7 +17,6 @@ import {
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { FIRST_SEED } from "../../support/seed.js";
 import { TARGET_NAME } from "../../support/target.js";
 import { startTarget } from "../login/fixture.js";
 
@@ -192,5 +191,5 @@ test("whatever comes in a negotiation sequence is answered once, in parts that f
     for (const each of requests) await sequences.run(each);
     initiator.destroy();
   });
-  await fc.assert(property, { numRuns: RUNS, seed: FIRST_SEED });
+  await fc.assert(property, { numRuns: RUNS });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { InitiatorError } from "../../../bench/initiator/errors.js";
 import { type PduSink, Receiver } from "../../../bench/initiator/receiver.js";
 import { Arena } from "../../../dataplane/arena.js";
+import fc from "../../support/fast-check.js";
 import {
   buildHeader,
   OPCODE_DATA_IN,

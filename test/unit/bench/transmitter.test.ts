@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { Transmitter } from "../../../bench/initiator/transmitter.js";
 import { Arena } from "../../../dataplane/arena.js";
+import fc from "../../support/fast-check.js";
 import { buildHeader, OPCODE_DATA_OUT, OPCODE_SCSI_COMMAND, wirePdu } from "../../support/pdu.js";
 import { RingStub } from "../../support/ring-stub.js";
 

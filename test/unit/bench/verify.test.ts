@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import {
   BlockStamps,
   STAMP_CORRUPT,
@@ -14,6 +13,7 @@ import {
 import { WriteHistory } from "../../../bench/initiator/write-history.js";
 import { Arena } from "../../../dataplane/arena.js";
 import { digestOf } from "../../support/crc32c.js";
+import fc from "../../support/fast-check.js";
 
 const BLOCKS = 4;
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { DISCOVERY_SESSIONS_MAX } from "../../../control/limits.js";
 import { type SessionIdentity, SessionRegistry, SHARD_NONE } from "../../../control/session-registry.js";
+import fc from "../../support/fast-check.js";
 import { AGREEMENT, DETAILS } from "./support/fixtures.js";
 
 const IDENTITY: SessionIdentity = {

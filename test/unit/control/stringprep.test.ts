@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import fc from "fast-check";
 import { mapName, prohibitedIn, unassignedIn } from "../../../control/stringprep.js";
+import fc from "../../support/fast-check.js";
 
 /** First and last of what Unicode 3.2 has something in, but for surrogates and private use. */
 const CODE_POINTS = [

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { TEXT_LENGTH_MAX } from "../../../control/limits.js";
 import { TextExchange, type TextOutcome, type TextPart } from "../../../control/text-exchange.js";
 import { RESERVED_TAG } from "../../../dataplane/wire/bhs.js";
+import fc from "../../support/fast-check.js";
 
 const PART: TextPart = {
   initiatorTaskTag: 7,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import fc from "fast-check";
 import { ConfigurationFile } from "../../../../control/config/configuration-file.js";
+import fc from "../../../support/fast-check.js";
 import { temporaryFolder, writeFiles } from "./fixture.js";
 import { slip, slipped } from "./yaml-variants.js";
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import {
   isNamePattern,
   matchesPattern,
   parseIscsiName,
   parseNamePattern,
 } from "../../../../control/config/iscsi-name.js";
+import fc from "../../../support/fast-check.js";
 
 function normal(text: string): string {
   const parse = parseIscsiName(text);

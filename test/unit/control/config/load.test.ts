@@ -4,12 +4,12 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
-import fc from "fast-check";
 import { stringify } from "yaml";
 import { readAllowedCpus } from "../../../../control/config/allowed-cpus.js";
 import { formatFaults } from "../../../../control/config/fault.js";
 import { apiSocketOf, loadConfiguration } from "../../../../control/config/load.js";
 import { parseConfiguration } from "../../../../control/config/parse.js";
+import fc from "../../../support/fast-check.js";
 import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixture.js";
 
 /** One that there is. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { formatPortalAddress, parsePortalAddress } from "../../../../control/config/portal-address.js";
+import fc from "../../../support/fast-check.js";
 
 const addresses: readonly (readonly [text: string, host: string, port: number])[] = [
   ["127.0.0.1:3260", "127.0.0.1", 3260],

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { YamlReader } from "../../../../control/config/yaml-reader.js";
 import { readYamlTree, type TreeResult } from "../../../../control/config/yaml-tree.js";
+import fc from "../../../support/fast-check.js";
 import { slip, slipped, yamlText } from "./yaml-variants.js";
 
 /** All that can be asked of it, as plain data. */

@@ -1,10 +1,10 @@
 import assert, { AssertionError } from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { parse } from "yaml";
 import { type Steps, YamlStretch, YamlTextError } from "../../../../control/config/yaml-stretch.js";
 import { YamlText } from "../../../../control/config/yaml-text.js";
 import { readYamlTree } from "../../../../control/config/yaml-tree.js";
+import fc from "../../../support/fast-check.js";
 import { yamlText } from "./yaml-variants.js";
 
 const FILE = `# whose disks these are

@@ -1,5 +1,5 @@
 /** Texts of configurations as people may write them, and what may become of one while it is edited: often something with faults. */
-import fc from "fast-check";
+import fc from "../../../support/fast-check.js";
 
 /** Mostly one of the first, at times one of what makes trouble. */
 function mostly(usual: fc.Arbitrary<string>, ...odd: string[]): fc.Arbitrary<string> {

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import fc from "fast-check";
 import { Secret } from "../../../../control/config/secret.js";
 import {
   CHAP_ALGORITHMS_DEFAULT,
@@ -18,6 +17,7 @@ import {
   LOGIN_STATUS_INITIATOR_ERROR,
   LOGIN_STATUS_MISSING_PARAMETER,
 } from "../../../../dataplane/wire/login-response.js";
+import fc from "../../../support/fast-check.js";
 
 const HASHES: Readonly<Record<number, string>> = { 5: "md5", 6: "sha1", 7: "sha256", 8: "sha3-256" };
 

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import fc from "fast-check";
 import { Secret } from "../../../../control/config/secret.js";
 import type { ChapCredential } from "../../../../control/login/chap.js";
 import type {
@@ -32,6 +31,7 @@ import {
   type SessionLimits,
 } from "../../../../control/login/parameters.js";
 import * as status from "../../../../dataplane/wire/login-response.js";
+import fc from "../../../support/fast-check.js";
 import {
   ACCEPT,
   type Accept,

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { KEYS, NEGOTIATED_KEYS } from "../../../../control/login/keys.js";
 import {
   conclude,
@@ -22,6 +21,7 @@ import {
 import type { TaskReporting } from "../../../../dataplane/messages.js";
 import { LOGIN_STATUS_INITIATOR_ERROR } from "../../../../dataplane/wire/login-response.js";
 import type { KeyValue } from "../../../../dataplane/wire/text-keys.js";
+import fc from "../../../support/fast-check.js";
 
 interface Setting {
   readonly limits?: Partial<SessionLimits>;

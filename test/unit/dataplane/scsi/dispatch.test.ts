@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   COMMAND_NEEDS_MEDIUM,
   COMMAND_PASSES_UNIT_ATTENTION,
@@ -11,7 +10,7 @@ import {
 } from "../../../../dataplane/scsi/command.js";
 import { WRITE_ERROR } from "../../../../dataplane/scsi/sense.js";
 import { COMMANDS } from "../../../../dataplane/scsi/table.js";
-import { FIRST_SEED } from "../../../support/seed.js";
+import fc from "../../../support/fast-check.js";
 import { assertInvalidFieldInCdb, assertSense, Bench } from "./bench.js";
 
 /** The shortest CDB of a command: all that may be zero is. */
@@ -238,5 +237,5 @@ test("any CDB with any data comes to exactly one end and stays within its buffer
       new Bench({ blocks, thin }).run(cdb, { dataOut });
     },
   );
-  fc.assert(property, { numRuns: 2000, seed: FIRST_SEED });
+  fc.assert(property, { numRuns: 2000 });
 });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   ISID_FORMAT_EN,
   ISID_FORMAT_RANDOM,
@@ -13,6 +12,7 @@ import {
   readIsid,
   writeIsid,
 } from "../../../../dataplane/wire/isid.js";
+import fc from "../../../support/fast-check.js";
 import { golden, hexOf } from "./twin.js";
 
 test("ISID: golden bytes", () => {

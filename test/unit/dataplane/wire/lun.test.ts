@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   decodeLun,
   encodeLun,
@@ -9,6 +8,7 @@ import {
   WELL_KNOWN_LUN_BASE,
   WELL_KNOWN_LUN_REPORT_LUNS,
 } from "../../../../dataplane/wire/lun.js";
+import fc from "../../../support/fast-check.js";
 
 /** [first four bytes, LUN], the others 0 (SAM-5 section 4.7). */
 const FIELDS: readonly (readonly [number, number])[] = [

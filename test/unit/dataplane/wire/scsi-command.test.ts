@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { BHS_LENGTH, OPCODE_SCSI_COMMAND, paddedLength } from "../../../../dataplane/wire/bhs.js";
 import {
   describeInvalid,
@@ -20,6 +19,7 @@ import {
   ScsiCommandPdu,
   TASK_ATTRIBUTE_SIMPLE,
 } from "../../../../dataplane/wire/scsi-command.js";
+import fc from "../../../support/fast-check.js";
 import { bits, flag, golden, hexOf, ITT, LENGTHS, LUN, testPdu, u32 } from "./twin.js";
 
 testPdu({

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   serialAdd,
   serialDistance,
@@ -10,6 +9,7 @@ import {
   serialLess,
   serialLessOrEqual,
 } from "../../../../dataplane/wire/serial.js";
+import fc from "../../../support/fast-check.js";
 
 const HALF = 2 ** 31;
 const ALL = 2 ** 32;

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   decodeText,
   describeText,
@@ -19,6 +18,7 @@ import {
   TEXT_WITHOUT_SEPARATOR,
   textPartLength,
 } from "../../../../dataplane/wire/text-keys.js";
+import fc from "../../../support/fast-check.js";
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"));
 

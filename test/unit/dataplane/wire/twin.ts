@@ -5,9 +5,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { BHS_LENGTH, type Pdu } from "../../../../dataplane/wire/bhs.js";
 import { describeInvalid, VALID } from "../../../../dataplane/wire/invalid.js";
+import fc from "../../../support/fast-check.js";
 
 /** First byte, first bit in it, number of bits. */
 export type Field = readonly [byte: number, bit: number, width: number];

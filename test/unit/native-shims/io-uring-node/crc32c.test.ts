@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { CRC32C_JOB_WORDS, crc32c, crc32cBatch, crc32cBy, crc32cImplementations, SystemError } from "io-uring-node";
+import fc from "../../../support/fast-check.js";
 
 /** CRC32C bit by bit: the definition, slow. */
 function naive(bytes: Uint8Array, seed = 0): number {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { allocateRing, CAPACITY_BYTES_MAX, Consumer, Producer } from "sharedarraybuffer-ring";
+import fc from "../../../support/fast-check.js";
 
 /** A ring whose positions start at `position`, through the published layout: tail at byte 0, head at byte 128. */
 function pair(

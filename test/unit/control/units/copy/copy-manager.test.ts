@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import fc from "fast-check";
 import type { Session } from "../../../../../control/session-registry.js";
 import type { ScsiAnswer } from "../../../../../dataplane/messages.js";
+import fc from "../../../../support/fast-check.js";
 import { copyAbort, copyIn, copyOut, cscd, listLid1, segment } from "../../../../support/third-party-copy.js";
 import { CopyFixture, describeAnswer } from "./fixture.js";
 

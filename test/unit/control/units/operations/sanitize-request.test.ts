@@ -1,10 +1,9 @@
 /** SANITIZE's CDB and parameter list, byte by byte (SBC-4, SANITIZE command and OVERWRITE service action). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { judgeSanitize } from "../../../../../control/units/operations/sanitize-request.js";
 import type { ScsiAnswer } from "../../../../../dataplane/messages.js";
-import { FIRST_SEED } from "../../../../support/seed.js";
+import fc from "../../../../support/fast-check.js";
 
 const BLOCK = 512;
 
@@ -95,5 +94,5 @@ test("any list comes to a refusal or to work that the unit can do", () => {
       assert.ok(pattern.length >= 2 && pattern.length <= 2 * BLOCK && passes >= 1 && passes <= 31);
     },
   );
-  fc.assert(property, { numRuns: 2000, seed: FIRST_SEED });
+  fc.assert(property, { numRuns: 2000 });
 });
