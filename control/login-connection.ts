@@ -278,10 +278,11 @@ export class LoginConnection {
         if (!detached.ok) return detached;
         this.#onAuthenticated();
         this.#host.onLogin(LOGIN_STATUS_SUCCESS);
-        const { pingIntervalMs } = access.grant.target;
+        const { pingIntervalMs, scsiEvents } = access.grant.target;
         const record = {
           ...this.#handoffRecord(result, session, connection.connectionId, detached.fd, luns),
           pingIntervalMs,
+          reportsScsiEvents: scsiEvents,
         };
         this.#host.shards.handOff(session.shard, { type: "connection", record });
         const { tsih, shard } = session;
@@ -299,7 +300,7 @@ export class LoginConnection {
     connectionId: number,
     fd: number,
     luns: readonly LunRecord[],
-  ): Omit<HandoffRecord, "pingIntervalMs"> {
+  ): Omit<HandoffRecord, "pingIntervalMs" | "reportsScsiEvents"> {
     const { parameters } = session.agreement;
     const header = encodeLoginResponse({ ...result.response, tsih: session.tsih });
     return {

@@ -281,6 +281,8 @@ export interface HandoffRecord {
   readonly limits: LimitsRecord | null;
   /** Keep-alive: after so long without a byte a NOP-In goes out; after as long again the connection is dropped. Milliseconds; 0: never. */
   readonly pingIntervalMs: number;
+  /** Unit attention conditions that come from elsewhere are reported at once, too (AsyncEvent 0). */
+  readonly reportsScsiEvents: boolean;
 }
 
 /** Reasons for the end of a connection that control counts. */

@@ -115,6 +115,7 @@ function complete(
       portalGroups: target.portalGroups,
       session: target.session,
       pingIntervalMs: target.pingInterval * 1000,
+      scsiEvents: target.scsiEvents,
       auth,
       luns,
       initiators:

@@ -63,6 +63,8 @@ export interface TargetConfiguration {
   readonly session: SessionSettings;
   /** Keep-alive of its connections, in milliseconds; 0: none. */
   readonly pingIntervalMs: number;
+  /** Initiators are told at once what has changed (AsyncEvent 0). */
+  readonly scsiEvents: boolean;
   /** Null: no authentication is required. */
   readonly auth: AuthConfiguration | null;
   /** What initiators without an entry of their own see. Ascending by LUN. */
@@ -520,6 +522,12 @@ const target = value.remembering(
       value.integer(0, 3600).default(PING_INTERVAL_S),
       "0 to 3600",
       "Keep-alive, in seconds: a connection that has been silent for so long is sent a NOP-In, and closed if it stays silent for as long again. 0: never.",
+    ),
+    scsiEvents: key(
+      value.boolean.default(false),
+      "boolean",
+      "Tell initiators at once, by Asynchronous Messages (AsyncEvent 0), that LUNs have come or gone, or that a unit has changed, and " +
+        "not with their next command alone. Linux (open-iscsi) then looks for new LUNs by itself.",
     ),
     auth: key(auth.exactOptional(), "", "Authentication of initiators.", "none is required"),
     luns: key(

@@ -50,6 +50,8 @@ export class Connection {
   /** `maxSend` when all that is queued has been sent. */
   nextMaxSend = 0;
   pingIntervalUs = 0;
+  /** See scsi-events.ts. */
+  reportsScsiEvents = false;
 
   // -- numbers
   statSN = 0;

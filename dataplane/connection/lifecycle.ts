@@ -96,6 +96,7 @@ export class Lifecycle {
     connection.nextMaxSend = connection.maxSend;
     connection.writeSliceBytes = wholePages(record.session.maxBurstLength);
     connection.pingIntervalUs = record.pingIntervalMs * 1000;
+    connection.reportsScsiEvents = record.reportsScsiEvents;
     connection.statSN = record.statSN;
     connection.expStatSN = record.statSN;
     if (record.session.errorRecoveryLevel > 0) connection.retained = new Retained(session);

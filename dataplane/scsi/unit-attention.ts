@@ -34,9 +34,9 @@ export class UnitAttentions {
     return this.#queues.size !== 0 && this.#queues.has(lun);
   }
 
-  /** Establishes a condition; one that is pending already stays where it is. */
-  add(lun: number, asc: number, ascq: number): void {
-    this.#add(lun, (asc << 8) | ascq);
+  /** Establishes a condition; one that is pending already stays where it is. @returns whether it is new. */
+  add(lun: number, asc: number, ascq: number): boolean {
+    return this.#add(lun, (asc << 8) | ascq);
   }
 
   /** Something that the initiator takes as done has failed. */
@@ -44,21 +44,23 @@ export class UnitAttentions {
     this.#add(lun, ((SENSE_DEFERRED | senseKey) << SENSE_KEY_SHIFT) | (asc << 8) | ascq);
   }
 
-  #add(lun: number, code: number): void {
+  #add(lun: number, code: number): boolean {
     const queue = this.#queues.get(lun);
     if (queue === undefined) {
       this.#queues.set(lun, [code]);
-      return;
+      return true;
     }
-    if (queue.includes(code)) return;
+    if (queue.includes(code)) return false;
     if (queue.length === UNIT_ATTENTIONS_PER_LUN_MAX) {
       const reset = POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED;
       const errors = [...queue, code].filter((condition) => condition >>> SENSE_KEY_SHIFT !== 0);
       this.#queues.set(lun, [(reset.asc << 8) | reset.ascq, ...errors]);
-      return;
+    } else if (code >>> 8 === ASC_RESET) {
+      queue.splice(firstNoReset(queue), 0, code);
+    } else {
+      queue.push(code);
     }
-    if (code >>> 8 === ASC_RESET) queue.splice(firstNoReset(queue), 0, code);
-    else queue.push(code);
+    return true;
   }
 
   /** How many conditions the LUN has. */

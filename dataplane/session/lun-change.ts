@@ -1,5 +1,6 @@
 /** A change of what a session sees: LUNs that control maps for it, takes away, or makes read-only, while it goes on. */
 import { CONNECTION_FAILED } from "../connection/connection.js";
+import { reportScsiEvent } from "../connection/scsi-events.js";
 import type { ControlMessage, LunRecord } from "../messages.js";
 import { COMMAND_WRITES_MEDIUM } from "../scsi/command.js";
 import { MODE_PARAMETERS_CHANGED, REPORTED_LUNS_DATA_HAS_CHANGED } from "../scsi/sense.js";
@@ -34,11 +35,14 @@ export function changeLuns(
       mapping.readOnly = readOnly || mapping.unit.readOnly;
       if (readOnly) endWrites(shard, session, lun, barrier);
       // WP, in the header that all mode pages have (SPC-5).
-      session.attentions.add(lun, MODE_PARAMETERS_CHANGED.asc, MODE_PARAMETERS_CHANGED.ascq);
+      const { asc, ascq } = MODE_PARAMETERS_CHANGED;
+      if (session.attentions.add(lun, asc, ascq)) reportScsiEvent(shard, session, lun, asc, ascq);
     }
     if (added.length > 0 || removed.length > 0) {
       const { asc, ascq } = REPORTED_LUNS_DATA_HAS_CHANGED;
-      for (const lun of session.luns.keys()) session.attentions.add(lun, asc, ascq);
+      const [toldOf] = [...session.luns.keys()].filter((lun) => session.attentions.add(lun, asc, ascq));
+      // Once: an initiator asks for the LUNs of the target, whichever tells it that they are others.
+      if (toldOf !== undefined) reportScsiEvent(shard, session, toldOf, asc, ascq);
     }
     noteLimits(session);
   }

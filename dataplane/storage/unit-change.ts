@@ -1,4 +1,5 @@
 /** A change that control makes to a unit: who may use it, what its state is, what its sessions are to be told. */
+import { reportScsiEvent } from "../connection/scsi-events.js";
 import type { AttentionRecord, UnitChange } from "../messages.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -15,7 +16,7 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
     if (change.limits !== undefined) shard.engine.throttles.limitUnit(unit, change.limits);
     if (change.closes === true) shard.engine.backgroundFlushes.end(unit, barrier);
     for (const session of shard.sessions.values()) {
-      changeSession(session, unit, change);
+      changeSession(shard, session, unit, change);
       if (change.refusesTasks === true) refuseUnitTasks(shard, session, unit);
       if (!change.abortSessions?.includes(session.sessionId)) continue;
       const isAsker = change.spared?.sessionId === session.sessionId;
@@ -31,7 +32,12 @@ export function changeUnit(shard: Shard, exchange: number, unitIndex: number, ch
   barrier.leave();
 }
 
-function changeSession(session: Session, unit: LogicalUnit, { access, accessStates, attentions }: UnitChange): void {
+function changeSession(
+  shard: Shard,
+  session: Session,
+  unit: LogicalUnit,
+  { access, accessStates, attentions }: UnitChange,
+): void {
   const { sessionId, targetPortalGroupTag } = session;
   const accessState = accessStates?.find(({ portalGroupTag }) => portalGroupTag === targetPortalGroupTag)?.state;
   for (const mapping of session.luns.values()) {
@@ -39,7 +45,9 @@ function changeSession(session: Session, unit: LogicalUnit, { access, accessStat
     if (access !== undefined) mapping.conflicts = access.exemptSessions.includes(sessionId) ? 0 : access.blocked;
     if (accessState !== undefined) mapping.accessState = accessState;
     for (const attention of attentions ?? []) {
-      if (concerns(attention, sessionId)) session.attentions.add(mapping.lun, attention.asc, attention.ascq);
+      if (!concerns(attention, sessionId)) continue;
+      const { asc, ascq } = attention;
+      if (session.attentions.add(mapping.lun, asc, ascq)) reportScsiEvent(shard, session, mapping.lun, asc, ascq);
     }
   }
 }

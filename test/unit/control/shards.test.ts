@@ -80,6 +80,7 @@ function record(connectionId: number, changes: Partial<HandoffRecord> = {}): Han
     statisticsBlock: 0,
     limits: null,
     pingIntervalMs: 0,
+    reportsScsiEvents: false,
     ...changes,
   };
 }

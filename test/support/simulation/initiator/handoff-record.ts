@@ -56,5 +56,6 @@ export function handoffRecord(
       accessState: 0,
     })),
     pingIntervalMs,
+    reportsScsiEvents: false,
   };
 }

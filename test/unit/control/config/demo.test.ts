@@ -29,6 +29,7 @@ test("the demo is what the outside may depend on", (t) => {
         portalGroups: [1],
         session: {},
         pingIntervalMs: 10_000,
+        scsiEvents: false,
         auth: null,
         luns: [{ lun: 0, unit: "demo", readOnly: false }],
         initiators: null,

@@ -51,7 +51,7 @@ const faults: readonly (readonly [
   ["a name too long", yaml({ name: `<!>iqn.2026-11.io.ringlun:${"x".repeat(201)}` }), "targets[0].name", /^is 224 bytes long: an iSCSI name has at most 223$/],
   ["a target twice", yaml({ more: "" }).replace("units:", "  - { name: <!>IQN.2026-11.io.ringlun:VM, portalGroups: [1] }\nunits:"), "targets[1].name", /^repeats the name iqn\.2026-11\.io\.ringlun:vm, which targets\[0\]\.name has already/],
   ["an unknown key of a target", yaml({ target: "<!>lun: { 0: vm0 }" }), "targets[0].lun", /^is unknown: did you mean luns\?$/],
-  ["an unknown key that is like no other", yaml({ target: "<!>password: x" }), "targets[0].password", /^is unknown: the keys here are name, alias, portalGroups, session, pingInterval, auth, luns, initiators, redirect$/],
+  ["an unknown key that is like no other", yaml({ target: "<!>password: x" }), "targets[0].password", /^is unknown: the keys here are name, alias, portalGroups, session, pingInterval, scsiEvents, auth, luns, initiators, redirect$/],
   ["a ping interval that is no number", yaml({ target: "pingInterval: <!>10s" }), "targets[0].pingInterval", /^is text, not a number/],
   ["an empty alias", yaml({ target: 'alias: <!>""' }), "targets[0].alias", /^is empty text/],
   ["an alias with a line break", yaml({ target: 'alias: <!>"a\\nb"' }), "targets[0].alias", /control character/],

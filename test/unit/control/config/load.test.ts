@@ -183,6 +183,7 @@ test("every key arrives, normalised", (t) => {
         iSCSIProtocolLevel: 1,
       },
       pingIntervalMs: 0,
+      scsiEvents: false,
       auth: undefined,
       initiators: [
         {
@@ -251,6 +252,7 @@ test("what a file leaves out has its default", (t) => {
         portalGroups: [1],
         session: {},
         pingIntervalMs: 10_000,
+        scsiEvents: false,
         auth: null,
         luns: [],
         initiators: null,

@@ -62,6 +62,7 @@ export function target(changes: Partial<TargetConfiguration> = {}): TargetConfig
     portalGroups: [1],
     session: {},
     pingIntervalMs: 0,
+    scsiEvents: false,
     auth: null,
     luns: [{ lun: 0, unit: "disk", readOnly: false }],
     initiators: null,

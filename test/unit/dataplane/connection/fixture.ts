@@ -87,6 +87,7 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
       parameters: { session: { ...SESSION, ...changes }, connection: CONNECTION },
       luns,
       pingIntervalMs: 0,
+      reportsScsiEvents: false,
     };
     const end = { atUs: 0, reportedUs: 0 };
     const received: Buffer[] = [];
