@@ -6,7 +6,7 @@ import { LIMITED_UNITS_MAX } from "../limits.js";
 import { isAmong, readAllowedCpus } from "./allowed-cpus.js";
 import { type Finding, formatPath, type Path } from "./findings.js";
 import { inspectFile, isBelow, isWorldWritable, readSecretFile, realPath } from "./named-files.js";
-import { nearest } from "./nearest.js";
+import { meantHint } from "./nearest.js";
 import { formatPortalAddress, isLoopback, isWildcard, type PortalAddress } from "./portal-address.js";
 import type { ConfigurationDocument } from "./schema.js";
 import { Secret } from "./secret.js";
@@ -666,7 +666,6 @@ function tagsOf(groups: Flawed<ConfigurationDocument["portalGroups"]> | undefine
 function choicesOf(known: ReadonlySet<string | number>, wanted: string | number): string {
   if (known.size === 0) return ", there are none";
   const names = [...known].map(String);
-  const meant = nearest(String(wanted), names);
-  if (known.size > CHOICES_MAX) return meant === undefined ? "" : `; did you mean ${meant}?`;
+  if (known.size > CHOICES_MAX) return meantHint(String(wanted), names);
   return `; there are ${names.join(", ")}`;
 }

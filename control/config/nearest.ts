@@ -17,6 +17,12 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return found;
 }
 
+/** The same for the end of a message about a word that is nothing: `; did you mean vm0?`, or nothing. */
+export function meantHint(word: string, known: Iterable<string>): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
+}
+
 /** Letters to insert, to leave out, to replace, or to swap with the next, from one word to the other. */
 function slips(a: string, b: string): number {
   let beforeLast: number[] = [];

@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import * as z from "zod";
 import type { CaptureOptions } from "../capture/captures.js";
+import { meantHint } from "../config/nearest.js";
 import { CAPTURE_TIME_MAX_S, CAPTURE_TIME_MIN_S } from "../limits.js";
 import type { Server } from "../server.js";
 import * as documents from "./documents.js";
@@ -75,7 +76,12 @@ function subjectOf(server: Server, sessionId: number | undefined, unitName: stri
   const session = server.sessions.find((other) => other.sessionId === sessionId);
   if (sessionId !== undefined && session === undefined) return `no session ${sessionId}`;
   const unit = server.units.find(({ name }) => name === unitName);
-  if (unitName !== undefined && unit === undefined) return `no unit ${unitName}`;
+  if (unitName !== undefined && unit === undefined) {
+    return `there is no unit ${unitName}${meantHint(
+      unitName,
+      server.units.map(({ name }) => name),
+    )}`;
+  }
   const of = [session && `session ${sessionId}`, unit && `unit ${unitName}`].filter(Boolean).join(", ");
   return {
     sessionId: sessionId ?? null,

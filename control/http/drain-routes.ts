@@ -1,6 +1,7 @@
 /** Drains over HTTP: what is taken out of service, how far that has come, and back again. */
 import type { FastifyReply } from "fastify";
 import * as z from "zod";
+import { meantHint } from "../config/nearest.js";
 import { formatPortalAddress, ISCSI_PORT, parsePortalAddress } from "../config/portal-address.js";
 import type { DrainProgress, DrainScope } from "../drains.js";
 import { DRAIN_TIMEOUT_DEFAULT_S, DRAIN_TIMEOUT_MAX_S, HTTP_BODY_LENGTH_MAX } from "../limits.js";
@@ -136,7 +137,10 @@ function scopeOf({ portal, portalGroup, target }: z.output<typeof asked>, server
       : `no portal group has the tag ${portalGroup}; there are ${portalGroups.map(({ tag }) => tag).join(", ")}`;
   }
   const name = mapName(target ?? "");
-  return !targets.some((one) => one.name === name) ? `there is no target ${target}` : { kind: "target", target: name };
+  const names = targets.map((one) => one.name);
+  return names.includes(name)
+    ? { kind: "target", target: name }
+    : `there is no target ${target}${meantHint(name, names)}`;
 }
 
 function answerOf(drainId: number, progress: DrainProgress | undefined, reply: FastifyReply) {

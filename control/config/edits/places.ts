@@ -1,6 +1,6 @@
 /** Where things stand in the text of a configuration: looked up by name, as it would be read. */
 import { parseIscsiName, parseNamePattern } from "../iscsi-name.js";
-import { nearest } from "../nearest.js";
+import { meantHint } from "../nearest.js";
 import type { Steps } from "../yaml-stretch.js";
 import type { YamlText } from "../yaml-text.js";
 import { EditError } from "./edit-error.js";
@@ -12,11 +12,15 @@ type Mapping = Readonly<Record<string, unknown>>;
 export function targetPlace(yaml: YamlText, name: string): Steps {
   const parsed = parseIscsiName(name);
   if (!parsed.ok) throw new EditError("invalid", `${name} ${parsed.reason}`);
-  const index = list(yaml, ["targets"]).findIndex((target) => nameOf(target) === parsed.name);
+  const targets = list(yaml, ["targets"]);
+  const index = targets.findIndex((target) => nameOf(target) === parsed.name);
   if (index === -1)
     throw new EditError(
       "notFound",
-      `there is no target ${name}${meantOf(parsed.name, list(yaml, ["targets"]).map(nameOf))}`,
+      `there is no target ${name}${meantHint(
+        parsed.name,
+        targets.flatMap((target) => nameOf(target) ?? []),
+      )}`,
     );
   return ["targets", index];
 }
@@ -44,18 +48,10 @@ export function unitPlace(yaml: YamlText, name: string): Steps {
     const units = yaml.get(["units"]);
     throw new EditError(
       "notFound",
-      `there is no unit ${name}${meantOf(name, isMapping(units) ? Object.keys(units) : [])}`,
+      `there is no unit ${name}${meantHint(name, isMapping(units) ? Object.keys(units) : [])}`,
     );
   }
   return path;
-}
-
-function meantOf(name: string, known: readonly (string | undefined)[]): string {
-  const meant = nearest(
-    name,
-    known.filter((it) => it !== undefined),
-  );
-  return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
 /** One LUN that leads to a unit. */
