@@ -192,12 +192,14 @@ async function main(): Promise<void> {
     .parse();
   const { rounds, against } = command.opts<{ rounds: number; against?: string }>();
   const directory = mkdtempSync("/dev/shm/ringlun-bench-holds-");
-  const holds = new Holds();
   try {
-    await readers(join(directory, "readers"), rounds, against, holds);
-    await targets(join(directory, "targets"), rounds, against, holds);
-    process.stdout.write(`${formatEnvironment(environment())}\n\n${holds.table()}\n`);
-    if (holds.missed) process.exitCode = 1;
+    process.stdout.write(`${formatEnvironment(environment())}\n`);
+    for (const [name, run] of Object.entries({ readers, targets })) {
+      const holds = new Holds();
+      await run(join(directory, name), rounds, against, holds);
+      process.stdout.write(`\n${holds.table()}\n`);
+      if (holds.missed) process.exitCode = 1;
+    }
   } finally {
     killAllDaemons();
     rmSync(directory, { recursive: true });

@@ -37,7 +37,15 @@ after(async () => {
   rmSync(path, { recursive: true });
 });
 
-async function request(url: string, host?: string): Promise<{ status: number; type: string; body: string }> {
+interface Answered {
+  readonly status: number;
+  readonly type: string;
+  /** Sent while it was made. */
+  readonly isInParts: boolean;
+  readonly body: string;
+}
+
+async function request(url: string, host?: string): Promise<Answered> {
   const { port } = server.httpAddress!;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const headers = host === undefined ? {} : { host };
@@ -46,7 +54,8 @@ async function request(url: string, host?: string): Promise<{ status: number; ty
   });
   let body = "";
   for await (const chunk of response) body += chunk;
-  return { status: response.statusCode ?? 0, type: response.headers["content-type"] ?? "", body };
+  const { "content-type": type = "", "transfer-encoding": encoding } = response.headers;
+  return { status: response.statusCode ?? 0, type, isInParts: encoding === "chunked", body };
 }
 
 test("metrics are in Prometheus's format, and count what has happened", async () => {
@@ -85,6 +94,16 @@ test("a shard's counters are read at the scrape", async () => {
     assert.match(body, /^ringlun_shard_read_bytes_total\{shard="0"\} 12$/m);
     assert.match(body, /^ringlun_shard_cpu_seconds_total\{shard="0"\} 0\.000012$/m);
   }
+});
+
+test("answers that grow with what there is are made in parts", async () => {
+  const inParts = async (urls: string[]) => {
+    const answers = await Promise.all(urls.map(async (url) => ({ url, ...(await request(url)) })));
+    return answers.filter(({ isInParts }) => isInParts).map(({ url }) => url);
+  };
+  const long = ["/metrics", ...["status", "sessions", "units", "targets", "portals"].map((what) => `/api/v1/${what}`)];
+  assert.deepEqual(await inParts(long), long);
+  assert.deepEqual(await inParts(["/healthz"]), []);
 });
 
 test("health and readiness", async () => {
