@@ -135,7 +135,7 @@ export const HTTP_CONNECTIONS_PER_PEER_MAX = 64;
 export const HTTP_REQUESTS_AT_ONCE_MAX = 8;
 /** A connection that asks for nothing more is closed after so long. */
 export const HTTP_KEEP_ALIVE_TIMEOUT_MS = 5_000;
-/** A reader that takes nothing of its answer for so long is closed. */
+/** A reader that takes nothing of its answer for so long is closed; or for twice as long, where it took some just before. */
 export const HTTP_STALLED_MS = 30_000;
 /** How often it is looked for connections whose time is over. */
 export const HTTP_TIMEOUT_LOOK_MS = 1_000;
