@@ -22,11 +22,11 @@ const flag = z.enum(["true", "false"]).default("false");
 /** Keys of `units.NAME` in the configuration: those that are named here, and all others that it knows. */
 const unitKeys = {
   file: z.string().describe("Path on the server; relative to the configuration file."),
-  null: z.literal(true),
-  size: z.union([z.int().min(1), z.string()]).describe("Bytes, or as 10GiB."),
-  blockLength: z.literal([512, 4096]),
-  cache: z.enum(CACHE_MODES),
-  readOnly: z.boolean(),
+  null: z.literal(true, { error: "can only be true" }),
+  size: z.union([z.int().min(1), z.string()], { error: "write bytes, or as 10GiB" }).describe("Bytes, or as 10GiB."),
+  blockLength: z.literal([512, 4096], { error: "write 512 or 4096" }),
+  cache: z.enum(CACHE_MODES, { error: `write one of ${CACHE_MODES.join(", ")}` }),
+  readOnly: z.boolean({ error: "write true or false" }),
 };
 
 const mapping = z.strictObject({

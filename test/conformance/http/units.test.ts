@@ -275,6 +275,10 @@ describe("what is refused changes nothing", () => {
     await refused(409, /LUN 0 is unit a there: unmap it first/, ...create({ maps: [{ target: TARGET_NAME, lun: 0 }] }));
     await refused(409, /unit a has 1048576 bytes, and 524288 are fewer/, "PATCH", "units/a", { size: "512KiB" });
     await refused(400, /is \\"big\\"/, "PATCH", "units/a", { size: "big" });
+    await refused(400, /readOnly: write true or false/, "PATCH", "units/a", { readOnly: "maybe" });
+    await refused(400, /cache: write one of direct, /, "PATCH", "units/a", { cache: "fast" });
+    await refused(400, /blockLength: write 512 or 4096/, "PATCH", "units/a", { blockLength: 513 });
+    await refused(400, /size: write bytes/, "PATCH", "units/a", { size: [1] });
     await refused(404, /there is no unit x/, "PATCH", "units/x", { size: 4096 });
     await refused(404, /there is no unit x/, "DELETE", "units/x");
     await refused(404, /there is no unit x/, "PUT", `${luns()}/1`, { unit: "x" });
