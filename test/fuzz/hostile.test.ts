@@ -6,9 +6,10 @@ import { actions, parameters } from "./arbitrary-actions.js";
 
 const RUNS = 100;
 
-test("an initiator that sends what it wants disturbs nobody", () => {
-  const property = fc.property(fc.nat(), parameters, actions, (seed, negotiated, does) => {
-    encounter({ seed, parameters: negotiated, actions: does });
+test("initiators that send what they want disturb nobody", () => {
+  const others = fc.array(actions, { maxLength: 2 });
+  const property = fc.property(fc.nat(), parameters, actions, others, (seed, negotiated, does, othersDo) => {
+    encounter({ seed, parameters: negotiated, actions: does, others: othersDo });
   });
   fc.assert(property, { numRuns: RUNS });
 });

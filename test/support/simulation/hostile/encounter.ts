@@ -1,6 +1,6 @@
 /**
- * A hostile and an honest initiator on one shard, each with a unit of its own. The honest one must not notice, nor must
- * another that comes afterwards. What the hostile one may only read does not change.
+ * Hostile initiators, which share a unit, and an honest one with a unit of its own on one shard. The honest one must not notice, nor
+ * must another that comes afterwards. What the hostile ones may only read does not change.
  */
 import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
@@ -21,17 +21,19 @@ const COMMANDS = 20;
 const HOSTILE_UNIT = 0;
 const HONEST_UNIT = 1;
 const READ_ONLY_UNIT = 2;
-/** As the hostile one sees it. */
+/** As the hostile ones see it. */
 const LUN_READ_ONLY = 1;
 
 export interface EncounterOptions {
   readonly seed: number;
   readonly parameters: Parameters;
+  /** Of one hostile initiator; `others`: of more. */
   readonly actions: readonly Action[];
+  readonly others?: readonly (readonly Action[])[];
   readonly faults?: Partial<Faults>;
 }
 
-export function encounter({ seed, parameters, actions, faults }: EncounterOptions): void {
+export function encounter({ seed, parameters, actions, others = [], faults }: EncounterOptions): void {
   const random = new Random(seed);
   const world: World = { timeline: new Timeline(), random: random.fork(), faults: { ...NO_FAULTS, ...faults } };
   const hostileUnit = unit(HOSTILE_UNIT);
@@ -47,21 +49,26 @@ export function encounter({ seed, parameters, actions, faults }: EncounterOption
   const cluster = new Cluster(world, 1, options, () => "X-io.ringlun.answer=yes\0");
   let lastSessionId = 0;
   const nextSessionId = () => ++lastSessionId;
-  const hostile = new HostileInitiator(world, cluster.pick(random), {
-    initiatorName: "iqn.2026-11.io.ringlun:hostile",
-    parameters,
-    luns: new Map([
-      [0, hostileUnit],
-      [LUN_READ_ONLY, readOnlyUnit],
-    ]),
-    readOnlyLuns: [LUN_READ_ONLY],
-    pingIntervalMs: 0,
-    pipe: { capacity: 65536, delayUsMax: 20 },
-    actions,
-    nextSessionId,
-  });
+  const machine = cluster.pick(random);
+  const luns = new Map([
+    [0, hostileUnit],
+    [LUN_READ_ONLY, readOnlyUnit],
+  ]);
+  const hostiles = [actions, ...others].map(
+    (does, index) =>
+      new HostileInitiator(world, machine, {
+        initiatorName: `iqn.2026-11.io.ringlun:hostile-${index}`,
+        parameters,
+        luns,
+        readOnlyLuns: [LUN_READ_ONLY],
+        pingIntervalMs: 0,
+        pipe: { capacity: 65536, delayUsMax: 20 },
+        actions: does,
+        nextSessionId,
+      }),
+  );
   const meanwhile = honestInitiator(world, cluster, random, honestUnit, nextSessionId);
-  cluster.turnUntil(() => hostile.isFinished && meanwhile.isFinished);
+  cluster.turnUntil(() => hostiles.every(({ isFinished }) => isFinished) && meanwhile.isFinished);
   const afterwards = honestInitiator(world, cluster, random, honestUnit, nextSessionId);
   // Tasks whose connection has failed may still wait to be reassigned.
   cluster.turnUntil(() => afterwards.isFinished && !cluster.hasSessions);
