@@ -14,7 +14,7 @@ const PACKAGES = [
   ...["zsh", "fish"],
   // For test/linux.
   ...(process.argv.includes("--linux")
-    ? ["user-mode-linux", "open-iscsi", "multipath-tools", "iproute2", "kmod", "udev", "systemd"]
+    ? ["user-mode-linux", "open-iscsi", "multipath-tools", "fio", "iproute2", "kmod", "udev", "systemd"]
     : []),
 ];
 

@@ -1,12 +1,17 @@
 /** A disk as Linux has it: found by discovery, formatted, filled, trimmed; and what sg3_utils' tools say of it. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { LinuxHost, PATHS, skipWithoutLinux } from "../support/linux-host.js";
+import { LINUX_NAME, LinuxHost, PATHS, skipWithoutLinux } from "../support/linux-host.js";
 import { RunningTarget, TARGET_NAME } from "../support/target.js";
 
-const config = () => `
+/** Exit codes of sg3_utils. */
+const UNIT_ATTENTION = 6;
+const MISCOMPARE = 14;
+const RESERVATION_CONFLICT = 24;
+
+const config = (luns = "0: a, 1: b, 300: c") => `
 portalGroups: [{ tag: 1, portals: ["${PATHS[0]}:3260"] }]
-targets: [{ name: "${TARGET_NAME}", portalGroups: [1], luns: { 0: a, 1: b, 300: c } }]
+targets: [{ name: "${TARGET_NAME}", portalGroups: [1], luns: { ${luns} } }]
 units:
   a: { file: ./a.img, size: 256MiB, cache: writeback }
   b: { file: ./b.img, size: 64MiB, cache: writeback }
@@ -20,7 +25,7 @@ describe("Linux, open-iscsi", { skip: skipWithoutLinux() }, () => {
 
   before(async () => {
     linux = LinuxHost.make();
-    target = await RunningTarget.start({ config, network: linux.network });
+    target = await RunningTarget.start({ config: () => config(), network: linux.network });
     await linux.boot();
     const found = await linux.good(`iscsiadm -m discovery -t sendtargets -p ${PATHS[0]}:3260`);
     assert.match(found, new RegExp(`${PATHS[0]}:3260,1 ${TARGET_NAME}`));
@@ -85,6 +90,25 @@ describe("Linux, open-iscsi", { skip: skipWithoutLinux() }, () => {
     assert.notEqual((await linux.run("sg_rep_zones /dev/sda")).code, 0);
   });
 
+  test("what the tools have written, compared and unmapped is so", async () => {
+    const block = (letter: string) => `head -c 512 /dev/zero | tr '\\0' ${letter}`;
+    const blocks = (lba: number, count: number) =>
+      `dd if=/dev/sdb bs=512 skip=${lba} count=${count} iflag=direct status=none`;
+    await linux.good(
+      `${block("a")} > /tmp/a; ${block("b")} > /tmp/b; cat /tmp/a /tmp/b > /tmp/ab; cat /tmp/b /tmp/a > /tmp/ba`,
+    );
+    await linux.good("sg_write_same --16 --lba=1024 --num=256 --in=/tmp/a /dev/sdb");
+    assert.equal(await linux.good(`${blocks(1024, 256)} | tr -d a | wc -c`), "0\n");
+    assert.match(await linux.good("sg_get_lba_status --lba=1024 /dev/sdb"), /blocks: +256 +mapped/);
+    await linux.good("sg_compare_and_write --lba=1030 --num=1 --in=/tmp/ab /dev/sdb");
+    await linux.good(`${blocks(1030, 1)} | cmp - /tmp/b && ${blocks(1031, 1)} | cmp - /tmp/a`);
+    assert.equal((await linux.run("sg_compare_and_write --lba=1030 --num=1 --in=/tmp/ab /dev/sdb")).code, MISCOMPARE);
+    await linux.good("sg_compare_and_write --lba=1030 --num=1 --in=/tmp/ba /dev/sdb");
+    await linux.good("sg_unmap --lba=1024 --num=256 --force /dev/sdb");
+    assert.match(await linux.good("sg_get_lba_status --lba=1024 /dev/sdb"), /deallocated/);
+    assert.equal(await linux.good(`${blocks(1024, 256)} | tr -d '\\0' | wc -c`), "0\n");
+  });
+
   test("copies inside the target", async () => {
     await linux.good("dd if=/dev/urandom of=/dev/sdb bs=64k count=16 oflag=direct status=none");
     await linux.good("sg_xcopy if=/dev/sdb of=/dev/sda bs=512 count=2048");
@@ -93,6 +117,62 @@ describe("Linux, open-iscsi", { skip: skipWithoutLinux() }, () => {
     );
     const [first, second] = sums.trim().split("\n");
     assert.equal(first, second);
+  });
+
+  test("a LUN that comes is found, and one that goes is gone", async () => {
+    const configure = async (luns?: string) => {
+      await target.configure(config(luns));
+      const from = target.log.length;
+      target.reload();
+      await target.waitForLog(/configuration reloaded/, undefined, from);
+    };
+    await configure("0: a, 1: b, 2: { unit: b, readOnly: true }, 300: c");
+    await linux.good("iscsiadm -m session -R && for i in $(seq 30); do [ -b /dev/sdd ] && break; sleep 1; done");
+    await linux.good("cmp -n 65536 /dev/sdb /dev/sdd");
+    assert.equal(await linux.good("cat /sys/block/sdd/ro"), "1\n");
+    await configure();
+    assert.notEqual((await linux.run("sg_turs /dev/sdd")).code, 0);
+    // The other LUNs' nexuses are told that it is gone, once.
+    const { code, output } = await linux.run("sg_turs /dev/sdb");
+    assert.equal(code, UNIT_ATTENTION);
+    assert.match(output, /Reported luns data has changed/);
+    await linux.good("echo 1 > /sys/block/sdd/device/delete && sg_turs /dev/sdb");
+  });
+
+  test("a second host: reservations keep it out, until it preempts", async () => {
+    await linux.good(
+      `iscsiadm -m iface -I second -o new && iscsiadm -m iface -I second -o update -n iface.initiatorname -v ${LINUX_NAME}:second`,
+    );
+    await linux.good(
+      `iscsiadm -m discovery -t sendtargets -p ${PATHS[0]}:3260 -I second && iscsiadm -m node -I second -l`,
+    );
+    // The same disks once more, by other names: that of LUN 1.
+    const second = (
+      await linux.good(
+        "for i in $(seq 30); do d=$(ls /sys/class/scsi_device/*:0:0:1/device/block | grep '^sd' | grep -v sdb); [ -n \"$d\" ] && break; sleep 1; done; echo $d",
+      )
+    ).trim();
+    const write = (disk: string) => `dd if=/dev/zero of=/dev/${disk} bs=4096 count=1 oflag=direct status=none`;
+    const read = (disk: string) => `dd if=/dev/${disk} of=/dev/null bs=4096 count=1 iflag=direct status=none`;
+    await linux.good(`${write("sdb")} && ${write(second)}`);
+    await linux.good("sg_persist --out --register --param-sark=1 /dev/sdb");
+    // Write exclusive, registrants only.
+    await linux.good("sg_persist --out --reserve --param-rk=1 --prout-type=5 /dev/sdb");
+    await linux.good(`${write("sdb")} && ${read(second)}`);
+    assert.notEqual((await linux.run(write(second))).code, 0);
+    assert.equal((await linux.run(`sg_unmap --lba=0 --num=8 --force /dev/${second}`)).code, RESERVATION_CONFLICT);
+    assert.match(
+      await linux.good(`sg_persist --in --read-reservation /dev/${second}`),
+      /Key=0x1\s[\s\S]*Write Exclusive, registrants only/,
+    );
+    await linux.good(`sg_persist --out --register --param-sark=2 /dev/${second} && ${write(second)}`);
+    await linux.good(`sg_persist --out --preempt-abort --param-rk=2 --param-sark=1 --prout-type=5 /dev/${second}`);
+    // It is told, once, before anything else.
+    await linux.run("sg_turs /dev/sdb");
+    assert.notEqual((await linux.run(write("sdb"))).code, 0);
+    assert.match(await linux.good("sg_persist --in --read-keys /dev/sdb"), /1 registered reservation key/);
+    await linux.good(`${write(second)} && sg_persist --out --clear --param-rk=2 /dev/${second} && ${write("sdb")}`);
+    await linux.good("iscsiadm -m node -I second -u");
   });
 
   test("goes on when its session is ended under it, and when the target is started again", async () => {

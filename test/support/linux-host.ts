@@ -24,10 +24,10 @@ const COMMAND_TIMEOUT_MS = 180_000;
 const END = "-- end of command:";
 const MODULES = ["iscsi_tcp", "sd_mod", "sg", "dm-multipath", "dm-round-robin", "scsi_dh_alua"];
 
-/** For `describe(name, { skip: skipWithoutLinux() }, ...)`: false, or what is missing. */
-export function skipWithoutLinux(): string | false {
+/** For `describe(name, { skip: skipWithoutLinux("fio") }, ...)`: false, or what is missing of what all need and of these programs. */
+export function skipWithoutLinux(...programs: readonly string[]): string | false {
   if (process.getuid?.() !== 0) return "takes root";
-  const missing = [...PROGRAMS, COMPILER].filter((program) => spawnSync("which", [program]).status !== 0);
+  const missing = [...PROGRAMS, ...programs, COMPILER].filter((program) => spawnSync("which", [program]).status !== 0);
   if (missing.length > 0) return `not installed: ${missing.join(", ")}; run: npm run peers:install -- --linux`;
   if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun";
   return runsPrograms() ? false : "linux.uml runs no program here";
@@ -175,7 +175,7 @@ LD_PRELOAD=${compileRegisters(this.#directory)} exec linux.uml mem=512M root=/de
   }
 
   async #ended(timeoutMs: number): Promise<Outcome> {
-    const pattern = new RegExp(`^${END} ([0-9]+)\\r?$`, "m");
+    const pattern = new RegExp(`^${END} ([0-9]+)\\r?\\n`, "m");
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = pattern.exec(this.#output);
