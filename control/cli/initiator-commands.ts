@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { SENSE_KEY_NAMES } from "../../dataplane/scsi/sense-key-names.js";
 import { readSecretFile } from "../config/named-files.js";
 import { formatPortalAddress, ISCSI_PORT, type PortalAddress, parsePortalAddress } from "../config/portal-address.js";
 import { Secret } from "../config/secret.js";
@@ -226,8 +227,13 @@ function line(
 ): string {
   if (json) return `${JSON.stringify({ sequence, nopSeconds: nop, testUnitReadySeconds: ready, status, sense })}\n`;
   const name = STATUS_NAMES[status] ?? `status ${status}`;
-  const how = status === 0 ? "" : `  ${name}${sense === null ? "" : ` ${sense}`}`;
+  const how = status === 0 ? "" : `  ${name}${sense === null ? "" : senseText(sense)}`;
   return `${sequence}: NOP-Out ${duration(nop)}  TEST UNIT READY ${duration(ready)}${how}\n`;
+}
+
+/** `5/25/00` -> ` 5/25/00 (illegal request)` */
+function senseText(sense: string): string {
+  return ` ${sense} (${SENSE_KEY_NAMES[Number.parseInt(sense, 16)]})`;
 }
 
 function summary({ json }: PingOptions, sent: number, echoes: readonly number[], commands: readonly number[]): string {

@@ -2,6 +2,7 @@
  * What the commands of units, targets and initiators have come to, in Prometheus's text format (version 0.0.4). With a thousand
  * of each that is some sixty thousand lines: the pieces of a text that is made in parts (parts.ts).
  */
+import { SENSE_KEY_NAMES } from "../../dataplane/scsi/sense-key-names.js";
 import {
   ERROR_ABORTED,
   ERROR_BUSY,
@@ -36,38 +37,12 @@ const FINE: Times = { buckets: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15], byOpe
 /** Of initiators there may be many, and their names are long. */
 const COARSE: Times = { buckets: [0, 2, 4, 6, 8, 10, 12, 14], byOperation: false };
 
-/** SPC-5's sense keys that end a command, and what else does. */
-const REASONS: readonly (string | undefined)[] = Array.from({ length: ERROR_REASONS }, (_, reason) => {
-  switch (reason) {
-    case 0x1:
-      return "recovered error";
-    case 0x2:
-      return "not ready";
-    case 0x3:
-      return "medium error";
-    case 0x4:
-      return "hardware error";
-    case 0x5:
-      return "illegal request";
-    case 0x6:
-      return "unit attention";
-    case 0x7:
-      return "data protect";
-    case 0xb:
-      return "aborted command";
-    case 0xe:
-      return "miscompare";
-    case ERROR_BUSY:
-      return "busy";
-    case ERROR_RESERVATION_CONFLICT:
-      return "reservation conflict";
-    case ERROR_TASK_SET_FULL:
-      return "task set full";
-    case ERROR_ABORTED:
-      return "aborted";
-    default:
-      return undefined;
-  }
+/** Why commands do not end with GOOD: SPC-5's sense keys, and what else there is. */
+const REASONS: readonly string[] = Object.assign([...SENSE_KEY_NAMES], {
+  [ERROR_BUSY]: "busy",
+  [ERROR_RESERVATION_CONFLICT]: "reservation conflict",
+  [ERROR_TASK_SET_FULL]: "task set full",
+  [ERROR_ABORTED]: "aborted",
 });
 
 /** One line for each name; the text of a family's lines for one name and what was counted for it. */
@@ -200,8 +175,7 @@ function errorLines(prefix: string, label: string, counted: Float64Array): strin
   let text = "";
   for (let reason = 0; reason < ERROR_REASONS; reason++) {
     const count = counted[ERRORS + reason]!;
-    if (count > 0)
-      text += `${prefix}_errors_total{${label},reason="${REASONS[reason] ?? `sense key ${reason}`}"} ${count}\n`;
+    if (count > 0) text += `${prefix}_errors_total{${label},reason="${REASONS[reason]}"} ${count}\n`;
   }
   return text;
 }

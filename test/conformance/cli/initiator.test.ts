@@ -176,6 +176,12 @@ test("commands are answered, an answer that is none is no answer, and a unit say
 });
 
 describe("the command line", () => {
+  test("ping says what a command has ended with", async () => {
+    const { code, stdout } = await command("ping", `127.0.0.1:${target.port}`, name(0), "300", "--count", "1");
+    assert.equal(code, 0);
+    assert.match(stdout, /^1: .* {2}CHECK CONDITION 5\/25\/00 \(illegal request\)$/m);
+  });
+
   test("ping prints a line for each, and a summary", async () => {
     const args = ["ping", `127.0.0.1:${target.port}`, name(0), "--count", "2", "--interval", "0.01"];
     const { code, stdout, stderr } = await command(...args);

@@ -5,6 +5,7 @@ import { partsOf } from "../../../../control/http/parts.js";
 import type { Server } from "../../../../control/server.js";
 import { SessionStatistics, StatisticsMemory } from "../../../../control/statistics.js";
 import {
+  ERROR_ABORTED,
   ERRORS,
   IN_FLIGHT,
   READ_BYTES,
@@ -39,6 +40,8 @@ test("a unit's lines, to the byte", () => {
       counted[READ_BYTES] = 12288;
       counted[IN_FLIGHT] = 2;
       counted[ERRORS + 5] = 1;
+      counted[ERRORS + 10] = 4;
+      counted[ERRORS + ERROR_ABORTED] = 2;
       counted[THROTTLED] = 2;
       counted[THROTTLED_TIME] = 2_500_000;
       counted[READ_TIMES] = 1500;
@@ -57,6 +60,8 @@ test("a unit's lines, to the byte", () => {
     'ringlun_unit_bytes_total{unit="disk",operation="write"} 0',
     'ringlun_unit_commands_in_flight{unit="disk"} 2',
     'ringlun_unit_errors_total{unit="disk",reason="illegal request"} 1',
+    'ringlun_unit_errors_total{unit="disk",reason="copy aborted"} 4',
+    'ringlun_unit_errors_total{unit="disk",reason="aborted"} 2',
     'ringlun_unit_throttled_commands_total{unit="disk"} 2',
     'ringlun_unit_throttled_seconds_total{unit="disk"} 2.5',
     `${latency}"0.000064"} 1`,
