@@ -165,9 +165,28 @@ export const CAPTURE_LOGIN_BYTES_MAX = 4 * 1024 * 1024;
 /** An administrative request is answered after so long, with how far it came. */
 export const ADMINISTRATION_TIMEOUT_MS = 60_000;
 
+/**
+ * What files are asked for, for somebody who waits, is answered within so long, or its file system counts as one that does not answer.
+ * Of those so many are tried at a time: with more, no more are. The thread for it ends when it has had nothing to do for so long.
+ */
+export const FILE_TIMEOUT_MS = 15_000;
+export const FILE_THREADS_STUCK_MAX = 8;
+export const FILE_THREAD_IDLE_MS = 10_000;
+/**
+ * What is under way on a LUN that goes, and on a unit that is closed, ends within so long. The sessions that began it are ended then;
+ * the change is in force without waiting any longer, and whoever asked for it is told what has not ended.
+ */
+export const CHANGE_PATIENCE_MS = 10_000;
+/** What then has nothing but to be taken note of. */
+export const CHANGE_OVERTIME_MS = 1_000;
+/** How often it is tried to drop an atomic write that is kept, until that is possible. */
+export const ATOMIC_WRITE_DROP_RETRY_MS = 1_000;
+
 /** Files of new units that are allocated at a time: one more is refused. And how many that have ended are remembered. */
 export const CREATIONS_MAX = 4;
 export const CREATIONS_KEPT_MAX = 16;
+/** How long whoever cancels one waits for its end. */
+export const CREATION_CANCEL_TIMEOUT_MS = 10_000;
 
 /** Size of a shard's arena where nothing else is configured. */
 export const ARENA_BYTES = 64 * 1024 * 1024;

@@ -107,6 +107,21 @@ export class StateDirectory {
     return this.#enqueue(() => this.#replace(path, bytes));
   }
 
+  /** Removes the document, if there is one. Resolves when that is durable; where it rejects, it may be there or not: call it again. */
+  remove(name: string): Promise<void> {
+    const path = this.pathOf(name);
+    return this.#enqueue(async () => {
+      try {
+        await this.#files.unlink(path).catch((error) => {
+          if (codeOf(error) !== "ENOENT") throw error;
+        });
+        await this.#syncFolder(this.path);
+      } catch (error) {
+        throw new StateError(`${path} cannot be removed: ${systemReason(error)}`, { cause: error });
+      }
+    });
+  }
+
   /**
    * The identity of each unit: the configured one, else the one kept here under the unit's name, else a new one, which
    * is kept before this resolves. Kept ones are neither changed nor forgotten: a unit that comes back is the same.

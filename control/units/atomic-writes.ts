@@ -1,14 +1,17 @@
 /**
  * WRITE ATOMIC (16) of units whose store may tear a write when the machine fails, or this process does. What is to be written is
  * kept in stateDir first, then written to its place, then dropped; a process that starts does what it finds kept. All the while
- * nobody else writes to the unit: what is kept is never older than what is in its place.
+ * nobody else writes to the unit, however long it takes to drop it: what is kept is never older than what is in its place, and to do
+ * it once more changes nothing.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { addressOf, errno, FALLOC_FL_KEEP_SIZE, fallocate, pwrite, RWF_DSYNC } from "io-uring-node";
 import * as z from "zod";
 import type { ScsiAnswer, UnitRecord } from "../../dataplane/messages.js";
 import { OPCODE_WRITE_ATOMIC_16 } from "../../dataplane/scsi/table.js";
 import { getUint64 } from "../../dataplane/scsi/uint64.js";
 import type { StateDirectory } from "../config/state-directory.js";
+import { ATOMIC_WRITE_DROP_RETRY_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
 import type { Shards } from "../shards.js";
 import { GOOD, storeFaultAnswer } from "./answers.js";
@@ -17,9 +20,10 @@ import type { SlowCommand, SlowCommands } from "./slow-commands.js";
 const LBA_BYTE = 2;
 
 const kept = z.strictObject({
-  /** Null: all that was kept is in its place. */
+  /** Null, as earlier versions wrote it: all that was kept is in its place. */
   write: z.strictObject({ offset: z.int().min(0), data: z.base64() }).nullable(),
 });
+type Kept = NonNullable<z.infer<typeof kept>["write"]>;
 
 /** The unit's identity names its document, so that it stays with the disk, however that is configured. */
 function documentName(uuid: string): string {
@@ -57,7 +61,7 @@ export class AtomicWrites {
         `unit ${unit.name}: an atomic write that was cut short cannot be finished (errno ${-fault.errno})`,
       );
     }
-    await this.#keep(unit, null);
+    await this.#stateDirectory.remove(documentName(unit.uuid));
     this.#logger.info(fields, "an atomic write that was cut short is finished");
   }
 
@@ -83,21 +87,25 @@ export class AtomicWrites {
     }
   }
 
-  /** As long as it is kept, the next start would write it over what is newer. */
-  async #drop(unit: UnitRecord): Promise<void> {
-    try {
-      await this.#keep(unit, null);
-    } catch (error) {
-      const file = this.#stateDirectory.pathOf(documentName(unit.uuid));
-      this.#logger.fatal(
-        { unit: unit.name, file, err: error },
-        "remove this file before the next start: its write is over",
-      );
-      throw error;
+  /** A start would write what is kept over what is newer: until it is gone for good, nothing newer is written. */
+  async #drop({ name, uuid }: UnitRecord): Promise<void> {
+    const document = documentName(uuid);
+    const fields = { unit: name, file: this.#stateDirectory.pathOf(document) };
+    for (let isFirst = true; ; isFirst = false) {
+      try {
+        await this.#stateDirectory.remove(document);
+        if (!isFirst) this.#logger.info(fields, "this file is removed: writes to the unit go on");
+        return;
+      } catch (error) {
+        const { message } = error as Error;
+        if (isFirst)
+          this.#logger.error({ ...fields, reason: message }, "this file has to go before the unit is written again");
+        await sleep(ATOMIC_WRITE_DROP_RETRY_MS);
+      }
     }
   }
 
-  #keep({ uuid }: UnitRecord, write: z.infer<typeof kept>["write"]): Promise<void> {
+  #keep({ uuid }: UnitRecord, write: Kept): Promise<void> {
     return this.#stateDirectory.write(documentName(uuid), { write });
   }
 }

@@ -297,6 +297,18 @@ test("a write that fails leaves the old document and nothing else, and does not 
   }
 });
 
+test("a document that is removed is gone for good, and one that is not there may be removed", async () => {
+  const disk = new MemoryDisk();
+  const state = await StateDirectory.open("/state", disk);
+  await state.write("thing", OLD);
+  await state.remove("thing");
+  await state.remove("thing");
+  await forEveryChoice(async (choose: Choose) => {
+    const after = await StateDirectory.open("/state", disk.losePower(choose));
+    assert.equal(await after.read("thing", text), null);
+  });
+});
+
 test("a parent folder that cannot be opened matters only when the folder is made in it", async () => {
   const noParent = (disk: StateFiles): StateFiles => ({
     mkdir: (path, mode) => disk.mkdir(path, mode),

@@ -25,21 +25,28 @@ class Setup {
   readonly steps: string[] = [];
   /** What the unit's file had whenever stateDir was written. */
   readonly found: number[] = [];
-  /** Writes of stateDir that fail: by their number, from 0 on. */
-  readonly failing = new Set<number>();
+  /** The first so many of them fail. */
+  failing = { keep: 0, drop: 0 };
 
   private constructor(path: string, state: StateDirectory, fd: number) {
     this.path = path;
     this.state = state;
     this.unit = { ...fileUnitRecord(), fd, bufferedFd: fd };
-    const write = state.write.bind(state);
-    let writes = 0;
+    const [write, remove] = [state.write.bind(state), state.remove.bind(state)];
     state.write = async (name, data) => {
-      this.found.push(this.byte());
-      this.steps.push((data as { write: unknown }).write === null ? "drop" : "keep");
-      if (this.failing.has(writes++)) throw new Error("no space");
+      this.#step("keep");
       await write(name, data);
     };
+    state.remove = async (name) => {
+      this.#step("drop");
+      await remove(name);
+    };
+  }
+
+  #step(step: "keep" | "drop"): void {
+    this.found.push(this.byte());
+    this.steps.push(step);
+    if (this.failing[step]-- > 0) throw new Error("no space");
   }
 
   static async make(context: TestContext, flags = "r+"): Promise<Setup> {
@@ -77,6 +84,14 @@ class Setup {
     return [...bytes][0]!;
   }
 
+  /** As another process would find it. */
+  async copyOfState(context: TestContext): Promise<StateDirectory> {
+    const copy = await stateDirectory(context);
+    const kept = await this.kept();
+    if (kept !== null) await copy.write(DOCUMENT, kept);
+    return copy;
+  }
+
   kept(): Promise<unknown> {
     return this.state.read(DOCUMENT, z.unknown());
   }
@@ -88,12 +103,12 @@ test("it is kept before it is written, dropped after that, and nobody else write
   assert.deepEqual(setup.steps, ["alone", "keep", "drop", "over"]);
   assert.deepEqual(setup.found, [OLD, NEW]);
   assert.equal(setup.byte(), NEW);
-  assert.deepEqual(await setup.kept(), { write: null });
+  assert.equal(await setup.kept(), null);
 });
 
 test("what cannot be kept is not written", async (context) => {
   const setup = await Setup.make(context);
-  setup.failing.add(0);
+  setup.failing.keep = 1;
   // INTERNAL TARGET FAILURE
   assert.equal(await setup.write(), "4/68/0");
   assert.equal(setup.byte(), OLD);
@@ -104,13 +119,25 @@ test("what cannot be written is not kept, and the initiator hears why", async (c
   const setup = await Setup.make(context, "r");
   // EBADF, of a file that is open for reading: INTERNAL TARGET FAILURE
   assert.equal(await setup.write(), "4/68/0");
-  assert.deepEqual(await setup.kept(), { write: null });
+  assert.equal(await setup.kept(), null);
 });
 
-test("where it cannot be dropped, it is not said to be good", async (context) => {
+test("as long as it cannot be dropped, nobody else writes: a start would put it over what is newer", async (context) => {
   const setup = await Setup.make(context);
-  setup.failing.add(1);
-  assert.equal(await setup.write(), "4/68/0");
+  setup.failing.drop = 2;
+  const written = setup.write();
+  for (const drops of [1, 2]) {
+    while (setup.steps.filter((step) => step === "drop").length < drops)
+      await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(setup.steps.at(-1), "drop");
+    // What a start would do here changes nothing.
+    await new AtomicWrites(await setup.copyOfState(context), silent).finish(setup.unit);
+    assert.equal(setup.byte(), NEW);
+  }
+  assert.equal(await written, "good");
+  assert.deepEqual(setup.steps, ["alone", "keep", "drop", "drop", "drop", "over"]);
+  assert.equal(await setup.kept(), null);
 });
 
 test("what is kept is written at the next start, once", async (context) => {
@@ -122,7 +149,9 @@ test("what is kept is written at the next start, once", async (context) => {
   assert.equal(setup.byte(), OLD, "not while the unit is read-only");
   await new AtomicWrites(setup.state, silent).finish(setup.unit);
   assert.equal(setup.byte(), NEW);
-  assert.deepEqual(await setup.kept(), { write: null });
+  assert.equal(await setup.kept(), null);
+  await setup.state.write(DOCUMENT, { write: null });
+  await new AtomicWrites(setup.state, silent).finish(setup.unit);
 });
 
 test("a unit that cannot be written is not served with a part of a write", async (context) => {
