@@ -123,6 +123,8 @@ export class YamlStretch {
       if (isEmpty(node)) end = start;
       text = ` ${text}`;
     }
+    // The line breaks behind a block scalar are a part of it, and end what the next key stands behind.
+    while (end > start && this.#text[end - 1] === "\n") end--;
     this.#change(start, end, text, (document) => document.setIn(this.#keys(path), document.createNode(value)));
   }
 

@@ -184,6 +184,19 @@ test("text that YAML would take for something else is put in quotes", () => {
   assert.deepEqual(parse(next).x, values);
 });
 
+test("a block scalar that is replaced takes none of the line breaks behind it along", () => {
+  for (const mark of [">+", "|+", "|", ">-"]) {
+    const text = `units:\n  a: ${mark}\n      kept\n\n  b: { size: 1 }\ntargets:\n- x: 1\n- y: ${mark}\n    kept\n\nlog: {}\n`;
+    assert.deepEqual(parse(changed((yaml) => yaml.set(["units", "a"], "text"), text)).units, {
+      a: "text",
+      b: { size: 1 },
+    });
+    const yaml = new YamlText(text);
+    yaml.set(["targets", 1], "text");
+    assert.deepEqual(parse(yaml.toString()), { ...parse(text), targets: [{ x: 1 }, "text"] });
+  }
+});
+
 test("a change of a part of the text comes out as it would in the whole", () => {
   const step = fc.oneof(fc.constantFrom("targets", "units", "groups", "log", "x", "new"), fc.nat({ max: 3 }));
   const change = fc.record({
