@@ -2,15 +2,16 @@
  * Changes that people ask for while the target serves: each is judged whole, done whole or not at all, and answered within
  * its time.
  */
-import type { ConfigurationFile } from "./config/configuration-file.js";
+import type { ConfigurationFile, PreparedFile } from "./config/configuration-file.js";
 import type { Difference } from "./config/difference.js";
 import { EditError } from "./config/edits/edit-error.js";
 import type { Fault } from "./config/fault.js";
-import { isBelow, realPath } from "./config/named-files.js";
+import { realPath } from "./config/named-files.js";
 import type { Configuration } from "./config/schema.js";
 import { YamlTextError } from "./config/yaml-stretch.js";
 import type { YamlText } from "./config/yaml-text.js";
 import { continuityOf, differencesBetween } from "./continuity.js";
+import { isBelowAny } from "./files/file-roots.js";
 import { ADMINISTRATION_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { ReconfigurationError } from "./reconfiguration.js";
@@ -26,11 +27,17 @@ export type RefusalReason =
   | "forbidden"
   /** It cannot be had now, or the file is no longer what it was. */
   | "conflict"
-  /** It has not ended in time: it goes on, or was not begun. */
+  /** It has not ended in time: it goes on, or is in force and not done in full, or was not begun. */
   | "timeout";
 
 export type ChangeResult =
-  | { readonly ok: true; readonly differences: readonly Difference[]; readonly warnings: readonly Fault[] }
+  | {
+      readonly ok: true;
+      readonly differences: readonly Difference[];
+      readonly warnings: readonly Fault[];
+      /** What is in force, and goes on: see Applied. */
+      readonly unfinished: readonly string[];
+    }
   | { readonly ok: false; readonly reason: RefusalReason; readonly message: string; readonly faults: readonly Fault[] };
 
 export interface ApplyOptions {
@@ -55,6 +62,8 @@ export class Administration {
   readonly #logger: Logger;
   /** Ends with the change that was asked for last: between its check and its commit nothing else changes the file. */
   #last: Promise<unknown> = Promise.resolve();
+  /** What the change under way is at, before the server has it; null: nothing. */
+  #step: string | null = null;
 
   /** `file`: null where the configuration did not come from one. */
   constructor(server: Server, file: ConfigurationFile | null, logger: Logger) {
@@ -72,6 +81,8 @@ export class Administration {
   reload(): Promise<ChangeResult> {
     return this.#inTurn(async () => {
       if (this.#file === null) return refusal("conflict", NO_FILE);
+      const unreachable = await this.#look(this.#file.filesNamed());
+      if (unreachable !== undefined) return unreachable;
       const result = this.#file.load();
       if (!result.ok) return refusal("invalid", "the configuration has faults", result.faults);
       const changed = await this.#putInForce(result.configuration);
@@ -116,6 +127,8 @@ export class Administration {
         "another configuration is in force than the one that this was made from: read it again",
       );
     }
+    const unreachable = await this.#look(file.filesNamed(bytes));
+    if (unreachable !== undefined) return unreachable;
     const result = file.check(bytes);
     if (!result.ok) return refusal("invalid", "the configuration has faults", result.faults);
     const { configuration, warnings } = result;
@@ -127,26 +140,48 @@ export class Administration {
         ok: true,
         differences: differencesBetween(continuityOf(current, configuration, units), configuration, units),
         warnings,
+        unfinished: [],
       };
     }
     if (!file.isAsLoaded()) return refusal("conflict", hasChanged(file));
-    let prepared: ReturnType<ConfigurationFile["prepare"]>;
+    this.#step = `writing ${file.path}`;
+    let prepared: PreparedFile;
     try {
-      prepared = file.prepare(bytes);
+      prepared = await file.prepare(bytes);
     } catch (error) {
-      return refusal("conflict", `${file.path} cannot be written: ${(error as Error).message}`);
+      return refusal("conflict", (error as Error).message);
     }
-    const changed = await this.#putInForce(configuration, () => {
+    this.#step = null;
+    const keep = async () => {
       // Somebody may have written it while units were opened.
       if (!file.isAsLoaded()) throw new Error(hasChanged(file));
-      prepared.commit();
-    });
+      const reason = await prepared.commit();
+      if (reason !== null)
+        this.#logger.error({ file: file.path, reason }, "configuration written, and may not survive a loss of power");
+    };
+    const changed = await this.#putInForce(configuration, keep, this.#server.configuration.api.fileRoots);
     if (!changed.ok) {
-      prepared.discard();
+      await prepared.discard();
       return changed;
     }
     this.#logger.info({ file: file.path }, "configuration written");
     return { ...changed, warnings };
+  }
+
+  /** Asks for the files that a text names, so that its check does not wait for a file system that does not answer. */
+  async #look(paths: readonly string[]): Promise<ChangeResult | undefined> {
+    this.#step = `looking at the files of ${paths.length} units`;
+    try {
+      await this.#server.files.run("look", paths);
+      return undefined;
+    } catch (error) {
+      return refusal(
+        "conflict",
+        `the files of units cannot be looked at: ${(error as Error).message}; nothing has changed`,
+      );
+    } finally {
+      this.#step = null;
+    }
   }
 
   /** @returns whether it has ended; undefined where there is none. */
@@ -155,9 +190,13 @@ export class Administration {
     return session && this.#server.endSession(session, reason);
   }
 
-  async #putInForce(configuration: Configuration, keep?: () => void): Promise<ChangeResult> {
+  async #putInForce(
+    configuration: Configuration,
+    keep: () => Promise<void> = async () => {},
+    roots: readonly string[] | null = null,
+  ): Promise<ChangeResult> {
     try {
-      return { ok: true, differences: await this.#server.reload(configuration, keep), warnings: [] };
+      return { ok: true, ...(await this.#server.reload(configuration, { keep, roots })), warnings: [] };
     } catch (error) {
       if (error instanceof ReconfigurationError) return refusal("conflict", error.message);
       throw error;
@@ -166,8 +205,7 @@ export class Administration {
 
   /** Whether a file is one that requests may make or remove: it is below a folder of api.fileRoots, with all links followed. */
   reaches(path: string): boolean {
-    const real = realPath(path);
-    return this.#server.configuration.api.fileRoots.some((root) => isBelow(real, realPath(root)));
+    return isBelowAny(realPath(path), this.#server.configuration.api.fileRoots);
   }
 
   /** Units that requests add may use no file but below the roots; what is in force already, people have put there. */
@@ -185,16 +223,22 @@ export class Administration {
   #inTurn(change: () => Promise<ChangeResult>): Promise<ChangeResult> {
     let phase: "waits" | "goes on" | "is over" = "waits";
     const begin = (): Promise<ChangeResult> | ChangeResult => {
-      if (phase === "is over") return LATE;
+      if (phase === "is over") return refusal("timeout", "not begun");
       phase = "goes on";
       return change();
     };
-    const turn = this.#last.then(begin);
-    this.#last = turn.catch(() => {});
+    const turn = this.#last
+      .then(begin)
+      .then((result) => (result.ok && result.unfinished.length > 0 ? unfinishedResult(result.unfinished) : result));
+    this.#last = turn
+      .catch(() => {})
+      .finally(() => {
+        this.#step = null;
+      });
     let timer: NodeJS.Timeout;
     const late = new Promise<ChangeResult>((resolve) => {
       timer = setTimeout(() => {
-        resolve(phase === "waits" ? LATE : refusal("timeout", this.#progress()));
+        resolve(refusal("timeout", phase === "waits" ? this.#lateness() : this.#progress()));
         if (phase === "waits") phase = "is over";
       }, ADMINISTRATION_TIMEOUT_MS);
     });
@@ -202,9 +246,16 @@ export class Administration {
   }
 
   #progress(): string {
-    const step = this.#server.reconfigurationStep;
-    const where = step === null ? "" : `: it is ${step}`;
-    return `not done within ${SECONDS} s${where}; it goes on, and the log says how it ends`;
+    return `not done within ${SECONDS} s${this.#whereabouts()}; it goes on, and the log says how it ends`;
+  }
+
+  #lateness(): string {
+    return `another change has not ended within ${SECONDS} s${this.#whereabouts()}; this one was not begun, and nothing has changed`;
+  }
+
+  #whereabouts(): string {
+    const step = this.#step ?? this.#server.reconfigurationStep;
+    return step === null ? "" : `: it is ${step}`;
   }
 }
 
@@ -215,10 +266,13 @@ function refusal(reason: RefusalReason, message: string, faults: readonly Fault[
   return { ok: false, reason, message, faults };
 }
 
-const LATE = refusal(
-  "timeout",
-  `another change has not ended within ${SECONDS} s: this one was not begun, and nothing has changed`,
-);
+/** How far it came, of what is in force. */
+function unfinishedResult(unfinished: readonly string[]): ChangeResult {
+  return refusal(
+    "timeout",
+    `it is in force, but not done in full: ${unfinished.join("; ")}; that goes on, and the log says how it ends`,
+  );
+}
 
 function hasChanged({ path }: ConfigurationFile): string {
   return `${path} has changed since it was read: reload it first, or put the change in it`;

@@ -44,6 +44,8 @@ export async function serve(configuration: Configuration, configurationFile: Con
   reloadOnHangup(starting, supervising, logger, configurationFile.path);
   const supervisor = await supervising;
   if (supervisor === undefined || ending.aborted) return;
+  // Not before: until here another process could have been at it.
+  void configurationFile.removeLeftovers();
   supervisor.ready();
   process.stdout.write("ready\n");
 }

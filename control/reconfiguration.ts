@@ -6,7 +6,8 @@
  *     keep       a start from now on finds it: who asked has put the text in the file's place
  *     commit     what cannot fail: the configuration is in force, sessions are told or ended, what is gone is closed
  *
- * Whatever fails before the commit is undone.
+ * Whatever fails before the commit is undone. Behind it nothing is waited for any longer than it should take (`#within`): initiators
+ * and stores may keep a change waiting for ever, but neither the answer to who asked for it nor the next change.
  */
 import type { LunRecord, UnitRecord } from "../dataplane/messages.js";
 import { CAPACITY_DATA_HAS_CHANGED } from "../dataplane/scsi/sense.js";
@@ -27,11 +28,14 @@ import type { StateDirectory } from "./config/state-directory.js";
 import type { TlsMaterial } from "./config/tls-files.js";
 import { type Continuity, continuityOf, differencesBetween, isSameOpen } from "./continuity.js";
 import type { Drains } from "./drains.js";
+import { FileTimeoutError } from "./files/file-thread.js";
+import type { Files } from "./files/jobs.js";
 import type { InitiatorLimits } from "./initiator-limits.js";
-import { REMOVAL_GRACE_MS } from "./limits.js";
+import { CHANGE_OVERTIME_MS, CHANGE_PATIENCE_MS, REMOVAL_GRACE_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import type { Reception } from "./reception.js";
 import { type Session, type SessionIdentity, type SessionRegistry, sessionTypeOf } from "./session-registry.js";
+import { settlesWithin } from "./shard-thread.js";
 import type { Shards } from "./shards.js";
 import type { AsymmetricAccess } from "./units/access/asymmetric-access.js";
 import type { CopyManager } from "./units/copy/copy-manager.js";
@@ -42,7 +46,7 @@ import type { Reservations } from "./units/reservations/reservations.js";
 import type { UnheardLosses } from "./units/unheard-losses.js";
 import type { UnitChanges } from "./units/unit-changes.js";
 import { defaultThreshold } from "./units/unit-state.js";
-import type { Units } from "./units/units.js";
+import type { Opening, Units } from "./units/units.js";
 
 export interface ReconfigurationHost {
   readonly units: Units;
@@ -68,7 +72,8 @@ export interface ReconfigurationHost {
   /** From now on this is in force. */
   setConfiguration(configuration: Configuration): void;
   /** Opens units with all that survived of them. @throws UnitError, StateError; then none of them is open */
-  openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]>;
+  openUnits(units: readonly UnitConfiguration[], opening: Opening): Promise<UnitRecord[]>;
+  readonly files: Files;
   readonly identities: Pick<StateDirectory, "copyIdentity" | "dropIdentity">;
   lunRecords(luns: readonly LunMapping[], identity: SessionIdentity): LunRecord[];
 }
@@ -76,6 +81,20 @@ export interface ReconfigurationHost {
 /** What was asked for cannot be had; nothing has changed but what the message says. */
 export class ReconfigurationError extends Error {
   override readonly name = "ReconfigurationError";
+}
+
+/** What has been put in force. */
+export interface Applied {
+  readonly differences: Difference[];
+  /** What goes on still, and has taken too long already: sentences without an end. */
+  readonly unfinished: readonly string[];
+}
+
+export interface ApplyOptions {
+  /** Has it be what the next start finds, once nothing else can fail. What it throws, it has not. */
+  readonly keep?: () => Promise<void> | void;
+  /** Folders of which files of units must be below one, unless they are in force already; null: they may be anywhere. */
+  readonly roots?: readonly string[] | null;
 }
 
 /** Takes back a step. */
@@ -89,6 +108,9 @@ export class Reconfiguration {
   /** Ends with the change that was asked for last. */
   #last: Promise<unknown> = Promise.resolve();
   #step: string | null = null;
+  #unfinished: string[] = [];
+  /** Names of units that are in the configuration no more, and not closed yet. */
+  readonly #leaving = new Set<string>();
 
   constructor(host: ReconfigurationHost) {
     this.#host = host;
@@ -102,13 +124,12 @@ export class Reconfiguration {
   /**
    * Puts the configuration, which has been checked, in force: one after the other, in the order of the calls.
    *
-   * @param keep has it be what the next start finds, once nothing else can fail. What it throws, it has not.
    * @returns what is different. What needs a restart stays as it was.
    * @throws ReconfigurationError
    */
-  apply(next: Configuration, keep: () => void): Promise<Difference[]> {
+  apply(next: Configuration, options: ApplyOptions = {}): Promise<Applied> {
     const turn = this.#last
-      .then(() => this.#apply(next, keep))
+      .then(() => this.#apply(next, options))
       .finally(() => {
         this.#step = null;
       });
@@ -116,7 +137,7 @@ export class Reconfiguration {
     return turn;
   }
 
-  async #apply(wanted: Configuration, keep: () => void): Promise<Difference[]> {
+  async #apply(wanted: Configuration, { keep, roots = null }: ApplyOptions): Promise<Applied> {
     const { logger } = this.#host;
     const before = this.#host.configuration();
     const open = this.#host.units.records();
@@ -127,19 +148,40 @@ export class Reconfiguration {
     const next: Configuration = { ...wanted, ...kept, http: withTlsOf(before.http, wanted.http) };
     const { current } = continuity;
     const change = new UnitDifference(continuity, next.units, open);
+    const known = new Set(before.units.map((unit) => (unit.kind === "file" ? unit.path : null)));
+    const opening: Opening = { files: this.#host.files, rootsFor: ({ path }) => (known.has(path) ? null : roots) };
     const undo: Undo[] = [];
+    this.#unfinished = [];
     try {
-      await this.#prepare(current, next, change, undo);
-      await this.#reopen(change, undo);
+      await this.#prepare(current, next, change, opening, undo);
+      await this.#reopen(change, opening, undo);
+      this.#step = "writing the configuration";
       // Before names are given up that the old text has, and before anybody sees what it does not have.
-      keep();
+      await keep?.();
     } catch (error) {
       for (const step of undo.reverse()) await this.#takeBack(step);
       throw new ReconfigurationError((error as Error).message, { cause: error });
     }
     await this.#commit(current, next, change);
     logger.info({ differences: found.length }, "configuration reloaded");
-    return found;
+    return { differences: found, unfinished: this.#unfinished };
+  }
+
+  /** What does not end in time goes on, and is told of. @returns whether it has ended */
+  async #within(what: string, work: Promise<unknown>): Promise<boolean> {
+    try {
+      const hasEnded = await settlesWithin(work, CHANGE_PATIENCE_MS);
+      if (!hasEnded) this.#tellUnfinished(what);
+      return hasEnded;
+    } catch (error) {
+      this.#tellUnfinished(`${what}: ${(error as Error).message}`);
+      return true;
+    }
+  }
+
+  #tellUnfinished(what: string): void {
+    this.#unfinished.push(what);
+    this.#host.logger.error({ what }, "a change is in force, and not done in full");
   }
 
   /** Whatever becomes of one step, the others are taken back. */
@@ -153,11 +195,23 @@ export class Reconfiguration {
 
   // ---- prepare
 
-  async #prepare(current: Configuration, next: Configuration, change: UnitDifference, undo: Undo[]): Promise<void> {
-    const { reception, units, openUnits, identities } = this.#host;
+  async #prepare(
+    current: Configuration,
+    next: Configuration,
+    change: UnitDifference,
+    opening: Opening,
+    undo: Undo[],
+  ): Promise<void> {
+    const { reception, units, openUnits, identities, files } = this.#host;
     this.#step = `opening ${change.added.length} units`;
-    await openUnits(change.added);
-    for (const { name } of change.added) undo.push(() => this.#close(name));
+    const leaving = change.added.find(({ name }) => this.#leaving.has(name));
+    if (leaving !== undefined) {
+      throw new ReconfigurationError(
+        `a unit ${leaving.name} is still being closed: take another name, or try again later`,
+      );
+    }
+    await openUnits(change.added, opening);
+    for (const unit of change.added) undo.push(() => this.#takeBackUnit(unit, opening));
     const had = portalsOf(current);
     for (const [name, { tag, address }] of portalsOf(next)) {
       if (had.has(name)) continue;
@@ -170,24 +224,48 @@ export class Reconfiguration {
       undo.push(() => this.#freeName(to));
     }
     for (const { to } of change.grown) {
-      undo.push(units.grow(to));
+      this.#step = `growing unit ${to.name}`;
+      undo.push(await units.grow(to, files));
     }
   }
 
   // ---- reopen
 
-  async #reopen({ reopened }: UnitDifference, undo: Undo[]): Promise<void> {
+  async #reopen({ reopened }: UnitDifference, opening: Opening, undo: Undo[]): Promise<void> {
     for (const { from, to } of reopened) {
-      await this.#endSessionsOf(from.name);
-      await this.#close(from.name);
-      undo.push(() => this.#open(from));
-      await this.#open(to);
-      undo.push(() => this.#close(to.name));
+      const { name } = from;
+      if (!(await settlesWithin(this.#endSessionsOf(name), CHANGE_PATIENCE_MS))) {
+        throw new ReconfigurationError(`${underWay(name)}: it stays as it is, and its hosts may log in again`);
+      }
+      await this.#flush(name);
+      await this.#close(name);
+      undo.push(() => this.#open(from, opening));
+      await this.#open(to, opening);
+      undo.push(() => this.#takeBackUnit(to, opening));
     }
   }
 
-  async #open(unit: UnitConfiguration): Promise<void> {
-    for (const record of await this.#host.openUnits([unit])) this.#serve(record);
+  async #open(unit: UnitConfiguration, opening: Opening): Promise<void> {
+    this.#step = `opening unit ${unit.name}`;
+    for (const record of await this.#host.openUnits([unit], opening)) this.#serve(record);
+  }
+
+  /** While the unit can still stay as it is. What cannot be made durable is dealt with when it is closed. */
+  async #flush(name: string): Promise<void> {
+    const { units, files } = this.#host;
+    const { bufferedFd, readOnly } = units.find(name)!;
+    this.#step = `flushing unit ${name}`;
+    if (bufferedFd < 0 || readOnly) return;
+    try {
+      await files.run("flush", bufferedFd);
+    } catch (error) {
+      if (error instanceof FileTimeoutError) throw new ReconfigurationError(`unit ${name}: ${error.message}`);
+    }
+  }
+
+  async #takeBackUnit(unit: UnitConfiguration, opening: Opening): Promise<void> {
+    await this.#beforeClose(unit.name);
+    await this.#host.units.takeBack(unit, opening);
   }
 
   // ---- commit
@@ -210,19 +288,31 @@ export class Reconfiguration {
       next.targets.map(({ name }) => name),
     );
     this.#step = "telling the shards, and the sessions, what is different";
-    for (const { to } of change.grown) await this.#announceSize(to);
-    for (const unit of change.rethresholded) await this.#setThreshold(unit);
-    await Promise.all(change.limited.map((unit) => this.#limit(unit)));
+    await Promise.all([
+      ...change.grown.map(({ to }) =>
+        this.#within(`hosts are not told how large unit ${to.name} is`, this.#announceSize(to)),
+      ),
+      ...change.rethresholded.map((unit) =>
+        this.#within(`unit ${unit.name} does not have its threshold`, this.#setThreshold(unit)),
+      ),
+      ...change.limited.map((unit) => this.#within(`unit ${unit.name} does not have its limits`, this.#limit(unit))),
+    ]);
     await this.#adaptAll(sessions, current, next, change);
-    await this.#host.access.configurationChanged(units.records());
+    await this.#within("hosts are not told of access states", this.#host.access.configurationChanged(units.records()));
     for (const { from } of change.renamed) await this.#freeName(from);
-    for (const { name } of change.removed) {
-      await this.#endSessionsOf(name).then(
-        () => this.#remove(name),
-        // What is under way on it may use its files: it stays open, and nobody sees it.
-        (error) => logger.error({ unit: name, reason: (error as Error).message }, "unit not closed"),
-      );
-    }
+    this.#step = `closing ${change.removed.length} units`;
+    await Promise.all(change.removed.map(({ name }) => this.#leave(name)));
+  }
+
+  /** The unit is closed when nothing is under way on it, which may use its files: until then it stays open, and nobody sees it. */
+  async #leave(name: string): Promise<void> {
+    const { logger } = this.#host;
+    this.#leaving.add(name);
+    const closed = this.#endSessionsOf(name)
+      .then(() => this.#remove(name))
+      .then(() => this.#leaving.delete(name));
+    closed.catch((error) => logger.error({ unit: name, reason: (error as Error).message }, "unit not closed"));
+    await this.#within(`${underWay(name)}: it is closed when that has ended`, closed);
   }
 
   async #freeName(name: string): Promise<void> {
@@ -275,11 +365,12 @@ export class Reconfiguration {
     const [then, now] = [accessOf(session, current), accessOf(session, next)];
     const lost = new Set(change.removed.map(({ name }) => name));
     if (now.kind === "notFound") {
-      await admission.dismissSession(session, "configuration changed: its target is gone", REMOVAL_GRACE_MS);
+      const reason = "configuration changed: its target is gone";
+      if (!(await admission.dismissSession(session, reason, REMOVAL_GRACE_MS))) this.#tellUnended(session);
       return;
     }
     if (now.kind === "forbidden") {
-      await admission.endSession(session, "configuration changed: no access any more");
+      await this.#end(session, "configuration changed: no access any more");
       return;
     }
     const had = byLun(then.kind === "granted" ? then.grant.luns : []);
@@ -290,12 +381,13 @@ export class Reconfiguration {
       return to === undefined ? [] : [{ from, to }];
     });
     if (stayed.some(({ from, to }) => from.unit !== to.unit) || removed.some(({ unit }) => lost.has(unit))) {
-      await admission.endSession(session, "configuration changed: one of its LUNs is another one, or gone");
+      await this.#end(session, "configuration changed: one of its LUNs is another one, or gone");
       return;
     }
     // What would be granted to a session that is gone, nobody would give back.
     if (registry.session(session.sessionId) === session) {
-      await initiatorLimits.change(session, now.grant.limits, broadcasts);
+      const limited = initiatorLimits.change(session, now.grant.limits, broadcasts);
+      await this.#within(`session ${session.sessionId} does not have its limits`, limited);
     }
     const added = now.grant.luns.filter(({ lun }) => !had.has(lun));
     const switched = stayed.flatMap(({ from, to: { lun, readOnly } }) =>
@@ -307,7 +399,7 @@ export class Reconfiguration {
     const staying = new Set(stay);
     const gone = session.unitIndexes.filter((unitIndex) => !staying.has(unitIndex));
     registry.setUnits(session.sessionId, stay);
-    await broadcasts.sendTo(session.shard, (exchange) => ({
+    const writesEnded = broadcasts.sendTo(session.shard, (exchange) => ({
       type: "lunChange",
       exchange,
       sessionId: session.sessionId,
@@ -315,9 +407,32 @@ export class Reconfiguration {
       removed: removed.map(({ lun }) => lun),
       switched,
     }));
-    await copies.endRefused(session);
+    if (!(await settlesWithin(writesEnded, CHANGE_PATIENCE_MS))) await this.#endOverdue(session, writesEnded);
+    await this.#within(`copies of session ${session.sessionId} have not ended`, copies.endRefused(session));
     reservations.unitsLost(session, gone);
     removalPrevention.unitsLost(session, gone);
+  }
+
+  async #end(session: Session, reason: string): Promise<void> {
+    if (!(await this.#host.admission.endSession(session, reason))) this.#tellUnended(session);
+  }
+
+  #tellUnended({ sessionId, identity: { initiatorName } }: Session): void {
+    this.#tellUnfinished(`session ${sessionId} (${initiatorName}) has not ended: its store may not answer`);
+  }
+
+  /** Writes that it has begun do not end: its initiator does not send their data, or their store does not answer. */
+  async #endOverdue(session: Session, writesEnded: Promise<void>): Promise<void> {
+    const { admission } = this.#host;
+    const { sessionId, identity } = session;
+    await admission.endSession(
+      session,
+      "configuration changed: its writes to a LUN that goes, or is read-only now, do not end",
+    );
+    if (await settlesWithin(writesEnded, CHANGE_OVERTIME_MS)) return;
+    this.#tellUnfinished(
+      `writes of session ${sessionId} (${identity.initiatorName}) to a LUN that goes, or is read-only now, have not ended: their store does not answer`,
+    );
   }
 
   // ---- units
@@ -348,14 +463,20 @@ export class Reconfiguration {
     if (unit !== undefined) this.#host.unheardLosses.forget(unit.uuid);
   }
 
-  async #close(name: string): Promise<void> {
-    const { units, operations, reservations, copies, access, unheardLosses, logger } = this.#host;
+  /** Ends what control has under way on it. */
+  async #beforeClose(name: string): Promise<void> {
+    const { units, operations, copies } = this.#host;
     const unit = units.find(name);
-    this.#step = `flushing and closing unit ${name}`;
-    if (unit !== undefined) {
-      await copies.forgetUnit(unit.unitIndex);
-      await operations.stop(unit.unitIndex);
-    }
+    if (unit === undefined) return;
+    await copies.forgetUnit(unit.unitIndex);
+    await operations.stop(unit.unitIndex);
+  }
+
+  async #close(name: string): Promise<void> {
+    const { units, reservations, access, unheardLosses, logger } = this.#host;
+    const unit = units.find(name);
+    this.#step = `closing unit ${name}`;
+    await this.#beforeClose(name);
     const isFlushed = await units.close(name);
     if (unit !== undefined) {
       if (!isFlushed) unheardLosses.lost(unit.uuid);
@@ -407,6 +528,10 @@ class UnitDifference {
       return from !== undefined && !reopened.has(to) && !isEqual(from.limits, to.limits);
     });
   }
+}
+
+function underWay(unit: string): string {
+  return `what is under way on unit ${unit} does not end, its store may not answer`;
 }
 
 function isGrown(from: UnitConfiguration, to: UnitConfiguration): boolean {

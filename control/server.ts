@@ -11,12 +11,12 @@ import { Broadcasts } from "./broadcasts.js";
 import { Budgets } from "./budgets.js";
 import { Captures } from "./capture/captures.js";
 import type { ConfigurationFile } from "./config/configuration-file.js";
-import type { Difference } from "./config/difference.js";
 import type { Configuration, UnitConfiguration } from "./config/schema.js";
 import { StateDirectory } from "./config/state-directory.js";
 import type { ListeningPortal } from "./discovery.js";
 import { Drains } from "./drains.js";
 import { EXIT_UNSAFE } from "./exit-codes.js";
+import { FileThread } from "./files/file-thread.js";
 import { Grants } from "./grants.js";
 import type { Metrics } from "./http/metrics.js";
 import { HttpServices } from "./http-services.js";
@@ -25,10 +25,11 @@ import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
-import { Reconfiguration } from "./reconfiguration.js";
+import { type Applied, type ApplyOptions, Reconfiguration } from "./reconfiguration.js";
 import { Redirections } from "./redirection.js";
 import { type Session, SessionRegistry } from "./session-registry.js";
 import { ShardEvents } from "./shard-events.js";
+import { settlesWithin } from "./shard-thread.js";
 import { Shards } from "./shards.js";
 import { SessionStatistics, StatisticsMemory } from "./statistics.js";
 import { UnitAdministration } from "./unit-administration.js";
@@ -51,7 +52,7 @@ import { StartStop } from "./units/start-stop.js";
 import { ThinThresholds } from "./units/thin-thresholds.js";
 import { UnheardLosses } from "./units/unheard-losses.js";
 import { UnitChanges } from "./units/unit-changes.js";
-import { Units } from "./units/units.js";
+import { type Opening, Units } from "./units/units.js";
 
 export interface ServerOptions {
   /** Default: one that logs to standard error at the configured level. */
@@ -85,6 +86,8 @@ export class Server {
   readonly #removalPrevention = new RemovalPrevention();
   readonly #unheardLosses = new UnheardLosses();
   readonly #startedAtMs = Date.now();
+  /** Whatever may have us wait for a file system while it serves. */
+  readonly files = new FileThread();
   /** What people ask for while it serves. */
   readonly administration: Administration;
   readonly unitAdministration: UnitAdministration;
@@ -302,7 +305,8 @@ export class Server {
       setConfiguration: (configuration) => {
         this.#configuration = configuration;
       },
-      openUnits: (units) => this.#openUnits(units),
+      openUnits: (units, opening) => this.#openUnits(units, opening),
+      files: this.files,
       drains: this.#drains,
       identities: this.#stateDirectory,
       lunRecords: (luns, identity) => grants.lunRecords(luns, identity),
@@ -380,10 +384,15 @@ export class Server {
     return this.#phase === "ready" && this.#shards.serving().length === this.#shards.count;
   }
 
+  /** Of the unit's file: see Units. */
+  fileIdentity(unitName: string): string | undefined {
+    return this.#units.fileIdentity(unitName);
+  }
+
   // ---- Start
 
   /** With all that survived of them; all of them, or none is left open. */
-  async #openUnits(units: readonly UnitConfiguration[]): Promise<UnitRecord[]> {
+  async #openUnits(units: readonly UnitConfiguration[], opening?: Opening): Promise<UnitRecord[]> {
     // Those that are open already have a say: no two units may have one identity.
     const names = new Set(units.map(({ name }) => name));
     const others = this.#configuration.units.filter(({ name }) => !names.has(name));
@@ -395,12 +404,12 @@ export class Server {
       }),
     );
     try {
-      for (const unit of units) await this.#units.openWhenFree(unit, identities.get(unit.name)!);
+      for (const unit of units) await this.#units.openWhenFree(unit, identities.get(unit.name)!, opening);
       await allOf(units.map(({ name }) => this.#atomicWrites.finish(this.#units.find(name)!)));
       await allOf(units.map(({ name }) => this.#modeSelect.load(this.#units.find(name)!)));
       await allOf(units.map(({ name }) => this.#operations.load(this.#units.find(name)!)));
     } catch (error) {
-      for (const { name } of units) await this.#units.close(name);
+      for (const unit of units) await this.#units.takeBack(unit, opening);
       throw error;
     }
     return units.map(({ name }) => this.#units.find(name)!);
@@ -488,13 +497,11 @@ export class Server {
    * Makes the configuration, which has been checked, the one in force, or changes nothing. Sessions that it does not concern
    * go on. What needs a restart is logged, and stays as it was.
    *
-   * @param keep see Reconfiguration.apply.
-   * @returns what is different.
    * @throws ReconfigurationError
    */
-  reload(next: Configuration, keep: () => void = () => {}): Promise<Difference[]> {
+  reload(next: Configuration, options: ApplyOptions = {}): Promise<Applied> {
     this.#warnOfLimits(next);
-    return this.#reconfiguration!.apply(next, keep);
+    return this.#reconfiguration!.apply(next, options);
   }
 
   /** What the change that is being put in force waits for; null: there is none. */
@@ -523,6 +530,7 @@ export class Server {
     this.#thinThresholds?.stop();
     this.#reception?.close();
     this.#drains?.stop();
+    await settlesWithin(this.unitCreations.stop(), STOP_GRACE_MS);
     await this.#copies?.stop();
     // Unset where the start failed before.
     await (this.#shards as Shards | undefined)?.stop(graceMs);

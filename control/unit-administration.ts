@@ -1,14 +1,13 @@
 /** Units that people create, change and delete while the target serves, and what becomes of their files. */
-import { unlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstatSync } from "node:fs";
 import type { Administration, ChangeResult } from "./administration.js";
 import { EditError } from "./config/edits/edit-error.js";
 import { addUnit, changeUnit, removeUnit, renameUnit, type UnitKeys, type UnitMapping } from "./config/edits/units.js";
 import { systemReason } from "./config/named-files.js";
 import type { UnitConfiguration } from "./config/schema.js";
+import { identityOf } from "./files/file-roots.js";
 import type { Logger } from "./logger.js";
 import type { Server } from "./server.js";
-import { syncFolder } from "./sync-folder.js";
 
 export interface UnitRequest {
   readonly name: string;
@@ -57,22 +56,23 @@ export class UnitAdministration {
   async delete(name: string, options: { force: boolean; deleteFile: boolean }): Promise<DeletionResult> {
     const unit = this.#server.configuration.units.find((candidate) => candidate.name === name);
     let file: FileOutcome | undefined;
+    let identity: string | null = null;
     const result = await this.#administration.edit(
       (yaml) => {
-        if (options.deleteFile && unit !== undefined) this.#judgeFile(unit);
+        if (options.deleteFile && unit !== undefined) identity = this.#judgeFile(unit);
         removeUnit(yaml, name, options.force);
       },
       {
         afterwards: async () => {
-          if (unit?.kind === "file") file = await this.#letGo(unit.name, unit.path, options.deleteFile);
+          if (unit?.kind === "file") file = await this.#letGo(unit.name, unit.path, identity);
         },
       },
     );
     return file === undefined ? result : { ...result, file };
   }
 
-  /** Throws where the unit's file is not one that may be deleted. */
-  #judgeFile(unit: UnitConfiguration): void {
+  /** Throws where the unit's file is not one that may be deleted. @returns which it is */
+  #judgeFile(unit: UnitConfiguration): string {
     const { name } = unit;
     if (unit.kind !== "file") throw new EditError("invalid", `unit ${name} has no file to delete`);
     if (this.#server.units.find((candidate) => candidate.name === name)?.kind === "block") {
@@ -87,14 +87,21 @@ export class UnitAdministration {
         `${unit.path} is in none of the folders that api.fileRoots lists: delete it by hand when the unit is gone`,
       );
     }
+    const identity = this.#server.fileIdentity(name);
+    const found = lstatSync(unit.path, { bigint: true, throwIfNoEntry: false });
+    if (identity === undefined || found === undefined || identityOf(found) !== identity) {
+      const what = found?.isSymbolicLink() ? "a link" : "not the file that the unit has";
+      throw new EditError("conflict", `${unit.path} is ${what}: delete it by hand when the unit is gone`);
+    }
+    return identity;
   }
 
-  async #letGo(name: string, path: string, isDeleted: boolean): Promise<FileOutcome> {
-    if (!isDeleted) return { path, deleted: false, reason: null };
+  /** @param identity of the file that is to be deleted; null: it stays. */
+  async #letGo(name: string, path: string, identity: string | null): Promise<FileOutcome> {
+    if (identity === null) return { path, deleted: false, reason: null };
     try {
       if (this.#server.units.some((unit) => unit.name === name)) throw new Error("it is still in use");
-      await unlink(path);
-      syncFolder(dirname(path));
+      await this.#server.files.run("remove", path, identity, this.#server.configuration.api.fileRoots);
       this.#logger.info({ unit: name, path }, "file of a unit deleted");
       return { path, deleted: true, reason: null };
     } catch (error) {

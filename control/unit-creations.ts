@@ -3,17 +3,17 @@
  * whatever happens, there is all of it or nothing.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { link, readdir, unlink } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { linkSync, lstatSync, readdirSync, unlinkSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import type { Administration, ChangeResult } from "./administration.js";
 import { addUnit } from "./config/edits/units.js";
 import { systemReason } from "./config/named-files.js";
 import { size } from "./config/values.js";
-import { CREATIONS_KEPT_MAX, CREATIONS_MAX } from "./limits.js";
+import { HeldFolder } from "./files/file-roots.js";
+import { CREATION_CANCEL_TIMEOUT_MS, CREATIONS_KEPT_MAX, CREATIONS_MAX } from "./limits.js";
 import type { Logger } from "./logger.js";
 import type { Server } from "./server.js";
-import { syncFolder } from "./sync-folder.js";
+import { settlesWithin } from "./shard-thread.js";
 import type { UnitRequest } from "./unit-administration.js";
 import { Allocation } from "./units/allocation/allocation.js";
 
@@ -33,6 +33,8 @@ interface Current {
   readonly id: number;
   readonly unit: string;
   readonly path: string;
+  /** That of the path: it is held, whatever becomes of the path. */
+  readonly folder: HeldFolder;
   readonly totalBytes: number;
   readonly allocation: Allocation;
   state: Creation["state"];
@@ -73,31 +75,40 @@ export class UnitCreations {
     const judged = await this.#administration.edit((yaml) => addUnit(yaml, name, keys, mappings), { dryRun: true });
     if (!judged.ok) return judged;
     const path = resolve(dirname(this.#server.configuration.file), keys.file);
-    if (existsSync(path)) return refusal("conflict", `${path} is there already: leave preallocation out to serve it`);
     const running = [...this.#creations.values()].filter(({ state }) => state === "running");
     if (running.some((other) => other.path === path)) return refusal("conflict", `${path} is being made already`);
     if (running.length >= CREATIONS_MAX)
       return refusal("conflict", `${CREATIONS_MAX} files are being made: wait for one`);
-    await this.#removeLeftovers(path);
-    const allocation = new Allocation(
-      join(dirname(path), `.${basename(path)}.${randomBytes(8).toString("hex")}.part`),
-      wanted.data,
-    );
+    let folder: HeldFolder;
+    try {
+      folder = HeldFolder.of(path, this.#server.configuration.api.fileRoots);
+    } catch (error) {
+      return refusal("conflict", systemReason(error));
+    }
+    if (lstatSync(folder.at(basename(path)), { throwIfNoEntry: false }) !== undefined) {
+      folder.close();
+      return refusal("conflict", `${path} is there already: leave preallocation out to serve it`);
+    }
+    this.#removeLeftovers(folder);
+    const part = `.${basename(path)}.${randomBytes(8).toString("hex")}.part`;
+    const allocation = new Allocation(folder.at(part), wanted.data);
     const creation: Current = {
-      ...{ id: this.#nextId++, unit: name, path, totalBytes: wanted.data, allocation },
+      ...{ id: this.#nextId++, unit: name, path, folder, totalBytes: wanted.data, allocation },
       ...{ state: "running", message: null, ended: Promise.resolve() },
     };
     this.#keep(creation);
-    creation.ended = this.#complete(creation, request).catch((error) => this.#fail(creation, systemReason(error)));
+    creation.ended = this.#complete(creation, request)
+      .catch((error) => this.#fail(creation, systemReason(error)))
+      .finally(() => folder.close());
     return { ok: true, creation: documentOf(creation) };
   }
 
-  /** It has ended when this resolves. @returns undefined: there is none of that number. */
+  /** It has ended when this resolves, unless its file system does not answer. @returns undefined: there is none of that number. */
   async cancel(id: number): Promise<Creation | undefined> {
     const creation = this.#creations.get(id);
     if (creation === undefined) return undefined;
     creation.allocation.stop();
-    await creation.ended;
+    await settlesWithin(creation.ended, CREATION_CANCEL_TIMEOUT_MS);
     return documentOf(creation);
   }
 
@@ -106,7 +117,8 @@ export class UnitCreations {
   }
 
   async #complete(creation: Current, { name, keys, mappings }: UnitRequest): Promise<void> {
-    const { allocation, path } = creation;
+    const { allocation, folder } = creation;
+    const path = folder.at(basename(creation.path));
     const end = await allocation.ended;
     if (end.kind === "stopped") {
       creation.state = "cancelled";
@@ -115,18 +127,18 @@ export class UnitCreations {
     if (end.kind === "failed") throw new Error(end.reason);
     try {
       // Never over a file that has come meanwhile.
-      await link(allocation.path, path);
+      linkSync(allocation.path, path);
     } finally {
-      await unlink(allocation.path);
+      unlinkSync(allocation.path);
     }
-    syncFolder(dirname(path));
+    folder.sync();
     const result = await this.#administration.edit((yaml) => addUnit(yaml, name, keys, mappings));
     if (result.ok) {
       creation.state = "done";
       return;
     }
     // One that has not ended in time goes on, and has the file.
-    if (result.reason !== "timeout") await unlink(path);
+    if (result.reason !== "timeout") unlinkSync(path);
     throw new Error(result.message);
   }
 
@@ -145,14 +157,18 @@ export class UnitCreations {
   }
 
   /** Of a process that was killed meanwhile. */
-  async #removeLeftovers(path: string): Promise<void> {
-    const [start, folder] = [`.${basename(path)}.`, dirname(path)];
-    for (const name of await readdir(folder)) {
-      if (name.startsWith(start) && /^[0-9a-f]{16}\.part$/.test(name.slice(start.length)))
-        await unlink(join(folder, name));
+  #removeLeftovers(folder: HeldFolder): void {
+    const inUse = new Set([...this.#creations.values()].map(({ allocation }) => basename(allocation.path)));
+    for (const name of readdirSync(folder.at("."))) {
+      if (!PART.test(name) || inUse.has(name)) continue;
+      const found = lstatSync(folder.at(name), { throwIfNoEntry: false });
+      if (found?.isFile() && found.uid === process.geteuid?.()) unlinkSync(folder.at(name));
     }
   }
 }
+
+/** As a file is called while it is being made. */
+const PART = /^\..+\.[0-9a-f]{16}\.part$/;
 
 function documentOf({ id, unit, state, totalBytes, message, allocation: { doneBytes } }: Current): Creation {
   return { id, unit, state, doneBytes, totalBytes, message };

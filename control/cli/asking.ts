@@ -1,6 +1,7 @@
 /**
  * What the commands have in common that ask, or change, a program that serves. Each prints a table on a terminal and, with --json,
- * what the API has said. Exit codes: 0 done, 1 it cannot be asked or had, 2 what was given has faults, 3 refused.
+ * what the API has said. Exit codes: 0 done, 1 it cannot be asked or had, or is not done in time, or not in full, 2 what was given has
+ * faults, 3 refused: nothing has changed.
  */
 import { type Command, Help, InvalidArgumentError } from "commander";
 import { nearest } from "../config/nearest.js";
@@ -13,7 +14,8 @@ import { httpUrl, wholeNumber } from "./typed-values.js";
 const WHOM_TO_ASK = "Whom to ask, and how:";
 const OWN_OPTIONS = "Options:";
 
-const EXIT_CODES = "\nExit codes: 0 done, 1 nobody there, or no answer, 2 what was given has faults, 3 refused";
+const EXIT_CODES =
+  "\nExit codes: 0 done, 1 nobody there, or not done in time or in full, 2 what was given has faults, 3 refused: nothing has changed";
 
 export interface GlobalOptions extends ClientOptions {
   readonly json?: boolean;
@@ -90,7 +92,13 @@ export function run<Options extends GlobalOptions>(action: Action<Options>) {
 function fail({ message, statusCode, document }: ClientError, { json }: GlobalOptions): void {
   if (json) print(`${JSON.stringify(document ?? { message }, null, 2)}\n`);
   process.stderr.write(`ringlun: ${printable(message)}\n`);
-  process.exitCode = statusCode === 0 ? EXIT_UNAVAILABLE : statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
+  process.exitCode = exitCodeOf(statusCode);
+}
+
+/** 0: there was no answer. */
+function exitCodeOf(statusCode: number): number {
+  if (statusCode === 0 || statusCode >= 500) return EXIT_UNAVAILABLE;
+  return statusCode === 400 ? EXIT_FAULTS : EXIT_REFUSED;
 }
 
 export function print(text: string): void {

@@ -77,7 +77,7 @@ export function apiSocketOf(path: string): string {
   ).socket;
 }
 
-function mappingOf(value: unknown): Readonly<Record<string, unknown>> {
+export function mappingOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 

@@ -23,7 +23,10 @@ export const CHANGE_ANSWERS: Readonly<Record<number, RouteAnswer>> = {
     description: "It cannot be had, or the file has changed meanwhile; nothing has changed",
     schema: documents.refused,
   },
-  504: { description: "It has not ended in time: it goes on, or was not begun", schema: documents.refused },
+  504: {
+    description: "It has not ended in time: it goes on, or is in force and not done in full, or was not begun",
+    schema: documents.refused,
+  },
 };
 
 export function answerChange(administration: Administration, result: ChangeResult, reply: FastifyReply) {

@@ -1,6 +1,16 @@
 /** A unit on a regular file or a block device: how it is opened. */
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, type Stats } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readlinkSync,
+  type Stats,
+  unlinkSync,
+} from "node:fs";
+import { basename } from "node:path";
 import {
   addressOf,
   type BlockDeviceGeometry,
@@ -21,8 +31,7 @@ import type { AtomicWrites, CacheMode, UnitRecord } from "../../dataplane/messag
 import { WRITE_ATOMIC_BYTES_MAX } from "../../dataplane/scsi/block-limits.js";
 import { hasMappingResources } from "../../dataplane/scsi/mapping-resources.js";
 import type { FileUnitConfiguration } from "../config/schema.js";
-import type { Logger } from "../logger.js";
-import { syncFolder } from "../sync-folder.js";
+import { descriptorPath, HeldFolder, identityOf, judgeReal, O_PATH } from "../files/file-roots.js";
 import { initialState } from "./unit-state.js";
 
 /** A new image is its owner's alone: it will hold somebody's disk. */
@@ -33,9 +42,11 @@ const DIRECT_ALIGNMENT_BYTES = 4096;
 /** A unit cannot be served. The message names it, its file, and what is wrong. */
 export class UnitError extends Error {
   override readonly name = "UnitError";
+  readonly reason: string;
 
   constructor(unit: string, path: string, reason: string, options?: ErrorOptions) {
     super(`unit ${unit}: ${path}: ${reason}`, options);
+    this.reason = reason;
   }
 }
 
@@ -56,23 +67,36 @@ const DIRECT_LOCK = { start: 2 ** 52, length: 0 };
 /** What the file itself does not say. */
 export type UnitIdentity = Pick<UnitRecord, "unitIndex" | "uuid" | "statisticsBlock" | "limits">;
 
+/** A unit's file or device, open, locked and measured: plain data, for another thread too. */
+export interface OpenedFile {
+  readonly record: Omit<UnitRecord, keyof UnitIdentity>;
+  /** Of the file: as `identityOf`. */
+  readonly identity: string;
+  /** It was made. */
+  readonly isNew: boolean;
+  /** All that are open. */
+  readonly descriptors: readonly number[];
+  /** What is not as one might think. */
+  readonly warnings: readonly string[];
+}
+
 /**
  * Opens, locks and measures the unit's file or device; creates a file that is not there if a size is configured.
  *
- * @throws UnitError; then nothing is left open.
+ * @param roots folders of which the file must be below one; null: it may be anywhere.
+ * @throws UnitError; then nothing is left open, or made.
  */
-export function openFileUnit(
+export function openFile(
   unit: FileUnitConfiguration,
-  { unitIndex, uuid, statisticsBlock, limits }: UnitIdentity,
   shards: number,
-  logger: Logger,
-): UnitRecord {
-  const opened = new OpenFiles(unit);
+  roots: readonly string[] | null = null,
+): OpenedFile {
+  const opened = new OpenFiles(unit, roots);
+  const warnings: string[] = [];
   try {
     const file = opened.openBuffered();
     const stats = fstatSync(file);
     const isBlock = stats.isBlockDevice();
-    if (!isBlock && !stats.isFile()) throw opened.error("is neither a regular file nor a block device");
     opened.lock(file, BUFFERED_LOCK);
     const inMemory = !isBlock && isMemoryFileSystem(fstatfsType(file));
     const device = isBlock ? blockDeviceGeometry(file) : undefined;
@@ -80,15 +104,14 @@ export function openFileUnit(
     const direct = unit.cache === "direct" && !inMemory ? opened.openDirect(device) : undefined;
     opened.lock(direct?.fd ?? file, DIRECT_LOCK);
     if (unit.cache === "direct" && direct === undefined && !inMemory) {
-      logger.warn({ unit: unit.name, path: unit.path }, "O_DIRECT is refused here: the unit's cache is writeback");
+      warnings.push("O_DIRECT is refused here: the unit's cache is writeback");
     }
     const kind = isBlock ? "block" : "file";
     const thin = device === undefined ? canPunchHoles(file, sizeBytes) : deviceIsThin(device, unit.blockLengthBytes);
     if (unit.thinThresholdBytes !== null && !hasMappingResources({ kind, thin })) {
-      logger.warn({ unit: unit.name, path: unit.path }, "thinThreshold is without effect: no space to tell of here");
+      warnings.push("thinThreshold is without effect: no space to tell of here");
     }
-    return {
-      unitIndex,
+    const record: OpenedFile["record"] = {
       name: unit.name,
       kind,
       fd: direct?.fd ?? file,
@@ -104,25 +127,33 @@ export function openFileUnit(
       removable: unit.removable,
       thin,
       inMemory,
-      uuid,
-      statisticsBlock,
-      limits,
       state: initialState(sizeBytes, effectiveCache(unit.cache, direct !== undefined), unit.thinThresholdBytes),
     };
+    const { isNew, descriptors } = opened.settle();
+    return { record, identity: identityOf(fstatSync(file, { bigint: true })), isNew, descriptors, warnings };
   } catch (error) {
-    opened.closeAll();
+    opened.takeBack();
     throw error instanceof UnitError ? error : opened.error((error as Error).message, error);
   }
 }
 
-/** The descriptors of one unit while it is being opened. */
+/**
+ * The descriptors of one unit while it is being opened. The path is followed once: what it leads to then is what all of them have,
+ * whatever it leads to by now.
+ */
 class OpenFiles {
   readonly unit: FileUnitConfiguration;
+  readonly #roots: readonly string[] | null;
   readonly #fds: number[] = [];
   readonly #access: number;
+  /** Holds the file without having it open (O_PATH), while others are opened through it; -1: none. */
+  #held = -1;
+  /** Where the file was made; null: it was there. */
+  #madeIn: HeldFolder | null = null;
 
-  constructor(unit: FileUnitConfiguration) {
+  constructor(unit: FileUnitConfiguration, roots: readonly string[] | null) {
     this.unit = unit;
+    this.#roots = roots;
     this.#access = unit.readOnly ? constants.O_RDONLY : constants.O_RDWR;
   }
 
@@ -131,23 +162,50 @@ class OpenFiles {
   }
 
   openBuffered(): number {
-    const { path, sizeBytes, readOnly } = this.unit;
+    if (!this.#hold()) this.#make();
     try {
       // Of a block device O_EXCL claims the whole: it fails where the device is mounted, and keeps it from being mounted.
       // A regular file that exists is not concerned.
-      return this.#open(readOnly ? this.#access : this.#access | constants.O_EXCL);
+      return this.#open(this.unit.readOnly ? this.#access : this.#access | constants.O_EXCL);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EBUSY") throw this.#inUse("resource busy: it is mounted, or claimed");
-      if (code !== "ENOENT") throw error;
-      if (readOnly) throw this.error("does not exist");
-      if (sizeBytes === null) throw this.error("does not exist: give the unit a size to have it created");
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      throw this.#inUse("resource busy: it is mounted, or claimed");
     }
-    const fd = this.#open(this.#access | constants.O_CREAT | constants.O_EXCL);
-    ftruncateSync(fd, sizeBytes);
-    fsyncSync(fd);
-    syncFolder(dirname(path));
-    return fd;
+  }
+
+  /** Nothing is opened that would notice, or would have us wait: a pipe, a tape. @returns false: there is nothing. */
+  #hold(): boolean {
+    try {
+      this.#held = openSync(this.unit.path, O_PATH);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+    judgeReal(readlinkSync(descriptorPath(this.#held)), this.#roots);
+    const stats = fstatSync(this.#held);
+    if (!stats.isBlockDevice() && !stats.isFile()) throw this.error("is neither a regular file nor a block device");
+    return true;
+  }
+
+  #make(): void {
+    const { path, sizeBytes, readOnly } = this.unit;
+    if (readOnly) throw this.error("does not exist");
+    if (sizeBytes === null) throw this.error("does not exist: give the unit a size to have it created");
+    const folder = HeldFolder.of(path, this.#roots);
+    try {
+      this.#held = openSync(
+        folder.at(basename(path)),
+        constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+        IMAGE_MODE,
+      );
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
+    this.#madeIn = folder;
+    ftruncateSync(this.#held, sizeBytes);
+    fsyncSync(this.#held);
+    folder.sync();
   }
 
   /** A writer keeps everybody else off; readers keep only writers off. */
@@ -194,12 +252,26 @@ class OpenFiles {
     return Array.from({ length: count }, () => this.#open(constants.O_RDONLY));
   }
 
-  closeAll(): void {
+  /** All is open that there is to be. */
+  settle(): Pick<OpenedFile, "isNew" | "descriptors"> {
+    const isNew = this.#madeIn !== null;
+    this.#release();
+    return { isNew, descriptors: [...this.#fds] };
+  }
+
+  takeBack(): void {
     for (const fd of this.#fds) closeSync(fd);
+    if (this.#madeIn !== null) unlinkSync(this.#madeIn.at(basename(this.unit.path)));
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#held >= 0) closeSync(this.#held);
+    this.#madeIn?.close();
   }
 
   #open(flags: number): number {
-    const fd = openSync(this.unit.path, flags, IMAGE_MODE);
+    const fd = openSync(descriptorPath(this.#held), flags);
     this.#fds.push(fd);
     return fd;
   }
@@ -229,15 +301,15 @@ function fileSize(opened: OpenFiles, fd: number, stats: Stats): number {
 /**
  * Makes the file as long as is configured now, which is longer than it was; a device has to be so large already.
  *
- * @returns what gives the file its old length back.
+ * @returns how long it was.
  * @throws UnitError
  */
-export function growFile({ name, path, sizeBytes }: FileUnitConfiguration, fd: number): () => void {
+export function growFile({ name, path, sizeBytes }: FileUnitConfiguration, fd: number): number {
   const stats = fstatSync(fd);
   if (stats.isBlockDevice()) {
     const { sizeBytes: has } = blockDeviceGeometry(fd);
     if (sizeBytes! > has) throw new UnitError(name, path, `has ${has} bytes, and the configured size is ${sizeBytes}`);
-    return () => {};
+    return has;
   }
   if (stats.size > sizeBytes!) {
     throw new UnitError(name, path, `is ${stats.size} bytes long, and the configured size is ${sizeBytes}`);
@@ -248,7 +320,7 @@ export function growFile({ name, path, sizeBytes }: FileUnitConfiguration, fd: n
   } catch (error) {
     throw new UnitError(name, path, `cannot grow to ${sizeBytes} bytes: ${(error as Error).message}`, { cause: error });
   }
-  return () => ftruncateSync(fd, stats.size);
+  return stats.size;
 }
 
 /** Where all writes are direct; null: none is written as a whole or not at all, or no whole number of blocks. */

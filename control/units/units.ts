@@ -4,12 +4,27 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { UnitRecord, UnitState } from "../../dataplane/messages.js";
 import { Budgets } from "../budgets.js";
-import type { LimitsConfiguration, NullUnitConfiguration, UnitConfiguration } from "../config/schema.js";
+import type {
+  FileUnitConfiguration,
+  LimitsConfiguration,
+  NullUnitConfiguration,
+  UnitConfiguration,
+} from "../config/schema.js";
+import { FILES_HERE, type Files } from "../files/jobs.js";
 import { UNIT_IN_USE_POLL_MS, UNIT_IN_USE_WAIT_MS } from "../limits.js";
 import type { Logger } from "../logger.js";
 import type { StatisticsMemory } from "../statistics.js";
-import { growFile, openFileUnit, type UnitIdentity, UnitInUseError } from "./file-unit.js";
+import { type OpenedFile, openFile, UnitError, UnitInUseError } from "./file-unit.js";
 import { initialState } from "./unit-state.js";
+
+/** How files are opened. */
+export interface Opening {
+  readonly files: Files;
+  /** Folders of which the unit's file must be below one; null: it may be anywhere. */
+  rootsFor(unit: FileUnitConfiguration): readonly string[] | null;
+}
+
+const HERE: Opening = { files: FILES_HERE, rootsFor: () => null };
 
 export class Units {
   readonly #logger: Logger;
@@ -20,6 +35,8 @@ export class Units {
   readonly #byName = new Map<string, UnitRecord>();
   /** By unitIndex. */
   readonly #names = new Map<number, string>();
+  /** unitIndex -> what its file is, and whether it was made for it. */
+  readonly #files = new Map<number, Pick<OpenedFile, "identity" | "isNew">>();
   #nextIndex = 0;
 
   constructor(logger: Logger, statistics: StatisticsMemory, budgets = new Budgets()) {
@@ -54,21 +71,19 @@ export class Units {
    * @throws UnitError; then nothing is left open.
    */
   open(unit: UnitConfiguration, uuid: string): UnitRecord {
-    const identity = {
+    return this.#enter(unit, uuid, unit.kind === "null" ? null : openFile(unit, this.#shards));
+  }
+
+  #enter(unit: UnitConfiguration, uuid: string, opened: OpenedFile | null): UnitRecord {
+    const record: UnitRecord = {
+      ...(opened?.record ?? nullUnit(unit as NullUnitConfiguration)),
       unitIndex: this.#nextIndex++,
       uuid,
       statisticsBlock: this.#statistics.allocate(),
       limits: this.#budgets.grant(unit.limits),
     };
-    let record: UnitRecord;
-    try {
-      record =
-        unit.kind === "null" ? nullUnit(unit, identity) : openFileUnit(unit, identity, this.#shards, this.#logger);
-    } catch (error) {
-      this.#statistics.release(identity.statisticsBlock);
-      this.#budgets.release(identity.limits);
-      throw error;
-    }
+    if (opened !== null) this.#files.set(record.unitIndex, opened);
+    for (const warning of opened?.warnings ?? []) this.#logger.warn({ unit: unit.name }, warning);
     this.#byName.set(unit.name, record);
     this.#names.set(record.unitIndex, unit.name);
     this.#logger.info(
@@ -88,15 +103,37 @@ export class Units {
    * `open`, once whoever has the file or device has let go of it. A process that was killed does so a moment later; others
    * are not waited for any longer than that.
    */
-  async openWhenFree(unit: UnitConfiguration, uuid: string): Promise<UnitRecord> {
-    for (const deadlineMs = Date.now() + UNIT_IN_USE_WAIT_MS; ; ) {
+  async openWhenFree(unit: UnitConfiguration, uuid: string, opening = HERE): Promise<UnitRecord> {
+    if (unit.kind === "null") return this.open(unit, uuid);
+    for (const deadlineMs = performance.now() + UNIT_IN_USE_WAIT_MS; ; ) {
       try {
-        return this.open(unit, uuid);
+        return this.#enter(unit, uuid, await this.#openFile(unit, opening));
       } catch (error) {
-        if (!(error instanceof UnitInUseError) || Date.now() >= deadlineMs) throw error;
+        if (!(error instanceof UnitInUseError) || performance.now() >= deadlineMs) throw error;
       }
       await sleep(UNIT_IN_USE_POLL_MS);
     }
+  }
+
+  async #openFile(unit: FileUnitConfiguration, { files, rootsFor }: Opening): Promise<OpenedFile> {
+    const outcome = await blaming(unit, files.run("open", unit, this.#shards, rootsFor(unit)));
+    if (!("refusal" in outcome)) return outcome;
+    throw new (outcome.isInUse ? UnitInUseError : UnitError)(unit.name, unit.path, outcome.refusal);
+  }
+
+  /** Closes a unit that nobody has seen yet, and removes the file if it was made for it. */
+  async takeBack(unit: UnitConfiguration, { files, rootsFor }: Opening = HERE): Promise<void> {
+    const record = this.#byName.get(unit.name);
+    const file = record && this.#files.get(record.unitIndex);
+    await this.close(unit.name);
+    if (unit.kind !== "file" || !file?.isNew) return;
+    await blaming(unit, files.run("remove", unit.path, file.identity, rootsFor(unit)));
+  }
+
+  /** Tells the file of a unit that is open from all others. */
+  fileIdentity(name: string): string | undefined {
+    const record = this.#byName.get(name);
+    return record && this.#files.get(record.unitIndex)?.identity;
   }
 
   /** The unit stays what it is, under another name. */
@@ -113,13 +150,13 @@ export class Units {
    * @returns what takes that back.
    * @throws UnitError
    */
-  grow(unit: UnitConfiguration): () => void {
-    const { fd, state } = this.#byName.get(unit.name)!;
-    const shrink = unit.kind === "null" ? () => {} : growFile(unit, fd);
+  async grow(unit: UnitConfiguration, files = FILES_HERE): Promise<() => Promise<void>> {
+    const { fd, kind, state } = this.#byName.get(unit.name)!;
+    const hadBytes = unit.kind === "null" ? 0 : await blaming(unit, files.run("grow", unit, fd));
     this.#setSize(unit.name, unit.sizeBytes!);
-    return () => {
+    return async () => {
       this.#setSize(unit.name, state.sizeBytes);
-      shrink();
+      if (kind === "file") await files.run("shorten", fd, hadBytes);
     };
   }
 
@@ -153,6 +190,7 @@ export class Units {
     this.#names.delete(record.unitIndex);
     const flushed = await this.flush(record);
     closeRecord(record);
+    this.#files.delete(record.unitIndex);
     this.#statistics.release(record.statisticsBlock);
     this.#budgets.release(record.limits);
     return flushed;
@@ -177,9 +215,23 @@ export class Units {
   }
 }
 
-function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBlock, limits }: UnitIdentity): UnitRecord {
+/** @throws UnitError, whatever it was. */
+async function blaming<T>({ name, path }: FileUnitConfiguration, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof UnitError) throw error;
+    // What has come from another thread names unit and path already.
+    const { message } = error as Error;
+    const start = `unit ${name}: ${path}: `;
+    throw new UnitError(name, path, message.startsWith(start) ? message.slice(start.length) : message, {
+      cause: error,
+    });
+  }
+}
+
+function nullUnit(unit: NullUnitConfiguration): OpenedFile["record"] {
   return {
-    unitIndex,
     name: unit.name,
     kind: "null",
     fd: -1,
@@ -195,9 +247,6 @@ function nullUnit(unit: NullUnitConfiguration, { unitIndex, uuid, statisticsBloc
     removable: unit.removable,
     thin: true,
     inMemory: true,
-    uuid,
-    statisticsBlock,
-    limits,
     state: initialState(unit.sizeBytes, unit.cache),
   };
 }

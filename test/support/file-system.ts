@@ -132,6 +132,15 @@ export class MountedFileSystem {
     run("xfs_io", "-x", "-c", "shutdown", this.directory);
   }
 
+  /** From now on it answers nobody who would change something, until `thaw`. */
+  freeze(): void {
+    run("fsfreeze", "--freeze", this.directory);
+  }
+
+  thaw(): void {
+    run("fsfreeze", "--unfreeze", this.directory);
+  }
+
   /** Unmounts and removes it. Nobody may have a file open. */
   async release(): Promise<void> {
     await this.#unmountHere();

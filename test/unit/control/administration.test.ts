@@ -18,12 +18,14 @@ test("a change that does not end is answered in its time, with how far it came; 
     reconfigurationStep: "opening 3 units",
     reload: () => {
       reloads++;
-      return new Promise<never[]>((resolve) => {
-        end = () => resolve([]);
+      return new Promise((resolve) => {
+        end = () => resolve({ differences: [], unfinished: [] });
       });
     },
+    files: { run: async () => {} },
   } as unknown as Server;
   const file = {
+    filesNamed: () => [],
     load: () => ({ ok: true, configuration: current, warnings: [], digest: "digest" }),
     accept: () => {},
   } as unknown as ConfigurationFile;
@@ -64,14 +66,19 @@ class File {
     return this.text === "old";
   }
 
-  prepare(bytes: Uint8Array) {
+  filesNamed(): string[] {
+    return [];
+  }
+
+  async prepare(bytes: Uint8Array) {
     this.hasLeftover = true;
     return {
-      commit: () => {
+      commit: async () => {
         this.text = bytes.toString();
         this.hasLeftover = false;
+        return null;
       },
-      discard: () => {
+      discard: async () => {
         this.hasLeftover = false;
       },
     };
@@ -85,15 +92,16 @@ test("a text takes the file's place before it is in force, and not where somebod
   const server = {
     configuration: configuration("/nowhere"),
     units: [],
-    reload: async (_next: unknown, keep: () => void) => {
+    files: { run: async () => {} },
+    reload: async (_next: unknown, { keep }: { keep(): Promise<void> }) => {
       meanwhile();
       try {
-        keep();
+        await keep();
       } catch (error) {
         throw new ReconfigurationError((error as Error).message);
       }
       inForce.push(file.text);
-      return [];
+      return { differences: [], unfinished: [] };
     },
   } as unknown as Server;
   const administration = new Administration(server, file as unknown as ConfigurationFile, silent);

@@ -324,7 +324,7 @@ describe("reload", () => {
       ["workers", "stateDir"],
     );
     assert.deepEqual(
-      found.map(({ path, kind, from, to, effect }) => [path, kind, from, to, effect]),
+      found.differences.map(({ path, kind, from, to, effect }) => [path, kind, from, to, effect]),
       [
         ["workers", "changed", "1", "9", "restart"],
         ["stateDir", "changed", JSON.stringify(started.configuration.stateDir), '"/elsewhere"', "restart"],
@@ -362,6 +362,7 @@ describe("reload", () => {
       ],
     );
     assert.equal(statSync(grows.path).size, 1 << 20);
+    assert.ok(!existsSync(join(path, "new.img")), "a file that was made for it is gone");
     assert.equal(started.server.portals.length, 1);
     assert.equal(started.server.sessions.length, 1);
     await started.server.reload({ ...started.configuration, units: units.slice(0, 3), portalGroups });
@@ -384,7 +385,7 @@ describe("reload", () => {
     const fail = () => {
       throw new Error("no room");
     };
-    await assert.rejects(started.server.reload(next, fail), /^ReconfigurationError: no room/);
+    await assert.rejects(started.server.reload(next, { keep: fail }), /^ReconfigurationError: no room/);
     assert.deepEqual(
       started.server.units.map(({ name }) => name),
       ["disk"],
@@ -392,13 +393,14 @@ describe("reload", () => {
     assert.equal(started.server.configuration.units[0]?.name, "disk");
     assert.deepEqual([...identities()], [["disk", uuid]]);
     let isKept = false;
-    await started.server.reload(next, () => {
+    const keep = () => {
       // Killed here, a restart finds the disk that it was, with the old text and with the new one.
       const kept = identities();
       assert.deepEqual([kept.get("disk"), kept.get("new")], [uuid, uuid]);
       assert.equal(started.server.configuration.units[0]?.name, "disk");
       isKept = true;
-    });
+    };
+    await started.server.reload(next, { keep });
     assert.ok(isKept);
     assert.deepEqual([...identities()], [["new", uuid]]);
     assert.equal(started.server.sessions.length, 1);

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { ConfigurationFile } from "../../../../control/config/configuration-file.js";
+import { digestOf } from "../../../../control/config/load.js";
 import fc from "../../../support/fast-check.js";
 import { temporaryFolder, writeFiles } from "./fixture.js";
 import { slip, slipped } from "./yaml-variants.js";
@@ -72,4 +84,93 @@ test("a text is judged as it would be if the file had not had others before", (t
     { numRuns: 60 },
   );
   assert.ok(judged.sound > 10 && judged.faulty > 10, JSON.stringify(judged));
+});
+
+/** A file in a folder of its own, whose text is in force. */
+function setUp(context: TestContext, files: Readonly<Record<string, string>> = {}) {
+  const folder = temporaryFolder(context);
+  writeFiles(folder, { "ringlun.yaml": TEXT, ...files });
+  const path = join(folder, "ringlun.yaml");
+  return { folder, path, file: new ConfigurationFile(path, digestOf(Buffer.from(TEXT))) };
+}
+
+const NEW = Buffer.from(`${TEXT}# more\n`);
+
+test("a text takes the place of the file where its path leads to, and the link stays", async (context) => {
+  const folder = temporaryFolder(context);
+  mkdirSync(join(folder, "kept"));
+  writeFiles(folder, { "kept/real.yaml": TEXT });
+  const path = join(folder, "ringlun.yaml");
+  symlinkSync("kept/real.yaml", path);
+  const file = new ConfigurationFile(path, digestOf(Buffer.from(TEXT)));
+  assert.equal(await (await file.prepare(NEW)).commit(), null);
+  assert.ok(lstatSync(path).isSymbolicLink());
+  assert.equal(readFileSync(join(folder, "kept/real.yaml"), "utf8"), NEW.toString());
+  assert.ok(file.isAsLoaded());
+  assert.deepEqual(readdirSync(join(folder, "kept")), ["real.yaml"]);
+});
+
+test("the file keeps its permissions, and its owner where that is allowed", async (context) => {
+  const { path, file } = setUp(context);
+  chmodSync(path, 0o640);
+  if (process.getuid?.() === 0) chownSync(path, 12, 34);
+  const { uid, gid } = statSync(path);
+  await (await file.prepare(NEW)).commit();
+  const after = statSync(path);
+  assert.deepEqual([after.mode & 0o777, after.uid, after.gid], [0o640, uid, gid]);
+});
+
+test("what is given up leaves nothing, and the old text", async (context) => {
+  const { folder, path, file } = setUp(context);
+  const prepared = await file.prepare(NEW);
+  assert.equal(readdirSync(folder).length, 2);
+  await prepared.discard();
+  assert.deepEqual(readdirSync(folder), ["ringlun.yaml"]);
+  assert.equal(readFileSync(path, "utf8"), TEXT);
+});
+
+test("what cannot be put in its place says so, and what to do", async (context) => {
+  const { folder, path, file } = setUp(context);
+  const prepared = await file.prepare(NEW);
+  // A folder is in the way now.
+  rmSync(path);
+  mkdirSync(path);
+  await assert.rejects(prepared.commit(), /ringlun.yaml cannot be written, and nothing has changed: EISDIR: /);
+  await prepared.discard();
+  assert.deepEqual(readdirSync(folder), ["ringlun.yaml"]);
+  await assert.rejects(new ConfigurationFile(join(folder, "none", "x.yaml"), "").prepare(NEW), /ENOENT/);
+});
+
+test("what a killed process has left beside the file goes with the next text, and nothing else does", async (context) => {
+  const others = [
+    ".ringlun.yaml.tmp",
+    ".ringlun.yaml.0123456789abcdef.tmp~",
+    ".ringlun.yaml.0123456789ABCDEF.tmp",
+    ".other.yaml.0123456789abcdef.tmp",
+    "ringlun.yaml.0123456789abcdef.tmp",
+  ];
+  const { folder, file } = setUp(context, Object.fromEntries(others.map((name) => [name, "theirs"])));
+  writeFiles(folder, { ".ringlun.yaml.0123456789abcdef.tmp": "ours" });
+  // A name of ours that is no file of ours.
+  symlinkSync("ringlun.yaml", join(folder, ".ringlun.yaml.00000000000000aa.tmp"));
+  const kept = ["ringlun.yaml", ".ringlun.yaml.00000000000000aa.tmp", ...others].sort();
+  await file.removeLeftovers();
+  assert.deepEqual(readdirSync(folder).sort(), kept);
+  writeFiles(folder, { ".ringlun.yaml.fedcba9876543210.tmp": "ours" });
+  await (await file.prepare(NEW)).commit();
+  assert.deepEqual(readdirSync(folder).sort(), kept);
+});
+
+test("the files of units that a text names are found in whatever is sound of it", (context) => {
+  const { folder, file } = setUp(context);
+  const named = file.filesNamed(
+    Buffer.from("units: { a: { file: a.img }, b: 7, c: { file: /b/c.img }, d: { null: true } }\nx: ["),
+  );
+  assert.deepEqual(named, []);
+  assert.deepEqual(
+    file.filesNamed(Buffer.from("units: { a: { file: a.img }, b: 7, c: { file: /b/c.img }, d: { null: true } }")),
+    [join(folder, "a.img"), "/b/c.img"],
+  );
+  assert.deepEqual(file.filesNamed(Buffer.from("units: [1]")), []);
+  assert.deepEqual(file.filesNamed(), []);
 });

@@ -2,6 +2,7 @@
 import { type DestinationStream, pino } from "pino";
 import type {
   Configuration,
+  FileUnitConfiguration,
   PortalGroupConfiguration,
   TargetConfiguration,
   UnitConfiguration,
@@ -77,6 +78,26 @@ export function portalGroup(changes: Partial<PortalGroupConfiguration> = {}): Po
     portals: [{ host: "127.0.0.1", port: 0 }],
     access: { state: "optimized", preferred: false },
     redirect: null,
+    ...changes,
+  };
+}
+
+export function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): FileUnitConfiguration {
+  return {
+    kind: "file",
+    name: "disk",
+    id: null,
+    path,
+    sizeBytes: 1 << 20,
+    thinThresholdBytes: null,
+    blockLengthBytes: 512,
+    physicalBlockBytes: 4096,
+    cache: "writeback",
+    readOnly: false,
+    removable: false,
+    access: [],
+    eraseBytesPerSecond: null,
+    limits: null,
     ...changes,
   };
 }

@@ -19,11 +19,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { lockFile, TMPFS_MAGIC } from "io-uring-node";
-import type { FileUnitConfiguration } from "../../../../control/config/schema.js";
 import { StatisticsMemory } from "../../../../control/statistics.js";
 import { UnitError, UnitInUseError } from "../../../../control/units/file-unit.js";
 import { Units } from "../../../../control/units/units.js";
-import { nullUnit, silent } from "../support/fixtures.js";
+import { fileUnit, nullUnit, silent } from "../support/fixtures.js";
 
 const UUID = "00000000-0000-4000-8000-000000000000";
 const MIB = 1 << 20;
@@ -38,26 +37,6 @@ function units(context: TestContext): Units {
   const all = new Units(silent, new StatisticsMemory(2));
   context.after(() => all.closeAll());
   return all;
-}
-
-function fileUnit(path: string, changes: Partial<FileUnitConfiguration> = {}): FileUnitConfiguration {
-  return {
-    kind: "file",
-    name: "disk",
-    id: null,
-    path,
-    sizeBytes: MIB,
-    thinThresholdBytes: null,
-    blockLengthBytes: 512,
-    physicalBlockBytes: 4096,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    access: [],
-    eraseBytesPerSecond: null,
-    limits: null,
-    ...changes,
-  };
 }
 
 function refusal(open: () => unknown): string {
@@ -119,14 +98,14 @@ describe("size", () => {
     assert.equal(readFileSync(path).toString("latin1", 0, 8), "content\0");
   });
 
-  test("that is taken back leaves what else has changed meanwhile", (context) => {
+  test("that is taken back leaves what else has changed meanwhile", async (context) => {
     const path = join(folder(context), "disk.img");
     const open = units(context);
     const { name, unitIndex, state } = open.open(fileUnit(path), UUID);
-    const shrink = open.grow(fileUnit(path, { sizeBytes: 2 * MIB }));
+    const shrink = await open.grow(fileUnit(path, { sizeBytes: 2 * MIB }));
     assert.equal(statSync(path).size, 2 * MIB);
     open.setState(unitIndex, { ...open.find(name)!.state, writeCacheEnabled: false });
-    shrink();
+    await shrink();
     assert.deepEqual(open.find(name)!.state, { ...state, writeCacheEnabled: false });
     assert.equal(statSync(path).size, MIB);
   });
