@@ -170,7 +170,7 @@ export const ADMINISTRATION_TIMEOUT_MS = 60_000;
  * Of those so many are tried at a time: with more, no more are. The thread for it ends when it has had nothing to do for so long.
  */
 export const FILE_TIMEOUT_MS = 15_000;
-export const FILE_THREADS_STUCK_MAX = 8;
+export const FILE_THREADS_STUCK_MAX = 4;
 export const FILE_THREAD_IDLE_MS = 10_000;
 /**
  * What is under way on a LUN that goes, and on a unit that is closed, ends within so long. The sessions that began it are ended then;

@@ -10,11 +10,13 @@ const POLL_MS = 5;
 
 parentPort!.on("message", ({ id, name, args }: JobMessage) => {
   const [unit] = args as [Partial<FileUnitConfiguration>];
-  if (name === "open" && unit.name === "hangs") {
-    const folder = dirname(unit.path!);
+  const hangs = name === "open" && unit.name === "hangs";
+  const folder = hangs ? dirname(unit.path!) : "";
+  if (hangs) {
     writeFileSync(join(folder, "begun"), "begun");
     while (!existsSync(join(folder, "release"))) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
   }
   const answer: JobAnswer = { id, ok: true, result: (JOBS[name] as (...them: readonly unknown[]) => unknown)(...args) };
   parentPort!.postMessage(answer);
+  if (hangs) writeFileSync(join(folder, "answered"), "");
 });
