@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { read10, write10 } from "../../support/cdb.js";
 import {
   FLAG_FINAL,
+  OPCODE_DATA_IN,
   OPCODE_DATA_OUT,
   OPCODE_LOGOUT_REQUEST,
   OPCODE_LOGOUT_RESPONSE,
@@ -62,6 +63,33 @@ describe("a connection that is reinstated", () => {
     assert.equal(status, 0);
     assert.deepEqual(received, data);
     second.destroy();
+  });
+
+  test("what ExpDataSN has acknowledged stays so, and the sequences of Data-In are as they were (sections 11.5.6 and 13.13)", async () => {
+    const segment = 8192;
+    const first = await target.login({ ...KEYS, MaxBurstLength: String(2 * segment) });
+    const data = pattern(4 * segment, 8);
+    const blocks = data.length / BLOCK_BYTES;
+    await first.good({ cdb: write10(0, blocks), write: data });
+    const task = await first.start({ cdb: read10(0, blocks), read: data.length });
+    while ((await first.receive()).opcode !== OPCODE_SCSI_RESPONSE);
+    let connection = first;
+    for (const expDataSN of [1, 0]) {
+      connection.destroy();
+      connection = await join(first, 0);
+      connection.strict = false;
+      assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), 0);
+      const pdus = [];
+      for (let pdu = await connection.receive(); pdu.opcode === OPCODE_DATA_IN; pdu = await connection.receive()) {
+        pdus.push([pdu.field("dataSN"), pdu.field("bufferOffset") / segment, pdu.final]);
+      }
+      assert.deepEqual(
+        pdus,
+        [1, 2, 3].map((dataSN) => [dataSN, dataSN, dataSN % 2 === 1]),
+        `ExpDataSN ${expDataSN}`,
+      );
+    }
+    connection.destroy();
   });
 
   test("leaves the tags of what had ended on it free, acknowledged or not (section 11.12.9)", async () => {

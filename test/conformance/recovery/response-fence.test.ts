@@ -22,7 +22,9 @@ import { join, reassign, SNACK_R_DATA, snack } from "./fixture.js";
 
 const ABORT_TASK = 1;
 const ABORT_TASK_SET = 2;
+const LOGICAL_UNIT_RESET = 5;
 const COMPLETE = 0;
+const CHECK_CONDITION = 2;
 /** Two Data-In PDUs. */
 const BLOCKS = 32;
 const READ = { cdb: read10(0, BLOCKS), read: BLOCKS * BLOCK_BYTES };
@@ -127,6 +129,28 @@ test("an R-Data SNACK for a response that the fence waits for: it comes, and the
   await second.answerPing(asked);
   assert.equal((await pending).response, COMPLETE);
   for (const connection of [first, second]) connection.destroy();
+});
+
+test("a unit attention that is held, reassigned to another connection: it is fenced there, and what follows waits for it", async () => {
+  const { first, second, lower } = await fenced();
+  const other = await target.login();
+  assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
+  const { initiatorTaskTag } = await second.start({ cdb: testUnitReady() });
+  await receiveBeforePing(second);
+  second.destroy();
+  const third = await join(target, first, 1, { strict: false });
+  third.answerPings = false;
+  assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+  await lower();
+  // It waits for all that has come here, too, which is acknowledged by what comes next.
+  for (let i = 0; i < 2; i++) await receiveBeforePing(first);
+  const told = await third.expect(OPCODE_SCSI_RESPONSE);
+  assert.deepEqual([told.initiatorTaskTag, told.status], [initiatorTaskTag, CHECK_CONDITION]);
+  const next = await first.start({ cdb: testUnitReady() });
+  assert.ok(!opcodesOf(await receiveBeforePing(first)).includes(OPCODE_SCSI_RESPONSE));
+  await third.answerPing(await third.expect(OPCODE_NOP_IN));
+  assert.equal((await first.finish(next)).status, 0);
+  for (const connection of [first, third]) connection.destroy();
 });
 
 test("ABORT TASK on another connection of one whose response was held: it was never sent, and is not (section 11.5.1)", async () => {
