@@ -141,13 +141,17 @@ export class YamlStretch {
     const indent = this.#text.slice(lineStart(this.#text, last.start), last.start);
     const isOwnLine = indent.trim() === "";
     if (around.flow === true) {
-      this.#change(last.end, last.end, isOwnLine ? `,\n${indent}${text}` : `, ${text}`, model);
+      const isCrlf = this.#text[lineStart(this.#text, last.start) - 2] === "\r";
+      const separator = isOwnLine ? `,${isCrlf ? "\r" : ""}\n${indent}` : ", ";
+      this.#change(last.end, last.end, `${separator}${text}`, model);
       return;
     }
     const at = lineEnd(this.#text, last.end);
+    // Lines end as the one before does.
+    const end = this.#text[at - 1] === "\r" ? "\r" : "";
     // The first key of a mapping in a list stands behind the dash.
     const margin = isOwnLine ? indent : " ".repeat(indent.length);
-    this.#change(at, at, `\n${margin}${isSeq(around) ? "- " : ""}${text}`, model);
+    this.#change(at, at, `\n${margin}${isSeq(around) ? "- " : ""}${text}${end}`, model);
   }
 
   #change(start: number, end: number, text: string, model: (document: Document.Parsed) => void): void {

@@ -184,6 +184,19 @@ test("text that YAML would take for something else is put in quotes", () => {
   assert.deepEqual(parse(next).x, values);
 });
 
+test("lines that are added end as those around them do", () => {
+  const add = (yaml: YamlText) => {
+    yaml.set(["units", "d"], { file: "d.img" });
+    yaml.set(["units", "b", "readOnly"], true);
+    yaml.set(["targets", 0, "luns", 2], "c");
+    yaml.set(["flow", "y"], 2);
+    yaml.remove(["units", "a"]);
+  };
+  const text = `flow: {\n  x: 1\n}\n${FILE}`;
+  const crlf = (one: string) => one.replaceAll("\n", "\r\n");
+  assert.equal(changed(add, crlf(text)), crlf(changed(add, text)));
+});
+
 test("a block scalar that is replaced takes none of the line breaks behind it along", () => {
   for (const mark of [">+", "|+", "|", ">-"]) {
     const text = `units:\n  a: ${mark}\n      kept\n\n  b: { size: 1 }\ntargets:\n- x: 1\n- y: ${mark}\n    kept\n\nlog: {}\n`;
