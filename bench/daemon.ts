@@ -1,6 +1,5 @@
 /** Processes that a bench starts and watches, each ended by its pid. */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
 const START_TIMEOUT_MS = 120_000;
@@ -17,17 +16,6 @@ const children = new Set<ChildProcess>();
 export function killAllDaemons(): void {
   for (const child of children) child.kill("SIGKILL");
   children.clear();
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export class Daemon {

@@ -4,7 +4,8 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { findProgram } from "../test/support/peers.js";
-import { Daemon, freePort, startRinglun } from "./daemon.js";
+import { freePort } from "../test/support/target.js";
+import { Daemon, startRinglun } from "./daemon.js";
 
 export interface TargetFile {
   /** An existing file of `sizeBytes`. */

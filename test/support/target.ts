@@ -84,6 +84,11 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1);
+  return port!;
+}
+
 function defaultConfig(options: TargetOptions): (places: Places) => string {
   return ({ port, httpPort }) => `
 portalGroups:

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { withoutIoUring } from "../../support/seccomp.js";
+import { freePort } from "../../support/target.js";
 import { DISCOVERY_KEYS, Initiator, textOf } from "./support/initiator.js";
 
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
@@ -65,14 +65,6 @@ class Program {
     this[stream] += text;
     this.#wake();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function configurationText(port: number, ...names: string[]): string {
