@@ -14,12 +14,15 @@ const PACKAGES = [
   ...["zsh", "fish"],
   // For test/linux.
   ...(process.argv.includes("--linux")
-    ? ["user-mode-linux", "open-iscsi", "multipath-tools", "fio", "iproute2", "kmod", "udev", "systemd"]
+    ? [
+        ...["user-mode-linux", "open-iscsi", "multipath-tools", "fio", "iproute2", "kmod", "udev", "systemd"],
+        ...["charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "strongswan-pki", "iptables"],
+      ]
     : []),
 ];
 
-// Of tgt, istgt and prometheus only the programs are wanted, and on our own ports: Debian would start them now, where
-// policy-rc.d does not forbid it (exit 101), and at each boot.
+// Of tgt, istgt, prometheus and strongSwan only the programs are wanted, and on our own ports: Debian would start them now,
+// where policy-rc.d does not forbid it (exit 101), and at each boot.
 const INSTALL = `
 set -eu
 policy=/usr/sbin/policy-rc.d
@@ -33,7 +36,10 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o Acquire::Retries=3 update
 apt-get -qq -y --no-install-recommends -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install "$@"
 for package; do
-  case $package in tgt|istgt|prometheus) update-rc.d $package disable ;; esac
+  case $package in
+    tgt|istgt|prometheus) update-rc.d $package disable ;;
+    charon-systemd) systemctl disable strongswan ;;
+  esac
 done
 `;
 

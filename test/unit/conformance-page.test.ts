@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-const KINDS = ["unit", "simulation", "fuzz", "interop"];
+const KINDS = ["unit", "simulation", "fuzz", "interop", "linux"];
 
 /** Cells of the rows below a table's head whose last column is "Tests". */
 function rows(): string[][] {
