@@ -65,6 +65,8 @@ mount -t overlay overlay -o lowerdir=/,upperdir=${upper},workdir=${work} ${root}
 mv init ${root}/ringlun-init
 # What others mount is theirs to take away.
 for mount in $(awk -v root=${this.#directory} '$2 ~ "^/tmp/" && index($2, root) != 1 { print $2 }' /proc/self/mounts); do umount -l $mount; done
+# It does not outlive who has started it, however that ends.
+(while kill -0 $PPID; do sleep 1; done; kill -KILL 0) < /dev/null > /dev/null 2>&1 &
 LD_PRELOAD=${compileRegisters(this.#directory)} exec linux.uml mem=${memory} root=/dev/root rootfstype=hostfs rootflags=${root} rw init=/ringlun-init \
   uml_dir=${this.#directory}/ quiet loglevel=2 con=null con0=fd:0,fd:1 ${parameters.join(" ")}`;
     writeFileSync(join(this.#directory, "init"), initScript(this.folder, init), { mode: 0o755 });
@@ -118,7 +120,7 @@ LD_PRELOAD=${compileRegisters(this.#directory)} exec linux.uml mem=${memory} roo
 
   /** Everything of it goes. */
   async end(): Promise<void> {
-    if (!this.#isClosed) process.kill(-this.#child.pid!, "SIGKILL");
+    process.kill(-this.#child.pid!, "SIGKILL");
     await this.#closed;
     // Mounted there is nothing: that was in Linux's own namespace.
     for (const name of readdirSync(this.#directory)) rmSync(join(this.#directory, name), { recursive: true });
