@@ -190,6 +190,12 @@ export class Administration {
     return session && this.#server.endSession(session, reason);
   }
 
+  /** @returns on how many connections its initiator is asked to negotiate anew; undefined: there is no such session. */
+  requestNegotiation(sessionId: number): number | undefined {
+    const session = this.#server.sessions.find((other) => other.sessionId === sessionId);
+    return session && this.#server.requestNegotiation(session);
+  }
+
   async #putInForce(
     configuration: Configuration,
     keep: () => Promise<void> = async () => {},

@@ -80,6 +80,9 @@ export const REMOVAL_GRACE_MS = 2_000;
 
 /** On stop: how long sessions may take to log out, and how long a shard may take beyond that to say that it has stopped. */
 export const STOP_GRACE_MS = 2_000;
+
+/** Initiators that are asked to negotiate anew have this long to begin (Parameter3 of AsyncEvent 4). */
+export const NEGOTIATION_TIMEOUT_MS = 10_000;
 export const STOP_OVERTIME_MS = 3_000;
 
 /** From the start of a shard's thread to its `ready`. */

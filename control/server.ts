@@ -21,13 +21,13 @@ import { Grants } from "./grants.js";
 import type { Metrics } from "./http/metrics.js";
 import { HttpServices } from "./http-services.js";
 import { InitiatorLimits } from "./initiator-limits.js";
-import { ARENA_BYTES, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
+import { ARENA_BYTES, NEGOTIATION_TIMEOUT_MS, SESSIONS_MAX, STOP_GRACE_MS } from "./limits.js";
 import { createLogger, type Logger } from "./logger.js";
 import { sessionLimits } from "./login-context.js";
 import { Reception } from "./reception.js";
 import { type Applied, type ApplyOptions, Reconfiguration } from "./reconfiguration.js";
 import { Redirections } from "./redirection.js";
-import { type Session, SessionRegistry } from "./session-registry.js";
+import { type Session, SessionRegistry, SHARD_NONE } from "./session-registry.js";
 import { ShardEvents } from "./shard-events.js";
 import { settlesWithin } from "./shard-thread.js";
 import { Shards } from "./shards.js";
@@ -278,6 +278,10 @@ export class Server {
       copies: this.#copies,
       slowCommands: commands,
       offer: (initiatorName) => grants.offer(initiatorName),
+      maxRecvDataSegmentLength: (targetName) => {
+        const target = this.#configuration.targets.find(({ name }) => name === targetName);
+        return target && sessionLimits(target.session).maxRecvDataSegmentLength;
+      },
     });
     for (const { unitIndex } of this.#units.records()) this.#operations.resume(unitIndex);
     this.#reception = this.#createReception(admission, this.#drains, grants, this.#http.metrics);
@@ -512,6 +516,20 @@ export class Server {
   /** Ends the session with all its connections and tasks. @returns whether they are gone; false: not in time. */
   async endSession(session: Session, reason: string): Promise<boolean> {
     return (await this.#admission?.endSession(session, reason)) ?? true;
+  }
+
+  /**
+   * Asks the initiator to negotiate anew, where what the target declares has changed since it logged in.
+   *
+   * @returns on how many connections.
+   */
+  requestNegotiation({ shard, connections }: Session): number {
+    if (shard === SHARD_NONE) return 0;
+    const connectionIds = [...connections.values()]
+      .filter(({ hasFailed }) => !hasFailed)
+      .map(({ connectionId }) => connectionId);
+    this.#shards.send(shard, { type: "requestNegotiation", connectionIds, timeoutMs: NEGOTIATION_TIMEOUT_MS });
+    return connectionIds.length;
   }
 
   // ---- Stop

@@ -36,6 +36,8 @@ export interface ShardEventsService {
   readonly slowCommands: SlowCommands;
   /** What initiators of this name are told of. */
   readonly offer: (initiatorName: string) => Offer;
+  /** What a login to this target would be told now; undefined: there is none of this name any more. */
+  readonly maxRecvDataSegmentLength: (targetName: string) => number | undefined;
 }
 
 export class ShardEvents {
@@ -196,26 +198,33 @@ export class ShardEvents {
     }
   }
 
-  #answerText({ shards, offer }: ShardEventsService, shard: number, message: ShardMessage & { type: "text" }): void {
+  #answerText(
+    { shards, offer, maxRecvDataSegmentLength }: ShardEventsService,
+    shard: number,
+    message: ShardMessage & { type: "text" },
+  ): void {
     const { connectionId, exchange } = message;
     const found = this.#options.registry.connection(connectionId);
     if (found === undefined) return;
     const { session, connection } = found;
     const { localHost, parameters } = connection.details;
+    const { targetName } = session.identity;
     const { targets, portals } = offer(session.identity.initiatorName);
     const answer = this.#texts.answer(connectionId, message, {
-      target: targets.find(({ name }) => name === session.identity.targetName),
+      target: targets.find(({ name }) => name === targetName),
       portals,
       localHost,
-      parameters,
+      maxRecvDataSegmentLength: parameters.maxRecvDataSegmentLength,
+      nextMaxRecvDataSegmentLength: maxRecvDataSegmentLength(targetName) ?? parameters.maxRecvDataSegmentLength,
     });
     if (answer.kind === "reject") {
       this.#options.logger.info({ ...logFields(session), reason: answer.reason }, "Text Request rejected");
       shards.send(shard, { type: "textReject", connectionId, exchange });
       return;
     }
-    const { text, maxSendDataSegmentLength = null } = answer;
-    shards.send(shard, { type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength });
+    const { text, maxSendDataSegmentLength = null, maxRecvDataSegmentLength: ours = null } = answer;
+    const lengths = { maxSendDataSegmentLength, maxRecvDataSegmentLength: ours };
+    shards.send(shard, { type: "textReply", connectionId, exchange, text, ...lengths });
   }
 }
 

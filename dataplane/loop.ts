@@ -105,9 +105,15 @@ export class Loop {
       }
       case "textReply": {
         const connection = shard.lifecycle.connection(message.connectionId);
-        const { exchange, text, maxSendDataSegmentLength } = message;
+        const { exchange, text, maxSendDataSegmentLength, maxRecvDataSegmentLength } = message;
         if (connection !== undefined) {
-          shard.requests.textReply(connection, exchange, text, maxSendDataSegmentLength ?? 0);
+          shard.requests.textReply(
+            connection,
+            exchange,
+            text,
+            maxSendDataSegmentLength ?? 0,
+            maxRecvDataSegmentLength ?? 0,
+          );
         }
         return;
       }
@@ -149,6 +155,12 @@ export class Loop {
           const connection = shard.lifecycle.connection(connectionId);
           if (connection?.state !== CONNECTION_OPEN) continue;
           shard.departures.request(connection, message.timeoutMs * 1000, message.endsSession);
+        }
+        return;
+      case "requestNegotiation":
+        for (const connectionId of message.connectionIds) {
+          const connection = shard.lifecycle.connection(connectionId);
+          if (connection !== undefined) shard.requests.requestNegotiation(connection, message.timeoutMs);
         }
         return;
       case "cancelLogout":

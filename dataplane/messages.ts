@@ -320,6 +320,8 @@ export type ControlMessage =
       readonly text: string;
       /** The peer's new MaxRecvDataSegmentLength, in force when the negotiation sequence is over; null: unchanged. */
       readonly maxSendDataSegmentLength: number | null;
+      /** Ours, which the text declares; null: unchanged. */
+      readonly maxRecvDataSegmentLength: number | null;
     }
   /** The other answer to `text`: it breaks the rules, Reject (Protocol Error). */
   | { readonly type: "textReject"; readonly connectionId: number; readonly exchange: number }
@@ -366,7 +368,9 @@ export type ControlMessage =
       readonly timeoutMs: number;
       readonly endsSession: boolean;
     }
-  /** Those of them that are there still may stay. */
+  /** Ask the initiators to negotiate anew on these connections (Async Message: negotiation request), within this time. */
+  | { readonly type: "requestNegotiation"; readonly connectionIds: readonly number[]; readonly timeoutMs: number }
+  /** Those that were asked to log out and are there still may stay. */
   | { readonly type: "cancelLogout"; readonly connectionIds: readonly number[] }
   /** Tell every session (Async Message: logout requested), finish tasks in flight, flush, close, then answer `stopped`. */
   | { readonly type: "stop"; readonly graceMs: number };

@@ -33,6 +33,9 @@ export function addClientCommands(program: Command): void {
   client(sessions, "end", "end a session with all its connections; its initiator may log in again")
     .argument("<id>", "as `ringlun sessions` shows it", wholeNumber)
     .action(run(endSession));
+  client(sessions, "negotiate", "ask a session's initiator to negotiate anew, as what its target declares has changed")
+    .argument("<id>", "as `ringlun sessions` shows it", wholeNumber)
+    .action(run(negotiateSession));
   addUnitCommands(clientGroup(program, "units", "logical units").action(run(showUnits)));
   client(program, "top", "rates and latencies of units and sessions, live")
     .option("-i, --interval <seconds>", "between two looks", interval, 1)
@@ -196,6 +199,14 @@ const firstLines = (text: string, count: number): string =>
 async function endSession(asker: Client, options: GlobalOptions, id: number): Promise<void> {
   const result = (await asker.ask(`/api/v1/sessions/${id}`, { method: "DELETE" })) as z.output<typeof documents.ended>;
   show(options, result, ({ ended }) => (ended ? `session ${id} has ended\n` : `session ${id} has not ended yet\n`));
+}
+
+async function negotiateSession(asker: Client, options: GlobalOptions, id: number): Promise<void> {
+  const path = `/api/v1/sessions/${id}/negotiate`;
+  const result = (await asker.ask(path, { method: "POST" })) as z.output<typeof documents.asked>;
+  show(options, result, ({ asked }) =>
+    asked > 0 ? `session ${id} is asked\n` : `session ${id} has no connection over which it could be asked\n`,
+  );
 }
 
 async function apply(asker: Client, options: GlobalOptions & { file: string }, dryRun: boolean): Promise<void> {

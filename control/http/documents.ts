@@ -164,6 +164,10 @@ export const logLevel = z.strictObject({
   level: z.enum(LOG_LEVELS),
 });
 
+export const asked = z.strictObject({
+  asked: z.int().describe("Connections over which its initiator is asked."),
+});
+
 export const ended = z.strictObject({
   ended: z.boolean().describe("Whether it has; otherwise it still does, and its shard says so in the log."),
 });

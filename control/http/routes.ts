@@ -103,6 +103,22 @@ export const ROUTES: readonly Route[] = [
     },
   },
   {
+    method: "POST",
+    url: "/api/v1/sessions/:sessionId/negotiate",
+    operationId: "negotiateSession",
+    summary: "Asks a session's initiator to negotiate anew; one that cannot logs in again",
+    isPrivileged: true,
+    params: z.object({ sessionId: z.coerce.number().int().min(1) }),
+    answers: {
+      200: { description: "It is asked", schema: documents.asked },
+      404: { description: "There is no such session", schema: documents.problem },
+    },
+    handle: ({ administration }, { params }, reply) => {
+      const asked = administration.requestNegotiation(params.sessionId as number);
+      return asked === undefined ? problem(reply, 404, `no session ${params.sessionId}`) : { asked };
+    },
+  },
+  {
     method: "GET",
     url: "/api/v1/units",
     operationId: "getUnits",

@@ -188,11 +188,12 @@ export type FullFeatureNegotiation =
 
 /**
  * Judges and answers the keys of one request of a negotiation sequence in the Full Feature Phase: only those of Use ALL and
- * FFPO may appear, each once in the sequence. `earlier` are the keys of the requests before.
+ * FFPO may appear, each once in the sequence. `maxRecvDataSegmentLength` is what we declare; `earlier` are the keys of the requests
+ * before.
  */
 export function negotiateFullFeature(
   pairs: readonly KeyValue[],
-  connection: ConnectionParameters,
+  maxRecvDataSegmentLength: number,
   earlier: ReadonlySet<string>,
 ): FullFeatureNegotiation {
   const seen = new Set(earlier);
@@ -221,7 +222,7 @@ export function negotiateFullFeature(
       maxSendDataSegmentLength = parseNumber(value);
       if (!isSegmentLength(maxSendDataSegmentLength)) return broken(`${name} is not within its range`);
       // A declaration needs no answer, but a Text Response should not be empty (section 6.2): ours is said again.
-      answers.push({ key: name, value: String(connection.maxRecvDataSegmentLength) });
+      answers.push({ key: name, value: String(maxRecvDataSegmentLength) });
     }
   }
   return { kind: "ok", answers, maxSendDataSegmentLength, sendTargets };

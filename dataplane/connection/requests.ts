@@ -19,6 +19,7 @@ import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { Barrier } from "../task/barrier.js";
 import { manageTasks } from "../task/task-management.js";
+import { ASYNC_EVENT_NEGOTIATION_REQUEST, AsyncMessagePdu } from "../wire/async-message.js";
 import {
   BHS_LENGTH,
   FLAG_FINAL,
@@ -198,14 +199,28 @@ export class Requests {
     this.#shard.transmitter.queueReply(connection, reply);
   }
 
-  /** Control's answer to a text exchange. `maxSend` is the peer's new MaxRecvDataSegmentLength, or 0. */
-  textReply(connection: Connection, exchange: number, text: string, maxSend: number): void {
+  /**
+   * Asks for a Text Request (AsyncEvent 4, section 11.9.1): what the target declares has changed. An initiator that cannot negotiate
+   * in the full feature phase logs out instead, and in again.
+   */
+  requestNegotiation(connection: Connection, timeoutMs: number): void {
+    const reply = new Reply(STAMP_STATUS);
+    const pdu = new AsyncMessagePdu(reply.header).clear();
+    pdu.asyncEvent = ASYNC_EVENT_NEGOTIATION_REQUEST;
+    pdu.parameter3 = Math.ceil(timeoutMs / 1000);
+    this.#shard.transmitter.queueReply(connection, reply);
+  }
+
+  /** Control's answer to a text exchange. MaxRecvDataSegmentLength that is new: `maxSend` the peer's, `maxReceive` ours; or 0. */
+  textReply(connection: Connection, exchange: number, text: string, maxSend: number, maxReceive: number): void {
     connection.textsAsked--;
     if (connection.state !== CONNECTION_OPEN || connection.textExchange !== exchange) return;
     connection.textHeader = null;
     connection.textContinues = true;
     connection.textToSend = text;
     if (maxSend > 0) connection.textMaxSend = maxSend;
+    // A shorter one counts when the initiator has it: what comes before may be as long as it could be.
+    connection.maxReceive = Math.max(connection.maxReceive, maxReceive);
     const session = connection.session!;
     this.#sendText(connection);
     if (session.askingText === connection) this.#shard.dispatcher.textDecided(session, false);

@@ -230,7 +230,14 @@ export class Machine {
         const text = this.#neighbourhood.respondToText(message.text);
         const declared = DECLARATION.exec(message.text);
         const maxSendDataSegmentLength = declared === null ? null : Number(declared[1]);
-        return this.send({ type: "textReply", connectionId, exchange, text, maxSendDataSegmentLength });
+        return this.send({
+          type: "textReply",
+          connectionId,
+          exchange,
+          text,
+          maxSendDataSegmentLength,
+          maxRecvDataSegmentLength: null,
+        });
       }
       case "unitReset": {
         const { exchange, unitIndex } = message;

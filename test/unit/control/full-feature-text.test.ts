@@ -6,14 +6,14 @@ import {
   FullFeatureTexts,
 } from "../../../control/full-feature-text.js";
 import { NEGOTIATION_KEYS_MAX } from "../../../control/login/negotiation.js";
-import { CONNECTION_DEFAULTS } from "../../../control/login/parameters.js";
 import { TARGET, target } from "./support/fixtures.js";
 
 const SESSION: FullFeatureSession = {
   target: target(),
   portals: [{ tag: 1, address: { host: "192.0.2.1", port: 3260 } }],
   localHost: "192.0.2.1",
-  parameters: CONNECTION_DEFAULTS,
+  maxRecvDataSegmentLength: 8192,
+  nextMaxRecvDataSegmentLength: 8192,
 };
 const OWN_RECORD = `TargetName=${TARGET}\0TargetAddress=192.0.2.1:3260,1\0`;
 
@@ -50,6 +50,7 @@ describe("keys", () => {
       kind: "answer",
       text: "MaxRecvDataSegmentLength=8192\0",
       maxSendDataSegmentLength: 65536,
+      maxRecvDataSegmentLength: 8192,
     });
   });
 

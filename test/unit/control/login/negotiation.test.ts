@@ -423,7 +423,7 @@ test("MaxRecvDataSegmentLength is declared, out of range it ends the login (7.12
 });
 
 const inFullFeature = (pairs: readonly KeyValue[], earlier: readonly string[] = []) =>
-  negotiateFullFeature(pairs, { ...CONNECTION_DEFAULTS, maxRecvDataSegmentLength: 65536 }, new Set(earlier));
+  negotiateFullFeature(pairs, 65536, new Set(earlier));
 
 test("Full Feature Phase: keys of Use ALL and FFPO pass, all others are protocol errors (6.4, 13)", () => {
   for (const key of KEYS.values()) {
