@@ -64,12 +64,15 @@ export class Administration {
   #last: Promise<unknown> = Promise.resolve();
   /** What the change under way is at, before the server has it; null: nothing. */
   #step: string | null = null;
+  /** `api.fileRoots` of the text in force: what people have written there, and what counts from the next start on. */
+  #rootsOfNextStart: readonly string[];
 
   /** `file`: null where the configuration did not come from one. */
   constructor(server: Server, file: ConfigurationFile | null, logger: Logger) {
     this.#server = server;
     this.#file = file;
     this.#logger = logger;
+    this.#rootsOfNextStart = server.configuration.api.fileRoots;
   }
 
   /** Of the text in force; null where there is none. */
@@ -132,7 +135,7 @@ export class Administration {
     const result = file.check(bytes);
     if (!result.ok) return refusal("invalid", "the configuration has faults", result.faults);
     const { configuration, warnings } = result;
-    const outside = this.#outsideRoots(configuration);
+    const outside = [...this.#widenedRoots(configuration), ...this.#outsideRoots(configuration)];
     if (outside.length > 0) return refusal("forbidden", outside.join("; "));
     if (dryRun) {
       const { configuration: current, units } = this.#server;
@@ -202,7 +205,9 @@ export class Administration {
     roots: readonly string[] | null = null,
   ): Promise<ChangeResult> {
     try {
-      return { ok: true, ...(await this.#server.reload(configuration, { keep, roots })), warnings: [] };
+      const applied = await this.#server.reload(configuration, { keep, roots });
+      this.#rootsOfNextStart = configuration.api.fileRoots;
+      return { ok: true, ...applied, warnings: [] };
     } catch (error) {
       if (error instanceof ReconfigurationError) return refusal("conflict", error.message);
       throw error;
@@ -212,6 +217,14 @@ export class Administration {
   /** Whether a file is one that requests may make or remove: it is below a folder of api.fileRoots, with all links followed. */
   reaches(path: string): boolean {
     return isBelowAny(realPath(path), this.#server.configuration.api.fileRoots);
+  }
+
+  /** What requests may reach is for people to say, in the file itself. */
+  #widenedRoots({ api }: Configuration): string[] {
+    const roots = this.#rootsOfNextStart;
+    return api.fileRoots
+      .filter((root) => !roots.includes(root) && !isBelowAny(realPath(root), roots))
+      .map((root) => `api.fileRoots: requests do not add ${root}: write it into the file, and start anew`);
   }
 
   /** Units that requests add may use no file but below the roots; what is in force already, people have put there. */

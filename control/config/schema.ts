@@ -721,7 +721,7 @@ export const documentSchema = value.mapping({
         fileRoots: key(
           value.list(value.path).default(["."]),
           "list of paths",
-          "Folders in which a unit's file must lie that is added over HTTP. Nobody else should be able to write there.",
+          "Folders in which a unit's file must lie that is added over HTTP. Nobody else should be able to write there. Requests cannot add to them.",
           "the configuration file's folder",
         ),
         tokens: key(

@@ -143,6 +143,24 @@ describe("a configuration that is put", () => {
     assert.equal(await readFile(target.configPath, "utf8"), before);
   });
 
+  test("does not reach further for the next one: api.fileRoots is for people to widen", async () => {
+    const before = await readFile(target.configPath, "utf8");
+    const reachingFor = (roots: string) => before.replace("api: {", `api: { fileRoots: [${roots}],`);
+    for (const roots of ["/", "., ..", "/var"]) {
+      for (const query of ["", "?dryRun=true"]) {
+        const { status, document } = await ask(put(reachingFor(roots), {}, query), socket());
+        assert.equal(status, 403, roots);
+        assert.match(document.message, /^api\.fileRoots: requests do not add \/\S*: write it into the file/);
+      }
+    }
+    assert.equal(await readFile(target.configPath, "utf8"), before);
+    // People may: requests that leave it as it is are welcome then.
+    await writeFile(target.configPath, reachingFor("., .."));
+    assert.equal((await ask({ method: "POST", path: "/api/v1/config/reload" }, socket())).status, 200);
+    assert.equal((await ask(put(`${reachingFor("., ..")}# both\n`), socket())).status, 200);
+    assert.equal((await ask(put(before), socket())).status, 200);
+  });
+
   test("is refused where the file has changed meanwhile, or it was made from another one", async () => {
     const before = await readFile(target.configPath, "utf8");
     const next = before.replace("# the first", "# the very first");
