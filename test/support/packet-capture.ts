@@ -90,6 +90,8 @@ export class PacketCapture {
   }
 
   #arguments(args: readonly string[]): string[] {
-    return ["-n", "-r", this.#path, "-d", `tcp.port==${this.#port},iscsi`, ...args];
+    // Two cores may hand segments to the loopback interface in another order than they were sent in.
+    const inOrder = ["-o", "tcp.reassemble_out_of_order:TRUE"];
+    return ["-n", "-r", this.#path, "-d", `tcp.port==${this.#port},iscsi`, ...inOrder, ...args];
   }
 }

@@ -284,7 +284,8 @@ test("a reader who is slow slows nobody: what there is no room for is left out, 
   const dropped = statistics.reduce((sum, shard) => sum + shard.dropped, 0);
   const received = statistics.reduce((sum, shard) => sum + shard.received, 0);
   assert(dropped > 0, "something is left out");
-  // A command and 8 Data-In PDUs each; the ping and its answer.
-  assert.equal(received, reads * 9 + 2);
+  // A command and 8 Data-In PDUs each; the ping and its answer. The first command may be there before its shard hears of the capture.
+  const all = reads * 9 + 2;
+  assert(received === all || received === all - 1, `${received} of ${all}`);
   assert(packets.length > 0);
 });
