@@ -1,8 +1,8 @@
 /** What is done to files that may keep whoever does it waiting: a network's file system, a device that does not answer. */
-import { closeSync, fdatasyncSync, ftruncateSync, statSync } from "node:fs";
+import { closeSync, constants, fdatasyncSync, ftruncateSync, openSync, statSync } from "node:fs";
 import type { FileUnitConfiguration } from "../config/schema.js";
 import { growFile, type OpenedFile, openFile, UnitError, UnitInUseError } from "../units/file-unit.js";
-import { removeFile } from "./file-roots.js";
+import { descriptorPath, removeFile } from "./file-roots.js";
 
 /** Why a unit is not open. */
 export interface OpenRefusal {
@@ -42,8 +42,14 @@ export const JOBS = {
   shorten(fd: number, sizeBytes: number): void {
     ftruncateSync(fd, sizeBytes);
   },
+  /** Of what is lost the kernel tells each open file once: this one is its own, so that who is to hear of it still does. */
   flush(fd: number): void {
-    fdatasyncSync(fd);
+    const own = openSync(descriptorPath(fd), constants.O_RDONLY);
+    try {
+      fdatasyncSync(own);
+    } finally {
+      closeSync(own);
+    }
   },
   remove: removeFile,
 } as const;
