@@ -13,7 +13,7 @@ import { announceWrite, setUp, startOrderedWrite, startWrite, WRITE_US } from ".
 
 test("a LUN that is added is as control says: who may write, what a reservation and the access state keep out, what is limited", () => {
   const luns = new Map<number, LunMapping>();
-  const session = { luns, attentions: new UnitAttentions(), throttle: null, firstTask: null };
+  const session = { luns, attentions: new UnitAttentions(), connections: [], throttle: null, firstTask: null };
   const units = new Map([
     [0, { readOnly: false, losses: 0, throttle: null }],
     [1, { readOnly: true, losses: 0, throttle: {} }],
