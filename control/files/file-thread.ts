@@ -97,7 +97,6 @@ class Thread {
     // None of the process's own flags: some are for the whole process, and a thread refuses to start with them.
     // What it opens is the whole process's: it stays open when the thread ends.
     this.#worker = new Worker(module, { execArgv: [], trackUnmanagedFds: false });
-    this.#worker.unref();
     this.#worker.on("message", (answer: JobAnswer) => {
       const asked = this.#asked.get(answer.id);
       this.#asked.delete(answer.id);
@@ -106,6 +105,8 @@ class Thread {
     });
     this.#worker.on("error", ({ name, message }) => this.#fail(new FileJobError(name, message)));
     this.#worker.on("exit", () => this.#fail(new FileJobError("Error", "its thread has ended")));
+    // It does not keep the process. Whoever listens to its messages does, so this comes last.
+    this.#worker.unref();
   }
 
   get isBusy(): boolean {
