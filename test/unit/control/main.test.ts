@@ -116,7 +116,7 @@ describe("a command that shows something, and has others below it", () => {
   const SAID: readonly (readonly [words: string, stderr: string])[] = [
     ["units creat", "error: unknown command 'creat'\n(Did you mean create?)\n"],
     ["drain portl", "error: unknown command 'portl'\n(Did you mean portal?)\n"],
-    ["sessions 7", "error: unknown command '7'; known: end\n"],
+    ["sessions 7", "error: unknown command '7'; known: end, negotiate\n"],
     ["units set vm0 extra --no-such-option", "error: unknown option '--no-such-option'\n"],
   ];
   for (const [words, stderr] of SAID) {
