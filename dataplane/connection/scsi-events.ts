@@ -2,12 +2,7 @@
  * SCSI asynchronous events (RFC 7143 section 11.9.1, AsyncEvent 0): what an initiator would hear of a unit with its next command,
  * it is told at once if its target is configured so. The unit attention condition stays, as not every initiator looks at events.
  */
-import {
-  encodeDescriptorSense,
-  encodeFixedSense,
-  OWN_SENSE_BYTES_MAX,
-  SENSE_KEY_UNIT_ATTENTION,
-} from "../scsi/sense.js";
+import { encodeDescriptorSense, encodeFixedSense, SENSE_BYTES_MAX, SENSE_KEY_UNIT_ATTENTION } from "../scsi/sense.js";
 import { informationOf } from "../scsi/unit-attention.js";
 import type { Session } from "../session/session.js";
 import type { Shard } from "../shard.js";
@@ -23,7 +18,7 @@ import { Reply, STAMP_STATUS } from "./reply.js";
 export function reportScsiEvent(shard: Shard, session: Session, lun: number, asc: number, ascq: number): void {
   const connection = session.connections.find(takesEvents);
   if (connection === undefined) return;
-  const slice = shard.slices.acquireReserved(SENSE_LENGTH_LENGTH + OWN_SENSE_BYTES_MAX);
+  const slice = shard.slices.acquireReserved(SENSE_LENGTH_LENGTH + SENSE_BYTES_MAX);
   // It will hear of it all the same.
   if (slice === null) return;
   const { bytes, view } = shard.arena;
