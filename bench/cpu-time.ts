@@ -1,6 +1,6 @@
 /** CPU time of processes, user and system apart. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 export interface CpuTime {
   readonly userUs: number;
@@ -30,7 +30,17 @@ export function mainThreadCpuTimeOf(pid: number): CpuTime | undefined {
 
 /** Milliseconds for which a process's first thread has run so far: exact, and not split (proc(5), schedstat). */
 export function mainThreadMs(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "latin1").split(" ", 1)[0]) / 1e6;
+  return threadMs(pid, pid);
+}
+
+/** The same of all threads that there are now. */
+export function processMs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => sum + threadMs(pid, thread), 0);
+}
+
+function threadMs(pid: number, thread: number | string): number {
+  return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ", 1)[0]) / 1e6;
 }
 
 function cpuTimeAt(path: string): CpuTime | undefined {

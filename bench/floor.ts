@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * The floor: what the kernel's TCP costs on this machine, with no protocol on top. A client sends requests of a fixed size, a server
- * answers each with a fixed size, `depth` of them under way; both sides make one io_uring call per turn and one send
- * for all that they have to say.
+ * answers each with a fixed size, `depth` of them under way on each connection; both sides make one io_uring call per turn and one send
+ * for all that they have to say on a connection.
  *
  *     node dist/bench/floor.js [--seconds 2] [--json]
  */
@@ -24,7 +24,7 @@ import {
   setNoDelay,
 } from "io-uring-node";
 import { Arena } from "../dataplane/arena.js";
-import { type CpuTime, cpuTimeOf, elapsedCpuTime, ownCpuTime } from "./cpu-time.js";
+import { type CpuTime, elapsedCpuTime, ownCpuTime, processMs } from "./cpu-time.js";
 import { parseSeconds } from "./options.js";
 import { formatTable } from "./statistics.js";
 
@@ -32,6 +32,9 @@ export interface Exchange {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly depth: number;
+  readonly connections: number;
+  /** What the server does for each request besides, microseconds. */
+  readonly workUs: number;
 }
 
 export interface FloorResult extends Exchange {
@@ -54,148 +57,189 @@ export const EXCHANGES: readonly Exchange[] = [
   { requestBytes: BHS_BYTES, responseBytes: BLOCK_256K, depth: 1 },
   { requestBytes: BHS_BYTES, responseBytes: BLOCK_256K, depth: 8 },
   { requestBytes: BLOCK_256K, responseBytes: BHS_BYTES, depth: 8 },
-];
+].map((sizes) => ({ ...sizes, connections: 1, workUs: 0 }));
 
 const KIND_RECEIVE = 1;
 const KIND_SEND = 2;
 const BUFFER_BYTES = 512 * 1024;
 const RAMP_US = 300_000;
-/** A send up to this is expected to end at once: wait for it together with what comes next. */
-const SHORT_SEND_BYTES = 160 * 1024;
+/** Sends up to this are expected to end at once: wait for them together with what comes next. */
+const SHORT_SENDS_BYTES = 160 * 1024;
 const TENTHS = 10;
 
-/** One end of a stream: counts messages in, sends messages out; the bytes mean nothing. */
-class Endpoint {
+/** One end of a connection: counts messages in, sends messages out; the bytes mean nothing. */
+interface Stream {
+  readonly fd: number;
+  readonly receiveAddress: number;
+  readonly sendAddress: number;
+  /** Bytes of an incomplete message. */
+  partial: number;
+  /** Bytes that are to be sent, and bytes of the send under way. */
+  owed: number;
+  sending: number;
+  /** Messages that came in the last turn. */
+  arrived: number;
+}
+
+/** One side: its ends of all connections. */
+class Side {
   readonly ring: Ring;
   /** Kept: its memory goes when the last reference to it does, and the kernel knows only the addresses. */
-  readonly arena = new Arena(2 * BUFFER_BYTES);
-  readonly fd: number;
-  readonly #receiveAddress: number;
-  readonly #sendAddress: number;
+  readonly arena: Arena;
+  readonly streams: Stream[];
   readonly #inBytes: number;
   readonly #outBytes: number;
-  /** Bytes of an incomplete message. */
-  #partial = 0;
-  /** Bytes that are to be sent, and bytes of the send under way. */
-  #owed = 0;
-  #sending = 0;
-  /** Messages that came in the last turn. */
-  arrived = 0;
   closed = false;
 
-  constructor(fd: number, inBytes: number, outBytes: number) {
-    const { arena } = this;
-    this.#receiveAddress = arena.address(arena.take(BUFFER_BYTES, 4096));
-    this.#sendAddress = arena.address(arena.take(BUFFER_BYTES, 4096));
-    arena.bytes.fill(0x5a);
-    this.ring = Ring.open({ entries: 8 });
-    this.fd = fd;
+  constructor(fds: readonly number[], inBytes: number, outBytes: number) {
+    this.arena = new Arena(2 * BUFFER_BYTES * fds.length);
+    const buffer = (): number => this.arena.address(this.arena.take(BUFFER_BYTES, 4096));
+    this.streams = fds.map((fd) => {
+      setNoDelay(fd, true);
+      return { fd, receiveAddress: buffer(), sendAddress: buffer(), partial: 0, owed: 0, sending: 0, arrived: 0 };
+    });
+    this.arena.bytes.fill(0x5a);
+    this.ring = Ring.open({ entries: 4 * fds.length });
     this.#inBytes = inBytes;
     this.#outBytes = outBytes;
-    this.#receive();
+    for (let at = 0; at < fds.length; at++) this.#receive(at);
   }
 
-  owe(messages: number): void {
-    this.#owed += messages * this.#outBytes;
+  owe(stream: Stream, messages: number): void {
+    stream.owed += messages * this.#outBytes;
   }
 
   turn(): void {
-    const { ring } = this;
-    if (this.#sending === 0 && this.#owed > 0) this.#send();
-    ring.enter(this.#sending > 0 && this.#sending <= SHORT_SEND_BYTES ? 2 : 1, 100);
-    this.arrived = 0;
+    const { ring, streams } = this;
+    let sends = 0;
+    let bytes = 0;
+    for (let at = 0; at < streams.length; at++) {
+      const stream = streams[at]!;
+      stream.arrived = 0;
+      if (stream.sending === 0 && stream.owed > 0) this.#send(at);
+      if (stream.sending === 0) continue;
+      sends++;
+      bytes += stream.sending;
+    }
+    ring.enter(bytes <= SHORT_SENDS_BYTES ? sends + 1 : 1, 100);
     while (ring.next()) {
       if (ring.result === -errno.ECONNRESET || ring.result === -errno.EPIPE) {
-        // The other end has gone with bytes unread, as it does when it has measured enough.
+        // The other side has gone with bytes unread, as it does when it has measured enough.
         this.closed = true;
         continue;
       }
       if (ring.result < 0) throw new Error(`floor: ${errnoName(-ring.result)}`);
+      const stream = streams[ring.index]!;
       if (ring.kind === KIND_SEND) {
-        this.#owed -= ring.result;
-        this.#sending = 0;
+        stream.owed -= ring.result;
+        stream.sending = 0;
       } else if (ring.result === 0) {
         this.closed = true;
       } else {
-        this.#partial += ring.result;
-        const messages = Math.floor(this.#partial / this.#inBytes);
-        this.#partial -= messages * this.#inBytes;
-        this.arrived += messages;
-        this.#receive();
+        stream.partial += ring.result;
+        const messages = Math.floor(stream.partial / this.#inBytes);
+        stream.partial -= messages * this.#inBytes;
+        stream.arrived += messages;
+        this.#receive(ring.index);
       }
     }
   }
 
-  #receive(): void {
-    this.ring.recv(this.fd, this.#receiveAddress, BUFFER_BYTES, 0, KIND_RECEIVE, 0);
+  #receive(at: number): void {
+    const { fd, receiveAddress } = this.streams[at]!;
+    this.ring.recv(fd, receiveAddress, BUFFER_BYTES, 0, KIND_RECEIVE, at);
   }
 
-  #send(): void {
-    this.#sending = Math.min(this.#owed, BUFFER_BYTES);
-    this.ring.send(this.fd, this.#sendAddress, this.#sending, MSG_NOSIGNAL | MSG_WAITALL, KIND_SEND, 0);
+  #send(at: number): void {
+    const stream = this.streams[at]!;
+    stream.sending = Math.min(stream.owed, BUFFER_BYTES);
+    this.ring.send(stream.fd, stream.sendAddress, stream.sending, MSG_NOSIGNAL | MSG_WAITALL, KIND_SEND, at);
   }
 }
 
-/** The answering process: serves one connection, then ends. */
-function serve(requestBytes: number, responseBytes: number): void {
-  const listener = listen({ host: "127.0.0.1", port: 0, backlog: 1, reusePort: false });
+/** The answering process: serves one client, then ends. */
+function serve({ requestBytes, responseBytes, connections, workUs }: Exchange): void {
+  const listener = listen({ host: "127.0.0.1", port: 0, backlog: connections, reusePort: false });
   const acceptor = Ring.open({ entries: 1 });
-  acceptor.accept(listener, 0, 0, 0);
   process.stdout.write(`${localAddress(listener).port}\n`, () => {
-    while (!acceptor.next()) acceptor.enter(1, -1);
-    const fd = acceptor.result;
-    setNoDelay(fd, true);
-    const endpoint = new Endpoint(fd, requestBytes, responseBytes);
-    while (!endpoint.closed) {
-      endpoint.turn();
-      endpoint.owe(endpoint.arrived);
+    const fds = Array.from({ length: connections }, () => {
+      acceptor.accept(listener, 0, 0, 0);
+      while (!acceptor.next()) acceptor.enter(1, -1);
+      return acceptor.result;
+    });
+    const side = new Side(fds, requestBytes, responseBytes);
+    while (!side.closed) {
+      side.turn();
+      let arrived = 0;
+      for (const stream of side.streams) {
+        side.owe(stream, stream.arrived);
+        arrived += stream.arrived;
+      }
+      const doneMs = performance.now() + (arrived * workUs) / 1000;
+      while (performance.now() < doneMs);
     }
     process.exit(0);
   });
 }
 
+/** When each request under way on a connection was sent, oldest first: answers come in order. */
+class Requests {
+  readonly #sentUs: Float64Array;
+  #oldest = 0;
+
+  constructor(depth: number, nowUs: number) {
+    this.#sentUs = new Float64Array(depth).fill(nowUs);
+  }
+
+  /** The oldest is answered and the next is sent. Returns how long it took, microseconds. */
+  answered(nowUs: number): number {
+    const tookUs = nowUs - this.#sentUs[this.#oldest]!;
+    this.#sentUs[this.#oldest] = nowUs;
+    this.#oldest = this.#oldest + 1 === this.#sentUs.length ? 0 : this.#oldest + 1;
+    return tookUs;
+  }
+}
+
 function drive(port: number, pid: number, exchange: Exchange, seconds: number): FloorResult {
-  const fd = connectSync("127.0.0.1", port);
-  setNoDelay(fd, true);
-  const endpoint = new Endpoint(fd, exchange.responseBytes, exchange.requestBytes);
-  const { ring } = endpoint;
+  const fds = Array.from({ length: exchange.connections }, () => connectSync("127.0.0.1", port));
+  const side = new Side(fds, exchange.responseBytes, exchange.requestBytes);
+  const { ring, streams } = side;
   const histogram = build({ highestTrackableValue: 60e6 * TENTHS, numberOfSignificantValueDigits: 3 });
-  /** When each request under way was sent, oldest first: answers come in order. */
-  const sentUs = new Float64Array(exchange.depth);
-  let oldest = 0;
+  const requests = streams.map(() => new Requests(exchange.depth, ring.nowUs));
   let count = 0;
   let beganUs = 0;
-  let server: CpuTime = { userUs: 0, systemUs: 0 };
-  let client: CpuTime = server;
-  sentUs.fill(ring.nowUs);
-  endpoint.owe(exchange.depth);
+  let serverMs = 0;
+  let client: CpuTime = { userUs: 0, systemUs: 0 };
+  for (const stream of streams) side.owe(stream, exchange.depth);
   const rampEndUs = ring.nowUs + RAMP_US;
   for (;;) {
-    endpoint.turn();
-    if (endpoint.closed) throw new Error("floor: the server ended");
+    side.turn();
+    if (side.closed) throw new Error("floor: the server ended");
     const { nowUs } = ring;
     const measuring = beganUs > 0;
-    for (let message = 0; message < endpoint.arrived; message++) {
-      if (measuring) histogram.recordValue(Math.round((nowUs - sentUs[oldest]!) * TENTHS));
-      sentUs[oldest] = nowUs;
-      oldest = oldest + 1 === exchange.depth ? 0 : oldest + 1;
+    for (let at = 0; at < streams.length; at++) {
+      const { arrived } = streams[at]!;
+      for (let message = 0; message < arrived; message++) {
+        const tookUs = requests[at]!.answered(nowUs);
+        if (measuring) histogram.recordValue(Math.round(tookUs * TENTHS));
+      }
+      if (measuring) count += arrived;
+      side.owe(streams[at]!, arrived);
     }
-    if (measuring) count += endpoint.arrived;
-    endpoint.owe(endpoint.arrived);
     if (!measuring && nowUs >= rampEndUs) {
       beganUs = nowUs;
-      server = cpuTimeOf(pid)!;
+      serverMs = processMs(pid);
       client = ownCpuTime();
     } else if (measuring && nowUs - beganUs >= seconds * 1e6) {
       client = elapsedCpuTime(client, ownCpuTime());
-      server = elapsedCpuTime(server, cpuTimeOf(pid)!);
+      serverMs = processMs(pid) - serverMs;
       ring.close();
-      closeSync(fd);
+      for (const fd of fds) closeSync(fd);
       return {
         ...exchange,
         rate: (count / (nowUs - beganUs)) * 1e6,
         p50Us: histogram.getValueAtPercentile(50) / TENTHS,
-        serverCpuUs: (server.userUs + server.systemUs) / count,
+        serverCpuUs: (serverMs * 1000) / count,
         clientCpuUs: (client.userUs + client.systemUs) / count,
       };
     }
@@ -204,7 +248,7 @@ function drive(port: number, pid: number, exchange: Exchange, seconds: number): 
 
 /** Blocks this thread while it measures. */
 export async function measureFloor(exchange: Exchange, seconds: number): Promise<FloorResult> {
-  const args = [fileURLToPath(import.meta.url), "--serve", `${exchange.requestBytes},${exchange.responseBytes}`];
+  const args = [fileURLToPath(import.meta.url), "--serve", JSON.stringify(exchange)];
   const server: ChildProcess = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const [line] = (await once(server.stdout!, "data")) as [Buffer];
@@ -235,12 +279,11 @@ async function main(): Promise<void> {
     .description("Measures bare TCP exchanges of the sizes that iSCSI has.")
     .option("--seconds <seconds>", "of each measurement", parseSeconds, 2)
     .option("--json", "print the results as JSON", false)
-    .option("--serve <sizes>", "be the answering side: REQUEST,RESPONSE bytes");
+    .option("--serve <exchange>", "be the answering side; JSON");
   program.parse();
   const options = program.opts<{ seconds: number; json: boolean; serve?: string }>();
   if (options.serve !== undefined) {
-    const [requestBytes, responseBytes] = options.serve.split(",").map(Number);
-    serve(requestBytes!, responseBytes!);
+    serve(JSON.parse(options.serve) as Exchange);
     return;
   }
   const results: FloorResult[] = [];

@@ -1,10 +1,16 @@
 /** Of few samples. */
 
 export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}
+
+/** `part`: 0 to 1; between two samples, what lies between them. */
+export function quantile(samples: readonly number[], part: number): number {
   if (samples.length === 0) return Number.NaN;
   const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const at = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(at)]!;
+  return below + (sorted[Math.ceil(at)]! - below) * (at - Math.floor(at));
 }
 
 /** Largest less smallest, in parts of the median. */

@@ -127,9 +127,10 @@ export const RETAINED_MAX = 192;
  */
 export const SESSION_TASKS_MAX = 512;
 
-/** PDUs that arrived ahead of their turn and are kept, per session. */
-export const HELD_MAX = COMMAND_WINDOW;
-/** Data segments of those that are no SCSI commands. More closes the session. */
+/** Commands of one session that are not executed and wait for their data or their turn. One more immediate command is rejected. */
+export const REFUSALS_MAX = COMMAND_WINDOW;
+
+/** Data segments of PDUs that arrived ahead of their turn and are no SCSI commands, per session. More closes it. */
 export const HELD_BYTES_MAX = 1024 * 1024;
 /** Likewise of all sessions of a shard. More closes the session that it comes from. */
 export const HELD_BYTES_OF_SHARD_MAX = 64 * 1024 * 1024;

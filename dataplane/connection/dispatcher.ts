@@ -5,9 +5,15 @@
 import { assert } from "../assert.js";
 import type { Slice } from "../buffer/slice.js";
 import { COUNTER } from "../counters.js";
-import { HELD_BYTES_MAX, HELD_BYTES_OF_SHARD_MAX, HELD_MAX, IMMEDIATE_TASKS_MAX, SLICE_BYTES_MAX } from "../limits.js";
+import {
+  HELD_BYTES_MAX,
+  HELD_BYTES_OF_SHARD_MAX,
+  IMMEDIATE_TASKS_MAX,
+  REFUSALS_MAX,
+  SLICE_BYTES_MAX,
+} from "../limits.js";
 import { isHeadOfQueue } from "../scsi/dispatch.js";
-import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT } from "../session/session.js";
+import { type HeldPdu, type Session, WINDOW_AHEAD, WINDOW_NEXT, WINDOW_OUTSIDE } from "../session/session.js";
 import type { Shard } from "../shard.js";
 import { CDB_BYTES_MAX, DATA_AMOUNT, DATA_UNEXPECTED, TASK_HELD, TASK_UNACKNOWLEDGED, Task } from "../task/task.js";
 import {
@@ -229,8 +235,8 @@ export class Dispatcher {
     }
     const immediate = pdu.immediate;
     const place = immediate ? WINDOW_NEXT : session.place(pdu.cmdSN);
-    if (place !== WINDOW_NEXT && (place !== WINDOW_AHEAD || session.held.size >= HELD_MAX)) return false;
-    if (immediate && (session.immediateTasks >= IMMEDIATE_TASKS_MAX || session.refusals.size >= HELD_MAX)) {
+    if (place === WINDOW_OUTSIDE) return false;
+    if (immediate && (session.immediateTasks >= IMMEDIATE_TASKS_MAX || session.refusals.size >= REFUSALS_MAX)) {
       this.#shard.requests.reject(connection, header, REJECT_REASON_TOO_MANY_IMMEDIATE_COMMANDS);
       return false;
     }
@@ -330,7 +336,6 @@ export class Dispatcher {
         if (session.hasWaiting) this.releaseHeld(session);
         return;
       case WINDOW_AHEAD: {
-        if (session.held.size >= HELD_MAX) return;
         const bytes = this.#shard.arena.bytes;
         const sink = connection.sink;
         const data = sink === null ? new Uint8Array() : bytes.slice(sink.offset, sink.offset + connection.dataLength);

@@ -208,7 +208,7 @@ export class Lifecycle {
     session.discardFunctions(connection);
     if (session.askingText === connection) session.askingText = null;
     this.#shard.refusals.dropAll(session, (refusal) => refusal.connection === connection);
-    for (const [cmdSN, held] of session.held) {
+    for (const [cmdSN, held] of session.held.entries(session.expCmdSN)) {
       if (held === null || held.connection !== connection) continue;
       // The initiator has not been told that it came, so its place in the window is still its own.
       if (held instanceof Task) {

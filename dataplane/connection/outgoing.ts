@@ -1,6 +1,6 @@
 /**
  * What waits on a connection to be sent: a singly linked queue through the things themselves, so that queueing allocates
- * nothing. One node is in at most one queue. transmit.ts turns nodes into PDUs at the last moment, when it stamps them.
+ * nothing. One node is in at most one queue. pdu-encoder.ts turns nodes into PDUs at the last moment, when it stamps them.
  */
 
 /** A slice with read data: one or more Data-In PDUs. */

@@ -18,6 +18,7 @@ import type { Fence } from "../task/fences.js";
 import type { Task } from "../task/task.js";
 import type { Throttle } from "../throttle/throttle.js";
 import { serialAdd, serialLess } from "../wire/serial.js";
+import { HeldCommands } from "./held-commands.js";
 import type { LunMapping } from "./lun-mapping.js";
 import { NexusBuffers } from "./nexus-buffers.js";
 import type { Refusal } from "./refusals.js";
@@ -64,8 +65,7 @@ export class Session {
   maxCmdSN: number;
   /** The MaxCmdSN that was sent last. */
   announcedMaxCmdSN: number;
-  /** CmdSN -> what arrived early; null: it was aborted before its turn. */
-  readonly held: Map<number, Task | HeldPdu | null> = new Map();
+  readonly held = new HeldCommands<Task | HeldPdu>();
   /** Data segments of the held PDUs that are no commands. */
   heldBytes = 0;
   /** Since when something is held for want of the command at ExpCmdSN. */

@@ -188,13 +188,15 @@ function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementR
  * TASK REASSIGN "MUST NOT be executed to reassign the connection allegiance of a Task Management Function Request, an active text
  * negotiation task, or a Logout task" (section 11.5.1): such a one is under way, or waits for its turn.
  */
-function isNoCommand({ functionTags, logoutTags, connections, failed, held }: Session, tag: number): boolean {
+function isNoCommand(session: Session, tag: number): boolean {
+  const { functionTags, logoutTags, connections, failed, held, expCmdSN } = session;
   if (functionTags.has(tag) || logoutTags.has(tag)) return true;
   const isNegotiated = ({ textTag, textHeader, textInitiatorTaskTag }: Connection): boolean =>
     textInitiatorTaskTag === tag && (textTag !== RESERVED_TAG || textHeader !== null);
   if (connections.some(isNegotiated) || failed.some(isNegotiated)) return true;
-  for (const early of held.values())
+  for (const [, early] of held.entries(expCmdSN)) {
     if (early !== null && !(early instanceof Task) && tagOf(early) === tag) return true;
+  }
   return false;
 }
 
