@@ -19,28 +19,27 @@ export const INVALID_BIDIRECTIONAL_AHS_MISSING = 9;
 export const INVALID_DATA_SEGMENT_LENGTH = 10;
 export const INVALID_INITIATOR_TASK_TAG = 11;
 export const INVALID_TARGET_TRANSFER_TAG = 12;
-export const INVALID_REFERENCED_TASK_TAG = 13;
-export const INVALID_SNACK_TAG = 14;
-export const INVALID_UNSOLICITED_WITHOUT_WRITE = 15;
-export const INVALID_DIRECTION = 16;
-export const INVALID_TASK_ATTRIBUTES = 17;
-export const INVALID_RESIDUAL_FLAGS = 18;
-export const INVALID_STATUS_WITHOUT_FINAL = 19;
-export const INVALID_STATUS = 20;
-export const INVALID_SENSE_MISSING = 21;
-export const INVALID_SENSE_LENGTH = 22;
-export const INVALID_RESPONSE = 23;
-export const INVALID_EXP_DATA_SN = 24;
-export const INVALID_REASON = 25;
-export const INVALID_SNACK_TYPE = 26;
-export const INVALID_BEG_RUN = 27;
-export const INVALID_RUN_LENGTH = 28;
-export const INVALID_STAGE = 29;
-export const INVALID_ISID = 30;
-export const INVALID_TSIH = 31;
-export const INVALID_LOGIN_STATUS = 32;
-export const INVALID_ASYNC_EVENT = 33;
-export const INVALID_DESIRED_DATA_TRANSFER_LENGTH = 34;
+export const INVALID_SNACK_TAG = 13;
+export const INVALID_UNSOLICITED_WITHOUT_WRITE = 14;
+export const INVALID_DIRECTION = 15;
+export const INVALID_TASK_ATTRIBUTES = 16;
+export const INVALID_RESIDUAL_FLAGS = 17;
+export const INVALID_STATUS_WITHOUT_FINAL = 18;
+export const INVALID_STATUS = 19;
+export const INVALID_SENSE_MISSING = 20;
+export const INVALID_SENSE_LENGTH = 21;
+export const INVALID_RESPONSE = 22;
+export const INVALID_EXP_DATA_SN = 23;
+export const INVALID_REASON = 24;
+export const INVALID_SNACK_TYPE = 25;
+export const INVALID_BEG_RUN = 26;
+export const INVALID_RUN_LENGTH = 27;
+export const INVALID_STAGE = 28;
+export const INVALID_ISID = 29;
+export const INVALID_TSIH = 30;
+export const INVALID_LOGIN_STATUS = 31;
+export const INVALID_ASYNC_EVENT = 32;
+export const INVALID_DESIRED_DATA_TRANSFER_LENGTH = 33;
 
 /** Indexed by reason code. */
 const TEXTS: readonly string[] = [
@@ -57,7 +56,6 @@ const TEXTS: readonly string[] = [
   "DataSegmentLength is outside of what this PDU may carry (11.2.1.6)",
   "Initiator Task Tag is reserved where a task is named, or names one where it must be reserved (11.2.1.8)",
   "Target Transfer Tag is missing, or present where it must be reserved (11.7.4 to 11.19.1)",
-  "Referenced Task Tag is not 0xffffffff in a function that names no task (11.5.4)",
   "SNACK Tag is 0 or 0xffffffff (11.16.5)",
   "W and F bits are both 0 (11.3.1)",
   "data is expected, but R and W bits are both 0 (11.3.1)",

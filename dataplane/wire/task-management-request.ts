@@ -20,7 +20,6 @@ import {
   INVALID_FINAL,
   INVALID_IMMEDIATE,
   INVALID_INITIATOR_TASK_TAG,
-  INVALID_REFERENCED_TASK_TAG,
   INVALID_TOTAL_AHS_LENGTH,
   VALID,
 } from "./invalid.js";
@@ -58,9 +57,6 @@ const FUNCTION_NAMES: readonly string[] = [
   " I_T NEXUS RESET",
   " QUERY ASYNCHRONOUS EVENT",
 ];
-/** All others have the reserved value as Referenced Task Tag. */
-const NAMES_A_TASK: ReadonlySet<number> = new Set([FUNCTION_ABORT_TASK, FUNCTION_TASK_REASSIGN, FUNCTION_QUERY_TASK]);
-
 export class TaskManagementRequestPdu extends CommandPdu {
   /** No task is referenced until `referencedTaskTag` is set. */
   override clear(): this {
@@ -105,12 +101,9 @@ export class TaskManagementRequestPdu extends CommandPdu {
     if (this.totalAHSLength !== 0) return INVALID_TOTAL_AHS_LENGTH;
     if (this.dataSegmentLength !== 0) return INVALID_DATA_SEGMENT_LENGTH;
     if (this.initiatorTaskTag === RESERVED_TAG) return INVALID_INITIATOR_TASK_TAG;
-    const code = this.function;
-    // Whether there is such a function is told by the response (section 11.6.1).
-    if (code === 0 || code > FUNCTION_MAX) return VALID;
-    if (code === FUNCTION_TASK_REASSIGN) return this.immediate ? VALID : INVALID_IMMEDIATE;
-    const isReserved = this.referencedTaskTag === RESERVED_TAG;
-    return isReserved || NAMES_A_TASK.has(code) ? VALID : INVALID_REFERENCED_TASK_TAG;
+    // Whether there is such a function is told by the response (section 11.6.1). The Referenced Task Tag of a function that names no
+    // task "MUST be set to the reserved value" (section 11.5.4): nothing depends on it, and a host in need of a reset is not put off.
+    return this.function === FUNCTION_TASK_REASSIGN && !this.immediate ? INVALID_IMMEDIATE : VALID;
   }
 
   override describe(): string {

@@ -63,11 +63,6 @@ describe("task management (RFC 7143 section 11.5)", () => {
   for (const [what, fields, data] of [
     ["no F bit", { flags: 5 }, 0],
     ["a data segment (section 11.5.2)", { flags: FLAG_FINAL | 5 }, 4],
-    [
-      "a Referenced Task Tag where there must be none (section 11.5.4)",
-      { flags: FLAG_FINAL | 5, referencedTaskTag: 7 },
-      0,
-    ],
     ["the reserved Initiator Task Tag", { flags: FLAG_FINAL | 5, initiatorTaskTag: TAG_NONE }, 0],
     ["a TASK REASSIGN that is not immediate (section 11.5.1)", { flags: FLAG_FINAL | 8, immediate: false }, 0],
   ] as const) {
