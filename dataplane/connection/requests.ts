@@ -32,8 +32,8 @@ import {
   RESERVED_TAG,
 } from "../wire/bhs.js";
 import {
-  LOGOUT_REASON_CLOSE_CONNECTION,
   LOGOUT_REASON_CLOSE_SESSION,
+  LOGOUT_REASON_REMOVE_CONNECTION_FOR_RECOVERY,
   LogoutRequestPdu,
 } from "../wire/logout-request.js";
 import {
@@ -66,6 +66,8 @@ interface LogoutAnswer {
   /** Initiator Task Tag of the request. */
   readonly tag: number;
   readonly response: number;
+  /** Tasks of the connection wait to be reassigned, or the connection for another logout: not where all is over, or there is none. */
+  readonly isRetained: boolean;
   /** The connection that it goes out on is closed behind it. */
   readonly closes: boolean;
 }
@@ -370,23 +372,36 @@ export class Requests {
     const session = connection.session!;
     const { cid, reasonCode } = pdu;
     const tag = pdu.initiatorTaskTag;
-    const answer: LogoutAnswer = { session, tag, response: LOGOUT_RESPONSE_CLOSED, closes: false };
+    const answer: LogoutAnswer = {
+      session,
+      tag,
+      response: LOGOUT_RESPONSE_CLOSED,
+      isRetained: reasonCode === LOGOUT_REASON_REMOVE_CONNECTION_FOR_RECOVERY,
+      closes: false,
+    };
     if (session.logoutTags.size >= LOGOUTS_MAX || session.logoutTags.has(tag)) {
-      return this.#logoutResponse(connection, { ...answer, response: LOGOUT_RESPONSE_CLEANUP_FAILED });
+      return this.#logoutResponse(connection, {
+        ...answer,
+        response: LOGOUT_RESPONSE_CLEANUP_FAILED,
+        isRetained: true,
+      });
     }
     session.logoutTags.add(tag);
     if (reasonCode === LOGOUT_REASON_CLOSE_SESSION) {
       return this.#closeConnections(connection, [...session.connections, ...session.failed], answer);
     }
-    const isForRecovery = reasonCode !== LOGOUT_REASON_CLOSE_CONNECTION;
-    if (isForRecovery && session.parameters.errorRecoveryLevel < 2) {
+    if (answer.isRetained && session.parameters.errorRecoveryLevel < 2) {
       return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED });
     }
     const named = session.connectionOf(cid);
     if (named === undefined) {
-      return this.#answerLogout(connection, { ...answer, response: LOGOUT_RESPONSE_CID_NOT_FOUND });
+      return this.#answerLogout(connection, {
+        ...answer,
+        response: LOGOUT_RESPONSE_CID_NOT_FOUND,
+        isRetained: false,
+      });
     }
-    if (isForRecovery) this.#logoutForRecovery(connection, named, answer);
+    if (answer.isRetained) this.#logoutForRecovery(connection, named, answer);
     else this.#closeConnections(connection, [named], answer);
   }
 
@@ -439,16 +454,16 @@ export class Requests {
     this.#logoutResponse(connection, answer);
   }
 
-  #logoutResponse(connection: Connection, { session, tag, response, closes }: LogoutAnswer): void {
+  #logoutResponse(connection: Connection, { session, tag, response, isRetained, closes }: LogoutAnswer): void {
     if (connection.state !== CONNECTION_OPEN) return;
-    const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = session.parameters;
+    const { defaultTime2Wait, defaultTime2Retain } = session.parameters;
     const reply = new Reply(STAMP_STATUS);
     const pdu = new LogoutResponsePdu(reply.header).clear();
     pdu.initiatorTaskTag = tag;
     pdu.response = response;
-    // A Time2Retain of 0 says that "the target has already discarded the connection" (section 11.15.4).
-    const isClosed = response === LOGOUT_RESPONSE_CLOSED && errorRecoveryLevel === 2;
-    if (isClosed || response === LOGOUT_RESPONSE_RECOVERY_NOT_SUPPORTED) {
+    // A Time2Retain of 0 says that "the target has already discarded the connection (and possibly the session) state along with the
+    // task states" (section 11.15.4).
+    if (isRetained) {
       pdu.time2Wait = defaultTime2Wait;
       pdu.time2Retain = defaultTime2Retain;
     }
