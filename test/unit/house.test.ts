@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+const COMMENTS = /\/\*.*?\*\/|(^|\s)\/\/[^\n]*/gs;
 const SHIMS = ["io-uring-node", "sharedarraybuffer-ring"];
 
 interface Module {
@@ -29,7 +30,7 @@ function modulesBelow(...folders: string[]): Module[] {
 
 function readModule(path: string): Module {
   const text = readFileSync(join(ROOT, path), "utf8");
-  const uncommented = text.replace(/\/\*.*?\*\/|(^|\s)\/\/[^\n]*/gs, "$1");
+  const uncommented = text.replace(COMMENTS, "$1");
   const specifiers = [...uncommented.matchAll(/(?:\bfrom|\bimport\(?|new URL\()\s*"([^"]+)"/g)].map(
     (match) => match[1]!,
   );
@@ -41,6 +42,7 @@ const control = modulesBelow("control");
 const dataplane = modulesBelow("dataplane");
 const shims = modulesBelow(...SHIMS.map((name) => `native-shims/${name}/src`));
 const bench = modulesBelow("bench");
+const tests = modulesBelow("test");
 
 /** `path: found`, for every module that has it. */
 function offenders(modules: readonly Module[], find: (module: Module) => readonly string[]): string[] {
@@ -164,26 +166,47 @@ test("every module says at its head what it is for", () => {
 });
 
 test("what tests draw by chance is the same in each run of the suite", () => {
-  const tests = without(modulesBelow("test"), "test/support/fast-check.ts");
   assert.deepEqual(
-    offenders(tests, ({ imports }) => imports.filter((name) => name === "fast-check")),
+    offenders(without(tests, "test/support/fast-check.ts"), ({ imports }) =>
+      imports.filter((name) => name === "fast-check"),
+    ),
     [],
   );
 });
 
+const documents = [
+  "README.md",
+  ...readdirSync(join(ROOT, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+  ...SHIMS.map((name) => `native-shims/${name}/README.md`),
+].map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
+
 test("what the documentation points to is there", () => {
-  const documents = [
-    "README.md",
-    ...readdirSync(join(ROOT, "docs"))
-      .filter((name) => name.endsWith(".md"))
-      .map((name) => `docs/${name}`),
-    ...SHIMS.map((name) => `native-shims/${name}/README.md`),
-  ];
-  const broken = documents.flatMap((path) => {
-    const targets = [...readFileSync(join(ROOT, path), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
-      ([, target]) => posix.join(posix.dirname(path), target!),
+  const broken = documents.flatMap(({ path, text }) => {
+    const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target]) =>
+      posix.join(posix.dirname(path), target!),
     );
     return targets.filter((target) => !existsSync(join(ROOT, target))).map((target) => `${path}: ${target}`);
   });
   assert.deepEqual(broken, []);
+});
+
+test("sources that comments and documentation name are there", () => {
+  const folders = [".scripts", "control", "dataplane", "native-shims", "bench", "docs", "test"];
+  const files = folders.flatMap((folder) =>
+    (readdirSync(join(ROOT, folder), { recursive: true }) as string[]).map((name) => `/${folder}/${name}`),
+  );
+  const isThere = (name: string) => existsSync(join(ROOT, name)) || files.some((file) => file.endsWith(`/${name}`));
+  const names = /(?<![\w.*}/-])(?:(?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|mjs|cc|md)|dist\/[\w/-]+\.js)\b/g;
+  const comments = [...control, ...dataplane, ...shims, ...bench, ...tests].map(({ path, text }) => ({
+    path,
+    text: (text.match(COMMENTS) ?? []).join("\n"),
+  }));
+  const missing = [...documents, ...comments].flatMap(({ path, text }) =>
+    Array.from(text.matchAll(names), ([name]) => name.replace(/^dist\/(.*)\.js$/, "$1.ts"))
+      .filter((name) => !isThere(name))
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(missing, []);
 });

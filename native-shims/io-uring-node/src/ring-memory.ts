@@ -48,7 +48,7 @@ export const CONTROL_FINISHED = 6;
 export const CONTROL_SKIPS_QUEUED = 7;
 export const CONTROL_WORDS = 16;
 
-/** Bit of `sqFlags`: completions wait in the kernel because the CQ was full; an enter fetches them. */
+/** Bit of the word at `sqFlagsAt`: completions wait in the kernel because the CQ was full; an enter fetches them. */
 export const SQ_CQ_OVERFLOW = 1 << 1;
 
 /** Ordinary memory of the same shape, for a simulated ring. Both counts are powers of two. */
