@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileRegisters } from "./uml-registers.js";
 
-const BOOT_TIMEOUT_MS = 240_000;
+export const BOOT_TIMEOUT_MS = 240_000;
 const COMMAND_TIMEOUT_MS = 180_000;
 const END = "-- end of command:";
 
@@ -128,7 +128,7 @@ LD_PRELOAD=${compileRegisters(this.#directory)} exec linux.uml mem=${memory} roo
   }
 
   async #ended(timeoutMs: number): Promise<Outcome> {
-    const pattern = new RegExp(`${END} ([0-9]+)\\r?$`, "m");
+    const pattern = new RegExp(`${END} ([0-9]+)\\r?\\n`);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = pattern.exec(this.#output);
