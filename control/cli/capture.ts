@@ -108,11 +108,12 @@ async function* counted(events: IncomingMessage, outcome: Outcome): AsyncGenerat
 /** Until the end, or until nobody reads it any more. */
 async function copyOut(events: IncomingMessage, outcome: Outcome): Promise<void> {
   const { stdout } = process;
-  const closed = new Promise<void>((resolve) => events.once("close", resolve));
+  const closed = new AbortController();
+  events.once("close", () => closed.abort());
   stdout.on("error", () => events.destroy());
   for await (const block of counted(events, outcome)) {
-    // Whoever reads may go meanwhile: then the error's listener has closed the other end.
-    if (!stdout.write(block)) await Promise.race([once(stdout, "drain").catch(() => closed), closed]);
+    // Whoever reads may go meanwhile: then the error's listener closes the other end.
+    if (!stdout.write(block)) await once(stdout, "drain", closed).catch(() => {});
   }
 }
 

@@ -12,6 +12,8 @@ import { RunningCommand, ringlun } from "../../support/ringlun.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 
 const BLOCK = 512;
+/** More than sockets and streams hold between the two. */
+const PINGS_TO_FILL_PIPE = 1000;
 const OPCODE_SCSI_COMMAND = 0x01;
 const OPCODE_LOGOUT_RESPONSE = 0x26;
 
@@ -215,6 +217,22 @@ describe("on standard output", () => {
     const { code, stdout, stderr } = await command.interrupt();
     assert.deepEqual([code, stderr], [0, "2 packets captured\n"]);
     assert.equal(readPcapng(Buffer.from(stdout, "latin1")).packets.length, 2);
+  });
+
+  test("whoever is told twice to end does not wait for a slow reader, and says nothing else", async (context) => {
+    const initiator = await login("iqn.2026-11.io.ringlun:slow");
+    context.after(() => initiator.destroy());
+    const command = await piped("--headers");
+    command.child.stdout!.pause();
+    for (let i = 0; i < PINGS_TO_FILL_PIPE; i++) await initiator.ping();
+    command.child.kill("SIGINT");
+    await sleep(100);
+    const ended = command.interrupt();
+    await sleep(100);
+    command.child.stdout!.resume();
+    const { code, stderr } = await ended;
+    assert.equal(code, 0);
+    assert.match(stderr, /^[0-9]+ packets captured.*\n$/);
   });
 
   test("it ends when nobody reads it any more", async (context) => {
