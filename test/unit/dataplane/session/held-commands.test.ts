@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { COMMAND_WINDOW } from "../../../../dataplane/limits.js";
 import { HeldCommands } from "../../../../dataplane/session/held-commands.js";
 import { serialAdd } from "../../../../dataplane/wire/serial.js";
+import fc from "../../../support/fast-check.js";
 
 test("what is held is found by its CmdSN, in order, across the end of the numbers", () => {
   const held = new HeldCommands<string>();
