@@ -128,10 +128,9 @@ export class SessionRegistry {
     if (session === undefined || session.tsih !== tsih) return { kind: "refuse", reason: "sessionDoesNotExist" };
     // A Named Discovery session has the identity that a Normal one has (section 7.4.2.2), but nothing else in common.
     if (sessionTypeOf(session) !== sessionType) return { kind: "refuse", reason: "otherSessionType" };
+    if (!hasRoomFor(session, cid)) return { kind: "refuse", reason: "tooManyConnections" };
     const connection = session.connections.get(cid);
     if (connection !== undefined) return { kind: "reinstateConnection", session, connection };
-    if (session.connections.size >= session.agreement.parameters.maxConnections)
-      return { kind: "refuse", reason: "tooManyConnections" };
     return { kind: "addConnection", session };
   }
 
@@ -263,6 +262,17 @@ export class SessionRegistry {
     this.#tsihs.add(this.#lastTsih);
     return this.#lastTsih;
   }
+}
+
+/**
+ * Whether a connection of this CID can be in the session. One that has failed does not count, even where MaxConnections is 1: over
+ * the one beside it the initiator logs it out, and takes its tasks over. Section 4.2.1: "SHOULD support two connections during recovery".
+ */
+function hasRoomFor({ connections, agreement }: Session, cid: number): boolean {
+  const { maxConnections } = agreement.parameters;
+  const others = [...connections.values()].filter((connection) => connection.cid !== cid);
+  const failed = others.filter(({ hasFailed }) => hasFailed).length;
+  return others.length - failed < maxConnections && failed <= maxConnections;
 }
 
 /** NUL stands in none of the parts: names come from text keys, which it ends. */

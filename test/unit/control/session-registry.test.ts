@@ -50,6 +50,17 @@ describe("the table of RFC 7143 section 6.3.1", () => {
     assert.equal(registry.judge(IDENTITY, "Normal", session.tsih, 7).kind, "refuse");
   });
 
+  test("a connection that has failed leaves room for another, which it then finds taken; no more of them than MaxConnections (section 4.2.1)", () => {
+    const { registry, session, connection } = withSession();
+    const judge = (cid: number) => registry.judge(IDENTITY, "Normal", session.tsih, cid).kind;
+    registry.connectionFailed(connection.connectionId);
+    assert.deepEqual([5, 6].map(judge), ["reinstateConnection", "addConnection"]);
+    const second = registry.addConnection(session.sessionId, 6, DETAILS);
+    assert.deepEqual([5, 6, 7].map(judge), ["refuse", "reinstateConnection", "refuse"]);
+    registry.connectionFailed(second.connectionId);
+    assert.deepEqual([5, 6, 7].map(judge), ["reinstateConnection", "reinstateConnection", "refuse"]);
+  });
+
   test("existing ISID, existing TSIH, existing CID: connection reinstatement", () => {
     const { registry, session, connection } = withSession();
     const verdict = registry.judge(IDENTITY, "Normal", session.tsih, 5);
