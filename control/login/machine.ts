@@ -151,6 +151,8 @@ interface Operational {
   readonly peer: Peer;
   readonly negotiation: Negotiation;
   readonly authentication: Authentication;
+  /** The first request of this stage may say again who it is. */
+  readonly mayIntroduce: boolean;
   /** What we have to declare with the first answer of this stage. */
   readonly undeclared: readonly KeyValue[];
 }
@@ -167,7 +169,12 @@ type AuthProgress =
   | { readonly kind: "agreed" }
   /** CHAP: CHAP_N and CHAP_R must come. */
   | { readonly kind: "challenged"; readonly sent: ChapChallenge }
-  | { readonly kind: "done"; readonly authentication: Authentication };
+  | {
+      readonly kind: "done";
+      readonly authentication: Authentication;
+      /** The initiator was ready for CHAP, and we had no use for that. */
+      readonly isSpared: boolean;
+    };
 
 /** Who logs in to what, from the first complete request on. */
 interface Peer {
@@ -324,8 +331,8 @@ function isLaterStage(nsg: number, csg: number): boolean {
 function answer(state: InLogin, request: LoginRequest, text: Uint8Array, context: LoginContext): LoginStep {
   const decoded = decodeText(text);
   if (decoded.reason !== TEXT_VALID) return reject(state, protocolError(describeText(decoded.reason)));
-  const { pairs } = decoded;
-  const keys = state.spent.keys + pairs.length;
+  const pairs = withoutIntroduction(state.stage, decoded.pairs);
+  const keys = state.spent.keys + decoded.pairs.length;
   if (keys > NEGOTIATION_KEYS_MAX) return reject(state, protocolError(`more than ${NEGOTIATION_KEYS_MAX} keys`));
 
   let { stage } = state;
@@ -380,7 +387,7 @@ function open(
   const authentication: Authentication = { method: "None" };
   const impostor = impostorFault(peer, authentication);
   if (impostor !== undefined) return authenticationFailure(impostor);
-  return { kind: "opened", stage: enterOperational(peer, negotiation, authentication), greeting };
+  return { kind: "opened", stage: enterOperational(peer, negotiation, authentication, false), greeting };
 }
 
 /** The names and the session type, and what the world says to them. */
@@ -416,6 +423,25 @@ function introduce(fixed: Fixed, keys: KeyMap, context: LoginContext): Peer | Lo
       if ((decision.joins === undefined) !== (tsih === 0)) throw new Error(`TSIH ${tsih}: joins a session or does not`);
       return { kind: "peer", sessionType, initiatorName, targetName, decision };
   }
+}
+
+/**
+ * libiscsi (and so QEMU), where it has a user and a secret that we don't ask for, introduces itself with the first request of either
+ * stage. Section 6.3 would have that refused, and with it every initiator that is ready to prove more than it must.
+ */
+function withoutIntroduction(stage: Stage, pairs: readonly KeyValue[]): readonly KeyValue[] {
+  if (stage.kind !== "operational" || !stage.mayIntroduce) return pairs;
+  const { initiatorName, targetName, sessionType } = stage.peer;
+  const known = new Map([
+    ["InitiatorName", initiatorName],
+    ["TargetName", targetName],
+    ["SessionType", sessionType],
+  ]);
+  return pairs.filter(({ key, value }) => {
+    const said = known.get(key);
+    known.delete(key);
+    return said === undefined || said !== (key === "SessionType" ? value : normalizeName(value));
+  });
 }
 
 /** Section 6.3: the names belong into the first request; SessionType should (section 13.21), and changes nothing later. */
@@ -464,7 +490,7 @@ function workOperational(stage: Operational, pairs: readonly KeyValue[]): Worked
   if (negotiated.kind === "failure") return negotiated;
   return {
     kind: "worked",
-    stage: { ...stage, negotiation: negotiated.negotiation, undeclared: [] },
+    stage: { ...stage, negotiation: negotiated.negotiation, mayIntroduce: false, undeclared: [] },
     answers: [...negotiated.answers, ...stage.undeclared],
   };
 }
@@ -495,7 +521,9 @@ function authenticate(
       const rest = new Map(keys);
       rest.delete("AuthMethod");
       const next: AuthProgress =
-        method === "CHAP" ? { kind: "agreed" } : { kind: "done", authentication: { method: "None" } };
+        method === "CHAP"
+          ? { kind: "agreed" }
+          : { kind: "done", authentication: { method: "None" }, isSpared: methods.split(",").includes("CHAP") };
       if (rest.size === 0) return { kind: "stepped", progress: next, answers };
       // "the initiator sends the first key(s) of the exchange together with its authentication method selection", at
       // least where we proposed the method.
@@ -518,7 +546,11 @@ function authenticate(
       );
       if (verified.kind === "failure") return verified;
       const authentication: Authentication = { method: "CHAP", user: verified.user };
-      return { kind: "stepped", progress: { kind: "done", authentication }, answers: verified.answers };
+      return {
+        kind: "stepped",
+        progress: { kind: "done", authentication, isSpared: false },
+        answers: verified.answers,
+      };
     }
     case "done":
       if (keys.size > 0) return protocolError("security keys after the authentication");
@@ -618,7 +650,8 @@ function leaveSecurity(stage: Security, nsg: number): Leaving {
     // The defaults do not suit us. "The selected NSG MUST NOT exceed the value stated by the initiator" (section 6.3),
     // but it may be lower: let us negotiate.
   }
-  return { kind: "transit", stage: enterOperational(peer, negotiation, authentication), additions: [] };
+  const mayIntroduce = progress.kind === "done" && progress.isSpared;
+  return { kind: "transit", stage: enterOperational(peer, negotiation, authentication, mayIntroduce), additions: [] };
 }
 
 function leaveOperational(stage: Operational): Leaving {
@@ -639,7 +672,12 @@ function leaveOperational(stage: Operational): Leaving {
   }
 }
 
-function enterOperational(peer: Peer, negotiation: Negotiation, authentication: Authentication): Operational {
+function enterOperational(
+  peer: Peer,
+  negotiation: Negotiation,
+  authentication: Authentication,
+  mayIntroduce: boolean,
+): Operational {
   const declared = declareMaxRecvDataSegmentLength(negotiation);
   return {
     kind: "operational",
@@ -647,6 +685,7 @@ function enterOperational(peer: Peer, negotiation: Negotiation, authentication: 
     peer,
     negotiation: declared.negotiation,
     authentication,
+    mayIntroduce,
     undeclared: [...aliasOf(peer), declared.declaration],
   };
 }

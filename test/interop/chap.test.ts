@@ -74,3 +74,15 @@ test("discovery with a credential of its own", { skip: skipWithout("iscsi-ls") }
     assert.doesNotMatch(refused.stdout.toString(), /^Target:/m, credential);
   }
 });
+
+test("a credential that nobody asks for", {
+  skip: skipWithout("iscsi-ls", "iscsi-inq", "qemu-img"),
+}, async (context) => {
+  const target = await RunningTarget.start();
+  context.after(() => target.stop());
+  const portal = `127.0.0.1:${target.port}`;
+  const url = `iscsi://alice%${SECRET}@${portal}`;
+  assert.equal((await peerOutput("iscsi-ls", [url])).trim(), `Target:${TARGET_NAME} Portal:${portal},1`);
+  assert.match(await peerOutput("iscsi-inq", [`${url}/${TARGET_NAME}/0`]), /^Vendor:RINGLUN/m);
+  assert.match(await peerOutput("qemu-img", ["info", `${url}/${TARGET_NAME}/0`]), /^virtual size: /m);
+});
