@@ -75,7 +75,7 @@ export function challengeInitiator(
   randomBytes: (count: number) => Uint8Array,
 ): { readonly kind: "challenged"; readonly sent: ChapChallenge; readonly answers: KeyValue[] } | LoginFailure {
   const offered = parseAlgorithms(chapA);
-  if (offered === undefined) return protocolError("CHAP_A is not a list of numbers");
+  if (offered.length === 0) return protocolError("CHAP_A is not a list of numbers");
   // "the first value that it supports (and is allowed to use for the specific originator)" (section 6.2.1).
   const algorithm = offered.find((number) => algorithms.includes(number) && ALGORITHMS.has(number));
   if (algorithm === undefined) return failure(LOGIN_STATUS_AUTHENTICATION_FAILURE, "no CHAP algorithm in common");
@@ -186,9 +186,12 @@ function parseReply(keys: KeyMap): ChapReply | LoginFailure {
   return { name, response, challenge: { identifier, challenge } };
 }
 
-function parseAlgorithms(text: string): readonly number[] | undefined {
-  const numbers = text.split(",").map(parseNumber);
-  return numbers.every((number) => number !== undefined) ? numbers : undefined;
+/** Section 6.2.1: whoever "does not understand any particular value in a list, it MUST ignore it". */
+function parseAlgorithms(text: string): readonly number[] {
+  return text
+    .split(",")
+    .map(parseNumber)
+    .filter((number) => number !== undefined);
 }
 
 /** A binary-value (RFC 7143 section 6.1) in hexadecimal. */

@@ -127,7 +127,7 @@ test("the first of the initiator's algorithms that we support is chosen (6.2.1),
 
 test("this Node has all four algorithms", () => assert.deepEqual(CHAP_ALGORITHMS_DEFAULT, [8, 7, 6, 5]));
 
-test("no common algorithm is an authentication failure, a malformed list a protocol error", () => {
+test("no common algorithm is an authentication failure, a list without a number a protocol error", () => {
   const statusOf = (offered: string, ours = CHAP_ALGORITHMS_DEFAULT) => {
     const result = challengeInitiator(offered, ours, (count) => new Uint8Array(count));
     return result.kind === "failure" ? result.status : undefined;
@@ -135,9 +135,11 @@ test("no common algorithm is an authentication failure, a malformed list a proto
   assert.equal(statusOf("5", [8]), LOGIN_STATUS_AUTHENTICATION_FAILURE);
   assert.equal(statusOf("9,10"), LOGIN_STATUS_AUTHENTICATION_FAILURE);
   assert.equal(statusOf("9", [9]), LOGIN_STATUS_AUTHENTICATION_FAILURE);
-  for (const list of ["", "5,", ",5", "MD5", "5;7", "05", "5 ,7"]) {
+  for (const list of ["", ",", "MD5", "5;7", "05", "5 ,MD5"]) {
     assert.equal(statusOf(list), LOGIN_STATUS_INITIATOR_ERROR, list);
   }
+  assert.equal(statusOf("9,MD5"), LOGIN_STATUS_AUTHENTICATION_FAILURE);
+  for (const list of ["5,", ",5", "MD5,5", "5 ,5"]) assert.equal(statusOf(list), undefined, list);
 });
 
 test("responses come in hexadecimal of either case and in base64", () => {
