@@ -411,7 +411,7 @@ export type ShardMessage =
     }
   /** The shard has heard that something acknowledged, and not durable yet, is lost. */
   | { readonly type: "loss"; readonly unitIndex: number }
-  /** A session of the initiator was told. */
+  /** A session of the initiator was told, and has acknowledged that. */
   | { readonly type: "lossHeard"; readonly unitIndex: number; readonly initiatorName: string }
   /** TARGET COLD RESET: the units are reset, and the response has left; now all sessions of the target end. */
   | { readonly type: "targetColdReset"; readonly targetName: string }

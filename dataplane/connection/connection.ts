@@ -9,6 +9,7 @@ import type { Batch } from "./batch.js";
 import type { Departure } from "./departures.js";
 import type { Outgoing } from "./outgoing.js";
 import type { Retained } from "./retained.js";
+import type { ToldLosses } from "./told-losses.js";
 
 export const CONNECTION_FREE = 0;
 export const CONNECTION_OPEN = 1;
@@ -119,6 +120,8 @@ export class Connection {
 
   /** Tasks that others have ended, of which the initiator was told and has not acknowledged it (task/terminations.ts). */
   terminations: Termination[] = [];
+  /** Null: there are none. */
+  toldLosses: ToldLosses | null = null;
 
   // -- capture (capture/capture.ts)
   isCaptured = false;

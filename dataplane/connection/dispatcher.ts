@@ -48,6 +48,7 @@ import { TaskManagementRequestPdu } from "../wire/task-management-request.js";
 import { TextRequestPdu } from "../wire/text-request.js";
 import { CONNECTION_OPEN, type Connection } from "./connection.js";
 import { TEXT_ASKED, TEXT_TAKEN } from "./requests.js";
+import type { ToldLosses } from "./told-losses.js";
 
 export class Dispatcher {
   readonly #shard: Shard;
@@ -161,7 +162,13 @@ export class Dispatcher {
       connection.acknowledgedUs = this.#shard.ring.nowUs;
       this.#shard.transmitter.acknowledge(connection);
     }
+    if (connection.toldLosses !== null) this.#hearLosses(connection, connection.toldLosses);
     this.#shard.fences.acknowledged(connection);
+  }
+
+  #hearLosses(connection: Connection, told: ToldLosses): void {
+    told.acknowledged(connection.session!.initiatorName, connection.expStatSN);
+    if (told.isEmpty) connection.toldLosses = null;
   }
 
   /** "This is the last ExpStatSN value for the connection to be closed" (section 11.14.4), which may be another one. */

@@ -35,6 +35,7 @@ import {
 } from "./outgoing.js";
 import { type Reply, STAMP_STATUS } from "./reply.js";
 import { type Resend, ResendData, ResendR2t, type ResendStatus } from "./resend.js";
+import { ToldLosses } from "./told-losses.js";
 
 /** Per PDU at most: header digest, data, padding. */
 const JOBS_MAX = BATCH_PDUS_MAX * 2;
@@ -219,6 +220,7 @@ export class PduEncoder {
       this.#arena.view.setUint16(sense, senseLength);
       length = 2 + senseLength;
       pdu.dataSegmentLength = length;
+      if (task.lossesTold >= 0) noteLosses(connection, task, pdu.statSN);
     }
     this.#add(connection, batch, header, sense, length, false);
     return true;
@@ -355,6 +357,11 @@ export class PduEncoder {
     }
     this.#jobCount = 0;
   }
+}
+
+function noteLosses(connection: Connection, { mapping, lossesTold: losses }: Task, statSN: number): void {
+  connection.toldLosses ??= new ToldLosses();
+  connection.toldLosses.add(mapping!, { statSN, losses });
 }
 
 function stampWindow(pdu: TargetPdu, session: Session): void {

@@ -37,7 +37,7 @@ import {
   WRITE_PROTECTED,
 } from "./sense.js";
 import { COMMANDS } from "./table.js";
-import { informationOf, senseKeyOf } from "./unit-attention.js";
+import { informationOf, isDeferredError, senseKeyOf } from "./unit-attention.js";
 import { isWellKnownUnit } from "./well-known.js";
 
 const SERVICE_ACTION_BYTE = 1;
@@ -133,6 +133,7 @@ export function dispatch(task: Task, services: Services): void {
   const attentions = task.session!.attentions;
   if (attentions.pending(task.lun) && (conditions & COMMAND_PASSES_UNIT_ATTENTION) === 0) {
     const condition = attentions.take(task.lun);
+    if (isDeferredError(condition)) task.lossesTold = task.mapping!.lossesDeferred;
     const sense = { senseKey: senseKeyOf(condition), asc: (condition >>> 8) & 0xff, ascq: condition & 0xff };
     endWithInformation(task, services, sense, informationOf(condition));
     return;

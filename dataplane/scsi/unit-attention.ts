@@ -53,7 +53,7 @@ export class UnitAttentions {
     if (queue.includes(code)) return false;
     if (queue.length === UNIT_ATTENTIONS_PER_LUN_MAX) {
       const reset = POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED;
-      const errors = [...queue, code].filter((condition) => condition >>> SENSE_KEY_SHIFT !== 0);
+      const errors = [...queue, code].filter(isDeferredError);
       this.#queues.set(lun, [(reset.asc << 8) | reset.ascq, ...errors]);
     } else if (code >>> 8 === ASC_RESET) {
       queue.splice(firstNoReset(queue), 0, code);
@@ -106,6 +106,11 @@ export class UnitAttentions {
 export function informationOf(condition: number): number {
   const { asc, ascq } = THIN_PROVISIONING_SOFT_THRESHOLD_REACHED;
   return condition === ((asc << 8) | ascq) ? THRESHOLD_DESCRIPTOR_BYTE : -1;
+}
+
+/** Of what `take` has given. */
+export function isDeferredError(condition: number): boolean {
+  return condition >>> SENSE_KEY_SHIFT !== 0;
 }
 
 /** Of what `take` has given; ASC and ASCQ are its lower two bytes. */

@@ -19,8 +19,13 @@ export class LunMapping {
   blocked = 0;
   /** The unit or the session's initiator has limits (throttle/). */
   isLimited = false;
-  /** The unit's count of losses of which the initiator knows: its flushes have failed since. Less: its first one is to fail. */
+  /**
+   * The unit's count of losses of which the initiator knows: a flush has failed for it, and that is acknowledged. Less than the
+   * unit's: its next flush is to fail.
+   */
   lossesHeard: number;
+  /** The count when a deferred error was added to the nexus' unit attentions. */
+  lossesDeferred = 0;
   /** Tasks that were admitted and have not ended. */
   #running = 0;
   #conflicts = 0;

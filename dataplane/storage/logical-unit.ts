@@ -13,7 +13,7 @@ const EIO = -5;
 /** Who else is told of losses. */
 export interface LossListener {
   lost(): void;
-  /** This initiator was told. */
+  /** This initiator was told of all of them, and has acknowledged that. */
   heard(initiatorName: string): void;
 }
 
@@ -106,12 +106,11 @@ export class LogicalUnit {
     return true;
   }
 
-  /** `lossSince` for a flush of a nexus: its initiator knows of all losses then. */
-  tellLosses(mapping: LunMapping, initiatorName: string, since: number): number {
-    const loss = this.lossSince(since);
-    mapping.lossesHeard = this.losses;
-    if (loss < 0) this.#listener.heard(initiatorName);
-    return loss;
+  /** The initiator of a nexus has acknowledged that it was told when there were so many losses. */
+  heard(mapping: LunMapping, initiatorName: string, losses: number): void {
+    mapping.lossesHeard = Math.max(mapping.lossesHeard, losses);
+    // What was lost meanwhile is still to be told.
+    if (this.lossSince(mapping.lossesHeard) === 0) this.#listener.heard(initiatorName);
   }
 
   /** A flush has failed with this errno: what it was to make durable may be anybody's, on any shard. */

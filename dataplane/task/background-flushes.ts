@@ -70,8 +70,10 @@ export class BackgroundFlushes {
     for (const [mapping, session] of askers) {
       // Nobody would hear it: the initiator is told when it comes back.
       if (this.#shard.sessions.get(session.sessionId) !== session) continue;
-      const loss = unit.tellLosses(mapping, session.initiatorName, mapping.lossesHeard);
-      if (loss < 0) session.attentions.addDeferredError(mapping.lun, storeErrorSense(loss, true));
+      const loss = unit.lossSince(mapping.lossesHeard);
+      if (loss === 0) continue;
+      mapping.lossesDeferred = unit.losses;
+      session.attentions.addDeferredError(mapping.lun, storeErrorSense(loss, true));
     }
   }
 }

@@ -117,7 +117,8 @@ export class Operations {
     const unit = task.unit!;
     if (task.operation === OPERATION_FLUSH) {
       if (result < 0) unit.noteFailedFlush(result);
-      const loss = unit.tellLosses(task.mapping!, task.session!.initiatorName, task.lossesBefore);
+      const loss = unit.lossSince(task.lossesBefore);
+      if (loss < 0) task.lossesTold = unit.losses;
       return result < 0 ? result : loss;
     }
     if (!writes(task.operation) || !task.durable || result < 0) return result;

@@ -80,6 +80,7 @@ export class TaskTable {
     task.status = 0;
     task.transfer = TRANSFER_NONE;
     task.durable = false;
+    task.lossesTold = -1;
     task.transferTotal = 0;
     task.transferLength = 0;
     task.covered = 0;

@@ -158,6 +158,8 @@ export class Task extends Outgoing {
   durable = false;
   /** Its unit's count of losses when it began to write durably; of a flush, that of which the initiator knew then. */
   lossesBefore = 0;
+  /** Its status tells the initiator of its unit's losses, of which there were so many then; -1: it does not. */
+  lossesTold = -1;
   /** Bytes of the transfer for which slices were made, from its start. */
   covered = 0;
   /** Bytes that are through: sent (read), or in the store (write). */

@@ -23,14 +23,22 @@ function unitYaml({ path, sizeBytes, cache = "direct", blockLength = 512, readOn
   return `{ file: "${path}"${size}, cache: ${cache}, blockLength: ${blockLength}, readOnly: ${readOnly} }`;
 }
 
-/** LUN n is the n-th of the units. */
-export async function serveUnits(undo: Undo, units: readonly ServedUnit[], workers = 1): Promise<RunningTarget> {
+/** LUN n is the n-th of the units. `session`: negotiable keys of the target, as YAML. */
+export async function serveUnits(
+  undo: Undo,
+  units: readonly ServedUnit[],
+  workers = 1,
+  session = "{}",
+): Promise<RunningTarget> {
   const target = await RunningTarget.start({
     config: ({ port, httpPort }) => `
 portalGroups:
   - { tag: 1, portals: ["127.0.0.1:${port}"] }
 targets:
-  - { name: "${TARGET_NAME}", portalGroups: [1], luns: { ${units.map((_, lun) => `${lun}: u${lun}`).join(", ")} } }
+  - name: "${TARGET_NAME}"
+    portalGroups: [1]
+    session: ${session}
+    luns: { ${units.map((_, lun) => `${lun}: u${lun}`).join(", ")} }
 units:
 ${units.map((unit, lun) => `  u${lun}: ${unitYaml(unit)}`).join("\n")}
 http: { listen: "127.0.0.1:${httpPort}" }

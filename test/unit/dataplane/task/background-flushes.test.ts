@@ -50,6 +50,12 @@ class Host {
     this.mapping = new LunMapping(3, unit, false, 0);
   }
 
+  /** What it was told. */
+  acknowledge(): void {
+    const { unit, lossesDeferred } = this.mapping;
+    unit.heard(this.mapping, this.session.initiatorName, lossesDeferred);
+  }
+
   /** Sense key, and ASC and ASCQ, of what it is told next; null: nothing. */
   told(): readonly [number, number] | null {
     const condition = this.attentions.take(3);
@@ -63,8 +69,6 @@ class Scene {
   flushes = 0;
   /** What the kernel has to tell of earlier writes, and nobody has asked for yet. */
   loss = 0;
-  /** The initiators of which control was told that they know of a loss. */
-  readonly heard: string[] = [];
   readonly sessions = new Map<number, Session>();
   readonly unit: LogicalUnit;
   readonly background: BackgroundFlushes;
@@ -83,7 +87,7 @@ class Scene {
       },
     };
     const failedFlushes = new FailedFlushes(allocateFailedFlushes(), RECORD.unitIndex);
-    const listener = { lost: () => {}, heard: (initiatorName: string) => this.heard.push(initiatorName) };
+    const listener = { lost: () => {}, heard: () => {} };
     this.unit = new LogicalUnit(RECORD, store as unknown as Store, {} as Gate, failedFlushes, listener);
     const units = new Map([[RECORD.unitIndex, this.unit]]);
     this.background = new BackgroundFlushes({ units, sessions: this.sessions } as unknown as Shard);
@@ -120,8 +124,23 @@ test("who has asked is told of a failure once, and of success nothing", () => {
   scene.begin(host);
   scene.complete(-errno.EIO);
   assert.deepEqual(host.told(), WRITE_ERROR);
+  host.acknowledge();
   scene.begin(host);
   scene.complete(0);
+  assert.equal(host.told(), null);
+});
+
+test("who has not acknowledged the deferred error is told again when it asks again", () => {
+  const scene = new Scene();
+  const host = scene.host();
+  scene.begin(host);
+  scene.complete(-errno.EIO);
+  assert.deepEqual(host.told(), WRITE_ERROR);
+  for (let flush = 0; flush < 2; flush++) {
+    scene.begin(host);
+    scene.complete(0);
+  }
+  assert.deepEqual(host.told(), WRITE_ERROR);
   assert.equal(host.told(), null);
 });
 
@@ -141,7 +160,12 @@ test("who has not asked hears of it at the next flush, as of every loss", () => 
   scene.complete(-errno.EIO);
   assert.equal(other.told(), null);
   assert.equal(scene.unit.lossSince(other.mapping.lossesHeard), -errno.EIO);
-  assert.equal(scene.unit.lossSince(asker.mapping.lossesHeard), 0, "it knows");
+  assert.equal(
+    scene.unit.lossSince(asker.mapping.lossesDeferred),
+    0,
+    "it knows when it has acknowledged the deferred error",
+  );
+  assert.equal(scene.unit.lossSince(asker.mapping.lossesHeard), -errno.EIO, "which it has not");
 });
 
 test("who has asked, and is gone meanwhile, has not heard of it", () => {
@@ -154,7 +178,7 @@ test("who has asked, and is gone meanwhile, has not heard of it", () => {
   scene.begin(asker);
   scene.complete(-errno.EIO);
   scene.complete(0);
-  assert.deepEqual(scene.heard, ["host 1"]);
+  assert.equal(gone.told(), null);
   assert.deepEqual(asker.told(), WRITE_ERROR);
 });
 

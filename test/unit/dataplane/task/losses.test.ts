@@ -98,8 +98,16 @@ class Scene {
     this.#operations.outlived(task, result);
   }
 
+  /** What the command is told, which its initiator acknowledges at once. */
   flush(mapping: LunMapping, result = 0): number {
-    return this.complete(this.begin(mapping, OPERATION_FLUSH), result);
+    const task = this.begin(mapping, OPERATION_FLUSH);
+    const told = this.complete(task, result);
+    this.acknowledge(task);
+    return told;
+  }
+
+  acknowledge({ mapping, lossesTold }: Task): void {
+    if (lossesTold >= 0) this.unit.heard(mapping!, "host", lossesTold);
   }
 }
 
@@ -159,10 +167,37 @@ describe("a flush", () => {
     const session = scene.session();
     const flushes = [0, 1].map(() => scene.begin(session, OPERATION_FLUSH));
     scene.loss = -errno.EIO;
-    assert.deepEqual(
-      flushes.map((flush) => scene.complete(flush, 0)),
-      [-errno.EIO, -errno.EIO],
-    );
+    for (const flush of flushes) {
+      assert.equal(scene.complete(flush, 0), -errno.EIO);
+      scene.acknowledge(flush);
+    }
+    assert.equal(scene.flush(session), 0);
+  });
+
+  test("fails as long as the session has not acknowledged that it was told", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    const flush = () => scene.begin(session, OPERATION_FLUSH);
+    scene.loss = -errno.EIO;
+    const first = flush();
+    for (const unacknowledged of [first, flush()]) assert.equal(scene.complete(unacknowledged, 0), -errno.EIO);
+    scene.acknowledge(first);
+    assert.equal(scene.complete(flush(), 0), 0);
+  });
+
+  test("fails where something is lost after a loss was told, and before that is acknowledged", () => {
+    const scene = new Scene();
+    const session = scene.session();
+    scene.loss = -errno.EIO;
+    const told = scene.begin(session, OPERATION_FLUSH);
+    assert.equal(scene.complete(told, 0), -errno.EIO);
+    scene.loss = -errno.ENOSPC;
+    scene.acknowledge(told);
+    assert.deepEqual(scene.told, ["lost", "lost"], "its initiator has not heard of all");
+    assert.equal(scene.flush(session), -errno.ENOSPC);
+    assert.deepEqual(scene.told, ["lost", "lost", "host"]);
+    // An older response is acknowledged on another connection.
+    scene.acknowledge(told);
     assert.equal(scene.flush(session), 0);
   });
 
@@ -198,6 +233,7 @@ describe("a flush that has failed on another shard", () => {
     there.flush(there.session(), -errno.EIO);
     here.loss = -errno.ENOSPC;
     assert.equal(here.complete(flush, 0), -errno.ENOSPC);
+    here.acknowledge(flush);
     assert.equal(here.flush(session), 0);
   });
 
