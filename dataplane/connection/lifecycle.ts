@@ -335,7 +335,9 @@ export class Lifecycle {
   #endIfEmpty(session: Session): void {
     if (session.connections.length > 0 || session.failed.length > 0) return;
     const { sessionId } = session;
-    if (this.#shard.sessions.delete(sessionId)) this.#shard.host.post({ type: "sessionEnded", sessionId });
+    if (!this.#shard.sessions.delete(sessionId)) return;
+    this.#count();
+    this.#shard.host.post({ type: "sessionEnded", sessionId });
   }
 
   #closeSocket(connection: Connection): void {

@@ -45,6 +45,8 @@ function assertThrottled(session: Session): number {
 export function assertNothingLeaked(shard: Shard, ring: SimulatedRing): void {
   assert.equal(shard.sessions.size, 0, "sessions are gone");
   assert.equal(shard.connections.open, 0, "connections are back");
+  assert.equal(shard.counters[COUNTER.sessions], 0, "no session is counted");
+  assert.equal(shard.counters[COUNTER.connections], 0, "no connection is counted");
   assert.equal(shard.tasks.tasks.filter(({ state }) => state !== TASK_FREE).length, 0, "tasks are back");
   for (const classIndex of SLICE_CLASSES.keys()) {
     const total = shard.slices.slices.filter((slice) => slice.classIndex === classIndex).length;
