@@ -298,6 +298,8 @@ export class Dispatcher {
     task.expectsDataIn = pdu.read;
     task.expectsDataOut = pdu.write;
     task.expectedDataTransferLength = pdu.expectedDataTransferLength;
+    task.bidirectionalReadLength =
+      task.expectsDataIn && task.expectsDataOut ? pdu.bidirectionalReadExpectedDataTransferLength : 0;
     task.startedUs = this.#shard.ring.nowUs;
     task.dataUs = task.startedUs;
     copyCdb(view, task.cdb, pdu.cdbOffset);

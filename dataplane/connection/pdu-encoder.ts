@@ -214,7 +214,14 @@ export class PduEncoder {
     stampWindow(pdu, session);
     let length = 0;
     const sense = header + CELL_SENSE;
-    if (task.status !== SCSI_STATUS_GOOD) pdu.statusQualifier = statusQualifier(session, task.status);
+    if (task.status !== SCSI_STATUS_GOOD) {
+      pdu.statusQualifier = statusQualifier(session, task.status);
+      // No command of ours moves data both ways: none is GOOD, and all that was to be read is residual (section 11.4.6).
+      if (task.bidirectionalReadLength > 0) {
+        pdu.bidirectionalReadUnderflow = true;
+        pdu.bidirectionalReadResidualCount = task.bidirectionalReadLength;
+      }
+    }
     if (task.status === SCSI_STATUS_CHECK_CONDITION) {
       const senseLength = encodeSense(this.#arena.bytes, this.#arena.view, sense + 2, task);
       this.#arena.view.setUint16(sense, senseLength);

@@ -122,6 +122,8 @@ export class Task extends Outgoing {
   expectsDataIn = false;
   expectsDataOut = false;
   expectedDataTransferLength = 0;
+  /** Of a bidirectional command, whose other length is that of its write; else 0. */
+  bidirectionalReadLength = 0;
 
   // -- for the command's own use between `begin` and its end
   /** Arena offset of the parameter buffer, or -1. */
