@@ -4,7 +4,7 @@
  */
 
 import { unreachable } from "../assert.js";
-import { NO_TAG } from "../buffer/slice.js";
+import { NO_TAG, type Slice } from "../buffer/slice.js";
 import { endWithSense, SNACK_REJECTED } from "../scsi/sense.js";
 import type { Shard } from "../shard.js";
 import { acknowledgeTag, isWaiting, TASK_ABORTED, TASK_ACTIVE, type Task } from "../task/task.js";
@@ -73,17 +73,17 @@ export class Snacks {
   /** Those that are out and not answered in full. */
   #r2t(connection: Connection, task: Task, pdu: SnackRequestPdu): void {
     const end = pdu.runLength === 0 ? task.dataSN : pdu.begRun + pdu.runLength;
-    if (end > task.dataSN) return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
-    let found = 0;
+    const found: Slice[] = [];
     for (let slice = task.firstSlice; slice !== null; slice = slice.nextOfTask) {
       if (slice.tag === NO_TAG || slice.queued || slice.r2tSN < pdu.begRun || slice.r2tSN >= end) continue;
-      this.#send(connection, new ResendR2t(slice));
-      found++;
+      found.push(slice);
     }
-    // An R2T is acknowledged by its data.
-    if (found === 0 && pdu.begRun + pdu.runLength > 0) {
-      this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
+    const all = pdu.begRun === 0 && pdu.runLength === 0;
+    // An R2T is acknowledged by its data; one of those that are asked for is enough to have the SNACK rejected (section 11.16).
+    if (end > task.dataSN || (!all && (found.length === 0 || found.length < end - pdu.begRun))) {
+      return this.#reject(connection, pdu, REJECT_REASON_PROTOCOL_ERROR, task.dataSN);
     }
+    for (const slice of found) this.#send(connection, new ResendR2t(slice));
   }
 
   #status(connection: Connection, pdu: SnackRequestPdu): void {

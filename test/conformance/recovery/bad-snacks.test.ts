@@ -173,7 +173,20 @@ describe("R2T SNACK", () => {
     await isRejected(initiator, snack(SNACK_R_DATA, { initiatorTaskTag, targetTransferTag: 0x55 }));
     await initiator.answerR2T(task, first);
     const second = await initiator.expect(OPCODE_R2T);
-    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 0, runLength: 1 }), { dataSN: 2 });
+    // A run that ends with one that is out is no better if it begins with one that was answered.
+    for (const runLength of [1, 2]) {
+      await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 0, runLength }), { dataSN: 2 });
+    }
+    for (const [begRun, runLength] of [
+      [1, 1],
+      [1, 0],
+      [0, 0],
+    ] as const) {
+      await initiator.send(snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun, runLength }));
+      const again = await initiator.expect(OPCODE_R2T);
+      assert.deepEqual([again.field("r2tSN"), again.targetTransferTag], [1, second.targetTransferTag]);
+    }
+    await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 2, runLength: 0 }), { dataSN: 2 });
     await initiator.answerR2T(task, second);
     assert.equal((await initiator.finish(task)).status, 0);
     await isRejected(initiator, snack(SNACK_DATA_R2T, { initiatorTaskTag, begRun: 1, runLength: 1 }));
