@@ -91,7 +91,8 @@ export class Snacks {
     const all = pdu.runLength === 0;
     const first = pdu.begRun === 0 && all ? connection.expStatSN : pdu.begRun;
     const count = all ? serialDistance(first, connection.statSN) : pdu.runLength;
-    if (count === 0) return;
+    // All that is not acknowledged, and that is nothing. Where a number is named, it is one that was not sent.
+    if (count === 0 && pdu.begRun === 0) return;
     const last = (first + count - 1) >>> 0;
     const wasSent =
       serialInWindow(first, connection.expStatSN, connection.statSN) &&

@@ -148,8 +148,14 @@ describe("Status SNACK", () => {
     ] as const) {
       await isRejected(initiator, snack(SNACK_STATUS, { begRun: (expStatSN + offset) >>> 0, runLength, expStatSN }));
     }
+    // From the one that is next on.
+    const next = initiator.expStatSN!;
+    await isRejected(initiator, snack(SNACK_STATUS, { begRun: next, runLength: 0, expStatSN }));
     await initiator.send(snack(SNACK_STATUS, { begRun: expStatSN, runLength: 1, expStatSN }));
     assert.equal((await initiator.expect(OPCODE_SCSI_RESPONSE)).statSN, expStatSN);
+    // All that is not acknowledged: nothing.
+    await initiator.send(snack(SNACK_STATUS, { begRun: 0, runLength: 0, expStatSN: next + 1 }));
+    await initiator.good({ cdb: testUnitReady() });
   });
 });
 
