@@ -7,6 +7,7 @@
  *                                      FastAbort: at once
  */
 import { CONNECTION_OPEN, type Connection } from "../connection/connection.js";
+import { reportScsiEvent } from "../connection/scsi-events.js";
 import { endNotReady, isRefused } from "../scsi/readiness.js";
 import { BUS_DEVICE_RESET_FUNCTION_OCCURRED, I_T_NEXUS_LOSS_OCCURRED } from "../scsi/sense.js";
 import type { LunMapping } from "../session/lun-mapping.js";
@@ -145,8 +146,10 @@ export function resetUnit(shard: Shard, unit: LogicalUnit, barrier: Barrier, ask
     if (session !== asking) abortUnitTasks(shard, session, unit, barrier);
     for (const mapping of session.luns.values()) {
       if (mapping.unit !== unit) continue;
-      session.attentions.add(mapping.lun, asc, ascq);
-      if (session !== asking) shard.fences.mark(session, mapping);
+      const isNew = session.attentions.add(mapping.lun, asc, ascq);
+      if (session === asking) continue;
+      shard.fences.mark(session, mapping);
+      if (isNew) reportScsiEvent(shard, session, mapping.lun, asc, ascq);
     }
   }
 }

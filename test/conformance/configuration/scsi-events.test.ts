@@ -12,8 +12,10 @@ const UNIT_ATTENTION = 0x6;
 const ASYMMETRIC_ACCESS_STATE_CHANGED = 0x2a06;
 const MODE_PARAMETERS_CHANGED = 0x2a01;
 const CAPACITY_DATA_HAS_CHANGED = 0x2a09;
+const BUS_DEVICE_RESET_FUNCTION_OCCURRED = 0x2903;
 const REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e;
 const LUN_LARGE = 300;
+const LOGICAL_UNIT_RESET = 5;
 
 interface Setting {
   readonly luns?: string;
@@ -114,6 +116,21 @@ test("an access state that changes, with digests", async (context) => {
       [LUN_LARGE, ASYMMETRIC_ACCESS_STATE_CHANGED],
     ],
   );
+});
+
+test("a reset is reported to all sessions but the one that has asked for it", async (context) => {
+  const { login } = await start(context);
+  // On two shards: some of them are on that of the first one, some are not.
+  const [asking, ...others] = [await login(), await login(), await login(), await login()];
+  await asking!.taskManagement(LOGICAL_UNIT_RESET, { lun: LUN_LARGE });
+  for (const initiator of others) {
+    assert.deepEqual(await event(initiator), [LUN_LARGE, BUS_DEVICE_RESET_FUNCTION_OCCURRED]);
+  }
+  for (const initiator of [asking!, ...others]) {
+    const { key, code } = senseOf(await initiator.command({ lun: LUN_LARGE, cdb: testUnitReady() }));
+    assert.deepEqual([key, code], [UNIT_ATTENTION, BUS_DEVICE_RESET_FUNCTION_OCCURRED]);
+    assert.equal(initiator.others.length, 0);
+  }
 });
 
 test("nothing is sent where the target is not configured so", async (context) => {
