@@ -1,6 +1,7 @@
 /** The answers to SendTargets (RFC 7143 Appendix C): pure functions from portals and targets to key=value pairs. */
 import { decodeText, encodeText, TEXT_VALID } from "../dataplane/wire/text-keys.js";
 import { formatPortalAddress, type PortalAddress } from "./config/portal-address.js";
+import { normalizeName } from "./login/names.js";
 import { addressFor } from "./reachability.js";
 
 /** A portal as it listens: the port is the real one. */
@@ -56,7 +57,17 @@ function targetRecord(
 }
 
 /**
- * The value of SendTargets in a request that must hold nothing else (Appendix C: "exactly one text key and value").
+ * What SendTargets asks for: `All`, nothing, or a target by its name in normal form. undefined: none of these, of which "the value must
+ * be one" (Appendix C). A name of whichever form may be somebody's, but for its beginning.
+ */
+export function normalizeSendTargets(value: string): string | undefined {
+  if (value === "All" || value === "") return value;
+  const name = normalizeName(value);
+  return name !== undefined && /^(?:iqn|eui|naa)\./.test(name) ? name : undefined;
+}
+
+/**
+ * The value of SendTargets, normalized, in a request that must hold nothing else (Appendix C: "exactly one text key and value").
  *
  * @param text pairs with their NULs, in latin1.
  * @returns undefined where the text is anything else.
@@ -65,5 +76,5 @@ export function sendTargetsValue(text: string): string | undefined {
   const decoded = decodeText(Buffer.from(text, "latin1"));
   if (decoded.reason !== TEXT_VALID || decoded.pairs.length !== 1) return undefined;
   const [pair] = decoded.pairs;
-  return pair?.key === "SendTargets" ? pair.value : undefined;
+  return pair?.key === "SendTargets" ? normalizeSendTargets(pair.value) : undefined;
 }

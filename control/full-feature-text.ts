@@ -1,7 +1,6 @@
 /** The answers to Text Requests in the full feature phase of Normal sessions (RFC 7143 sections 6.4, 11.10, Appendix C). */
 import { decodeText, describeText, encodeText, type KeyValue, TEXT_VALID } from "../dataplane/wire/text-keys.js";
-import { type DiscoverableTarget, type ListeningPortal, targetRecords } from "./discovery.js";
-import { normalizeName } from "./login/names.js";
+import { type DiscoverableTarget, type ListeningPortal, normalizeSendTargets, targetRecords } from "./discovery.js";
 import { NEGOTIATION_KEYS_MAX, negotiateFullFeature } from "./login/negotiation.js";
 
 export interface FullFeatureSession {
@@ -109,12 +108,14 @@ function answerPairs(
   if (pairs.length > 1) return { kind: "reject", reason: "SendTargets with other keys" };
   // Appendix C: this value "MUST NOT be supported on an operational session".
   if (sendTargets === "All") return { kind: "reject", reason: "SendTargets=All in a Normal session" };
-  const text = ownRecord(sendTargets, session);
+  const asked = normalizeSendTargets(sendTargets);
+  if (asked === undefined) return { kind: "reject", reason: "SendTargets asks for no target" };
+  const text = ownRecord(asked, session);
   return { kind: "answer", text, maxSendDataSegmentLength, maxRecvDataSegmentLength: undefined };
 }
 
-/** Only the target of this session is spoken of: by its name, or by an empty value. */
-function ownRecord(value: string, { target, portals, localHost }: FullFeatureSession): string {
-  const targets = target !== undefined && (value === "" || normalizeName(value) === target.name) ? [target] : [];
+/** Only the target of this session is spoken of: by its name, or by nothing. */
+function ownRecord(asked: string, { target, portals, localHost }: FullFeatureSession): string {
+  const targets = target !== undefined && (asked === "" || asked === target.name) ? [target] : [];
   return targetRecords(targets, portals, localHost);
 }

@@ -25,7 +25,6 @@ import { DISCOVERY_IDLE_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from "./limits.js";
 import type { Logger } from "./logger.js";
 import { challengeOf, LOGIN_START, type LoginState, refuseCompleted, step } from "./login/machine.js";
 import type { LoginAction, LoginEvent, LoginResponse, LoginResult } from "./login/messages.js";
-import { normalizeName } from "./login/names.js";
 import { createLoginContext, identityOf } from "./login-context.js";
 import { decodeLoginRequest, encodeLoginResponse } from "./login-pdus.js";
 import { PduStream, type Received, viewOf } from "./pdu-stream.js";
@@ -388,7 +387,7 @@ export class LoginConnection {
   #answerSendTargets(text: string, { initiatorName, targetName }: LoginResult): string | undefined {
     const value = sendTargetsValue(text);
     if (value === undefined) return undefined;
-    const name = value === "" ? targetName : normalizeName(value);
+    const name = value === "" ? targetName : value;
     const offer = this.#host.offer(initiatorName);
     const targets = value === "All" ? offer.targets : offer.targets.filter((target) => target.name === name);
     return targetRecords(targets, offer.portals, this.#entrance.host);

@@ -39,13 +39,13 @@ test("RFC 7143 Appendix C: of no other target is anything told", async () => {
   }
 });
 
-test("RFC 7143 Appendix C: SendTargets=All is not supported: Reject, and the session goes on", async () => {
+test("RFC 7143 Appendix C: SendTargets=All is not supported, nor is what is no name: Reject, and the session goes on", async () => {
   const initiator = await logIn();
-  await initiator.send(
-    { opcode: OPCODE_TEXT_REQUEST, targetTransferTag: TAG_NONE },
-    encodeKeys({ SendTargets: "All" }),
-  );
-  const reject = await initiator.expect(OPCODE_REJECT);
-  assert.equal(reject.field("reason"), 0x04, "Protocol Error");
+  for (const SendTargets of ["All", "Alle", "a target"]) {
+    const text = { opcode: OPCODE_TEXT_REQUEST, immediate: true, targetTransferTag: TAG_NONE };
+    await initiator.send(text, encodeKeys({ SendTargets }));
+    const reject = await initiator.expect(OPCODE_REJECT);
+    assert.equal(reject.field("reason"), 0x04, "Protocol Error");
+  }
   await initiator.ping();
 });

@@ -61,6 +61,10 @@ test("RFC 7143 Appendix C, 13.21: text other than one SendTargets is rejected", 
       ["SendTargets", "All"],
       ["SendTargets", "All"],
     ],
+    // "The value must be one of" All, a target's name, and nothing.
+    [["SendTargets", "all"]],
+    [["SendTargets", "Alle"]],
+    [["SendTargets", "a target"]],
   ] as const) {
     const text = { opcode: OPCODE_TEXT_REQUEST, immediate: true, targetTransferTag: TAG_NONE };
     await initiator.send(text, encodeKeys(pairs));

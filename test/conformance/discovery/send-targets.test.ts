@@ -40,8 +40,8 @@ test("RFC 7143 Appendix C: SendTargets=name: this target, whether it can be reac
   assert.deepEqual(await sendTargets(OTHER.toUpperCase()), recordOf(OTHER, [2]));
 });
 
-test("RFC 7143 Appendix C: a name that nobody has, or that is none: no target at all", async () => {
-  for (const name of ["iqn.2026-11.io.ringlun:nobody", "all", "ALL", "a b"]) {
+test("RFC 7143 Appendix C: a name that nobody has: no target at all", async () => {
+  for (const name of ["iqn.2026-11.io.ringlun:nobody", "iqn.nobody", "eui.0200"]) {
     assert.deepEqual(await sendTargets(name), [], name);
   }
 });

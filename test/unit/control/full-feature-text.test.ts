@@ -38,8 +38,10 @@ describe("SendTargets in a Normal session (Appendix C)", () => {
     assert.equal(textOf("SendTargets=\0", { ...SESSION, target: undefined }), "");
   });
 
-  test("All is not supported, nor are other keys beside it", () => {
-    assert.match(textOf("SendTargets=All\0"), /^Reject/);
+  test("All is not supported, nor is what is no name, nor are other keys beside it", () => {
+    for (const value of ["All", "all", "Alle", "iqn.two words", "vm"]) {
+      assert.match(textOf(`SendTargets=${value}\0`), /^Reject/, value);
+    }
     assert.match(textOf("SendTargets=\0MaxRecvDataSegmentLength=4096\0"), /^Reject/);
   });
 });
