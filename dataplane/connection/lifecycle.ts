@@ -79,7 +79,7 @@ export class Lifecycle {
       shard.engine.throttles.limitSession(session, record.limits);
     }
     session.connections.push(connection);
-    this.#purge(session);
+    this.purge(session);
     connection.state = CONNECTION_OPEN;
     connection.fd = record.fd;
     connection.connectionId = record.connectionId;
@@ -172,8 +172,10 @@ export class Lifecycle {
   }
 
   #recoverable(connection: Connection): void {
-    connection.expiresUs = this.#expiry(connection.session!);
+    const session = connection.session!;
+    connection.expiresUs = this.#expiry(session);
     this.#forgetId(connection);
+    this.purge(session);
   }
 
   /** When tasks whose connection has failed or was logged out for recovery are given up (sections 13.15 and 13.16). */
@@ -190,15 +192,12 @@ export class Lifecycle {
     this.#report(connectionId, session!.sessionId, closeReason, isRecoverable);
   }
 
-  /** A task was reassigned, or a connection has come: failed connections that are of no use any more go. */
-  #purge(session: Session): void {
+  /** Connections that were logged out for recovery and have no tasks any more go. One that is alone stands for the session. */
+  purge(session: Session): void {
+    if (session.connections.length === 0) return;
     for (const connection of [...session.failed]) {
       if (connection.isRecoverable && connection.taskCount === 0) this.#remove(connection);
     }
-  }
-
-  reassigned(session: Session): void {
-    this.#purge(session);
   }
 
   /** The connection's requests that wait for others before them: their numbers are free again (section 11.14). */
@@ -275,8 +274,9 @@ export class Lifecycle {
     }
   }
 
-  /** Looks whether a closing connection is free of everything; called whenever something of it has ended. */
+  /** Looks whether a connection that ends is free of everything; called whenever something of it has ended. */
   drain(connection: Connection): void {
+    if (connection.state === CONNECTION_FAILED) return this.purge(connection.session!);
     if (connection.state !== CONNECTION_CLOSING && connection.state !== CONNECTION_FAILING) return;
     const shard = this.#shard;
     if (!connection.receiveBusy && connection.sink !== null) {
@@ -308,15 +308,11 @@ export class Lifecycle {
     session.connections.splice(session.connections.indexOf(connection), 1);
     session.failed.push(connection);
     connection.expiresUs = this.#expiry(session);
-    if (connection.isRecoverable) this.#recoverable(connection);
-    else
-      this.#shard.host.post({
-        type: "connectionFailed",
-        connectionId: connection.connectionId,
-        reason: connection.closeReason,
-      });
     for (const closer of connection.closers.splice(0)) closer.leave();
     this.#shard.fences.gone(connection);
+    if (connection.isRecoverable) return this.#recoverable(connection);
+    const { connectionId, closeReason } = connection;
+    this.#shard.host.post({ type: "connectionFailed", connectionId, reason: closeReason });
   }
 
   /** Nothing is left of the connection. */

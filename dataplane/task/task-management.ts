@@ -147,7 +147,7 @@ function endTask(shard: Shard, connection: Connection, task: Task, respond: Resp
   if (isAnswered(task) && task.wasAnswered && state === CONNECTION_FAILED && isRecoverable) {
     // "its status, if sent but not acknowledged, will be resent followed by the task management response" (section 11.5.1).
     shard.engine.retransmission.reassign(task, connection, task.dataSN);
-    shard.lifecycle.reassigned(connection.session!);
+    shard.lifecycle.purge(connection.session!);
     return respond(FUNCTION_RESPONSE_COMPLETE);
   }
   // "the response was sent prior to the abort" (section 7.11).
@@ -181,7 +181,7 @@ function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementR
   if (!isRecoverable || state !== CONNECTION_FAILED) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
   respond(FUNCTION_RESPONSE_COMPLETE);
   shard.engine.retransmission.reassign(task, connection, expDataSN);
-  shard.lifecycle.reassigned(session);
+  shard.lifecycle.purge(session);
 }
 
 /**

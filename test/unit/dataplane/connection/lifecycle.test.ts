@@ -14,11 +14,16 @@ import {
   OPCODE_LOGOUT_REQUEST,
   OPCODE_LOGOUT_RESPONSE,
   OPCODE_SCSI_COMMAND,
+  OPCODE_TASK_MANAGEMENT_REQUEST,
+  OPCODE_TASK_MANAGEMENT_RESPONSE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
-import { BLOCK_BYTES, FIRST_CMD_SN, INITIATOR, send, setUp, startWrite, WRITE_US } from "./fixture.js";
+import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, INITIATOR, send, setUp, startWrite, WRITE_US } from "./fixture.js";
 
+const CLOSE_CONNECTION = 1;
 const REMOVE_FOR_RECOVERY = 2;
+const ABORT_TASK = 1;
+const TASK_REASSIGN = 8;
 
 /** Byte 2 of the PDUs with this opcode. */
 function responsesOf(received: readonly Buffer[], opcode: number): number[] {
@@ -146,5 +151,35 @@ for (const [immediate, awaits] of [
     shard.send({ type: "endConnection", connectionId, expStatSN: 0, reason: "connection reinstatement" });
     cluster.turnUntil(() => end.reportedUs > 0);
     assert.equal(hasLanded(), immediate);
+  });
+}
+
+for (const what of ["has no tasks", "had one, which was reassigned", "had one, which was aborted"]) {
+  test(`a connection that was logged out for recovery and ${what}: the session ends with the last other one (section 6.3.4)`, () => {
+    const { timeline, cluster, shard, connect } = setUp(0, { errorRecoveryLevel: 2, defaultTime2Retain: 3600 });
+    const [first, { peer, received }] = [connect(0), connect(1)];
+    if (what !== "has no tasks") {
+      announceWrite(first.peer);
+      cluster.turnUntil(() => first.received.length > 1);
+    }
+    first.peer.close();
+    const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, cmdSN: FIRST_CMD_SN + 1 };
+    send(peer, { ...logout, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0, initiatorTaskTag: 8 });
+    cluster.turnUntil(() => responsesOf(received, OPCODE_LOGOUT_RESPONSE).length === 1);
+    if (what !== "has no tasks") {
+      const code = what.endsWith("aborted") ? ABORT_TASK : TASK_REASSIGN;
+      const fields = { immediate: true, flags: FLAG_FINAL | code, initiatorTaskTag: 7, referencedTaskTag: 1 };
+      send(peer, { opcode: OPCODE_TASK_MANAGEMENT_REQUEST, ...fields, cmdSN: FIRST_CMD_SN + 1 });
+      cluster.turnUntil(() => responsesOf(received, OPCODE_TASK_MANAGEMENT_RESPONSE).length === 1);
+    }
+    let endUs = 0;
+    shard.whenSessionEnds(1, () => {
+      endUs = timeline.nowUs;
+    });
+    send(peer, { ...logout, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 1, initiatorTaskTag: 9 });
+    const startUs = timeline.nowUs;
+    cluster.turnUntil(() => endUs > 0);
+    assert.ok(endUs < startUs + 1_000_000);
+    cluster.assertNothingLeft();
   });
 }
