@@ -71,7 +71,8 @@ export class Fences {
   holds(task: Task, send: () => void): boolean {
     const session = task.session!;
     const fence = session.fence!;
-    const isFenced = fence.marked.delete(task) || (task.mapping !== null && fence.marked.delete(task.mapping));
+    const isMarked = fence.marked.delete(task);
+    const isFenced = (task.mapping !== null && fence.marked.delete(task.mapping)) || isMarked;
     if (fence.raisedBy === null && !isFenced) {
       this.#forgetIfIdle(session);
       return false;

@@ -131,27 +131,39 @@ test("an R-Data SNACK for a response that the fence waits for: it comes, and the
   for (const connection of [first, second]) connection.destroy();
 });
 
-test("a unit attention that is held, reassigned to another connection: it is fenced there, and what follows waits for it", async () => {
-  const { first, second, lower } = await fenced();
-  const other = await target.login();
-  assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
-  const { initiatorTaskTag } = await second.start({ cdb: testUnitReady() });
-  await receiveBeforePing(second);
-  second.destroy();
-  const third = await join(target, first, 1, { strict: false });
-  third.answerPings = false;
-  assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
-  await lower();
-  // It waits for all that has come here, too, which is acknowledged by what comes next.
-  for (let i = 0; i < 2; i++) await receiveBeforePing(first);
-  const told = await third.expect(OPCODE_SCSI_RESPONSE);
-  assert.deepEqual([told.initiatorTaskTag, told.status], [initiatorTaskTag, CHECK_CONDITION]);
-  const next = await first.start({ cdb: testUnitReady() });
-  assert.ok(!opcodesOf(await receiveBeforePing(first)).includes(OPCODE_SCSI_RESPONSE));
-  await third.answerPing(await third.expect(OPCODE_NOP_IN));
-  assert.equal((await first.finish(next)).status, 0);
-  for (const connection of [first, third]) connection.destroy();
-});
+for (const when of ["while it is held", "when nothing holds it any more"]) {
+  test(`a unit attention that is held, reassigned to another connection ${when}: it is fenced there, and what follows waits for it`, async () => {
+    const { first, second, lower } = await fenced();
+    const other = await target.login();
+    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
+    const { initiatorTaskTag } = await second.start({ cdb: testUnitReady() });
+    await receiveBeforePing(second);
+    second.destroy();
+    const third = await join(target, first, 1, { strict: false });
+    third.answerPings = false;
+    if (when === "while it is held") {
+      assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+      await lower();
+    } else {
+      await lower();
+      // Each acknowledges what has come before.
+      for (const connection of [first, third, first, third]) await receiveBeforePing(connection);
+      assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+    }
+    // It waits for all that has come here, too, which is acknowledged by what comes next.
+    for (let i = 0; i < 2; i++) await receiveBeforePing(first);
+    const told = await third.expect(OPCODE_SCSI_RESPONSE);
+    assert.deepEqual([told.initiatorTaskTag, told.status], [initiatorTaskTag, CHECK_CONDITION]);
+    const next = await first.start({ cdb: testUnitReady() });
+    assert.ok(!opcodesOf(await receiveBeforePing(first)).includes(OPCODE_SCSI_RESPONSE));
+    await third.answerPing(await third.expect(OPCODE_NOP_IN));
+    assert.equal((await first.finish(next)).status, 0);
+    // That one is not fenced: it need not be acknowledged.
+    await third.start({ cdb: testUnitReady() });
+    assert.ok(opcodesOf(await receiveBeforePing(third)).includes(OPCODE_SCSI_RESPONSE));
+    for (const connection of [first, third]) connection.destroy();
+  });
+}
 
 test("ABORT TASK on another connection of one whose response was held: it was never sent, and is not (section 11.5.1)", async () => {
   const { first, second, lower } = await fenced();
