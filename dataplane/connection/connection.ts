@@ -163,3 +163,8 @@ export class Connection {
     this.headerArea = headerArea;
   }
 }
+
+/** Its tasks may go on with it: what they send and ask for goes out. */
+export function isServing({ state, isSuspended }: Connection): boolean {
+  return state === CONNECTION_OPEN && !isSuspended;
+}

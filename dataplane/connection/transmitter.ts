@@ -18,7 +18,7 @@ import { LOGGED_OUT } from "../messages.js";
 import { KIND_IGNORED, KIND_SEND, type Shard } from "../shard.js";
 import { TASK_UNACKNOWLEDGED, type Task } from "../task/task.js";
 import type { Batch } from "./batch.js";
-import { CONNECTION_OPEN, type Connection } from "./connection.js";
+import { CONNECTION_OPEN, type Connection, isServing } from "./connection.js";
 import { OUTGOING_DATA_IN, OUTGOING_REPLY, OUTGOING_RESEND, OUTGOING_RESPONSE, type Outgoing } from "./outgoing.js";
 import { PduEncoder } from "./pdu-encoder.js";
 import type { Reply } from "./reply.js";
@@ -75,7 +75,7 @@ export class Transmitter {
 
   /** Retransmissions are bounded as replies are: a peer that asks for ever and reads nothing is closed. */
   queueResend(connection: Connection, node: Outgoing): void {
-    if (connection.isSuspended || connection.state !== CONNECTION_OPEN) return;
+    if (!isServing(connection)) return;
     connection.replies++;
     this.queue(connection, node);
     this.#boundReplies(connection);

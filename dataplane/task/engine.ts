@@ -679,8 +679,8 @@ export class TaskEngine implements Services {
   #suspend(task: Task): void {
     // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14).
     // Nor does anybody wait for its end as long as its initiator may take to go on with it.
-    const isOver = task.isAbortedAfterData || task.endsWithConnection || task.immediate;
-    if (isOver || task.awaiters.length > 0) return this.abort(task, null);
+    const isAwaited = task.awaiters.length > 0;
+    if (task.endsWithConnection || task.immediate || isAwaited) return this.abort(task, null);
     if (task.isHeldBack) this.#shard.fences.withdraw(task);
     if (task.starved) this.waiting.unstarve(task.connection!, task);
     if (task.expectsDataOut) task.acknowledgedDataSN = task.dataSN;
@@ -691,8 +691,7 @@ export class TaskEngine implements Services {
       task.acknowledgedDataSN = Math.min(task.acknowledgedDataSN, slice.r2tSN);
     }
     this.#forgetSolicited(task);
-    if (task.state === TASK_ACTIVE) this.#writes.pump(task);
-    else this.settle(task);
+    this.settle(task);
   }
 
   /** Frees the slot, and starts the tasks of its nexus that waited for this one to end. */

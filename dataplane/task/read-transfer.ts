@@ -1,5 +1,6 @@
 /** READ: blocks go from the store into slices, a few at a time, and from there to the initiator in order. */
 import { isSent, type Slice } from "../buffer/slice.js";
+import { isServing } from "../connection/connection.js";
 import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
 import { KIND_SLICE, type Shard } from "../shard.js";
@@ -31,7 +32,8 @@ export class ReadTransfer {
   pump(task: Task): void {
     const connection = task.connection!;
     const mask = task.unit!.blockLengthBytes - 1;
-    if (task.failure !== 0) return;
+    // Where the connection has failed, the rest is read for another one, and what is kept of others is not given up for it.
+    if (task.failure !== 0 || !isServing(connection)) return;
     while (task.state === TASK_ACTIVE && task.covered < task.transferLength) {
       if (task.starved || task.parked !== 0) return;
       if (task.sliceCount >= TASK_SLICES_MAX && !this.#engine.retransmission.dropSent(task)) return;

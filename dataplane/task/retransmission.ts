@@ -103,8 +103,6 @@ export class Retransmission {
   reassign(task: Task, connection: Connection, expDataSN: number): void {
     const old = task.connection!;
     if (task.retained) old.retained!.remove(task);
-    // It may have read on while it had no connection, until that had no credit left.
-    if (task.starved) this.#engine.waiting.unstarve(old, task);
     old.taskCount--;
     connection.taskCount++;
     task.connection = connection;

@@ -9,7 +9,7 @@
  * sections 11.8 and 13.17).
  */
 import { NO_TAG, type Slice } from "../buffer/slice.js";
-import { CONNECTION_OPEN } from "../connection/connection.js";
+import { isServing } from "../connection/connection.js";
 import { OUTGOING_R2T } from "../connection/outgoing.js";
 import { COUNTER } from "../counters.js";
 import { SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../limits.js";
@@ -92,7 +92,7 @@ export class WriteTransfer {
       return;
     }
     // Where the connection has failed, the rest is asked for on another one.
-    const canAsk = task.connection!.state === CONNECTION_OPEN && !task.connection!.isSuspended;
+    const canAsk = isServing(task.connection!);
     const maxOutstandingR2T = task.session!.parameters.maxOutstandingR2T;
     for (let slice = task.firstSlice; slice !== null; ) {
       const next: Slice | null = slice.nextOfTask;
