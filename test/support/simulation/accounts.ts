@@ -1,11 +1,13 @@
 /** What a shard has lent out and what it has left: between two turns the books are balanced, at the end all is back. */
 import assert from "node:assert/strict";
+import { NO_TAG } from "../../../dataplane/buffer/slice.js";
 import { CONNECTION_OPEN, type Connection } from "../../../dataplane/connection/connection.js";
 import { COUNTER } from "../../../dataplane/counters.js";
-import { BATCHES, RECEIVE_BUFFERS, SLICE_CLASSES } from "../../../dataplane/limits.js";
+import { BATCHES, COMMAND_WINDOW, RECEIVE_BUFFERS, SLICE_CLASSES } from "../../../dataplane/limits.js";
 import type { Session } from "../../../dataplane/session/session.js";
 import { RECEIVE_GROUP, type Shard } from "../../../dataplane/shard.js";
-import { TASK_FREE, TASK_THROTTLED } from "../../../dataplane/task/task.js";
+import { TASK_FREE, TASK_HELD, TASK_THROTTLED, Task } from "../../../dataplane/task/task.js";
+import { serialDistance } from "../../../dataplane/wire/serial.js";
 import type { SimulatedRing } from "./simulated-ring.js";
 
 /** Between two turns. */
@@ -13,6 +15,8 @@ export function assertAccounts(shard: Shard): void {
   let throttled = 0;
   for (const session of shard.sessions.values()) {
     throttled += assertThrottled(session);
+    assertWindow(session);
+    for (const connection of [...session.connections, ...session.failed]) assertHoldings(session, connection);
     for (const connection of session.connections) {
       if (connection.state !== CONNECTION_OPEN) continue;
       assert(connection.creditBytes >= 0, "buffers that were given back twice");
@@ -39,6 +43,48 @@ function assertThrottled(session: Session): number {
   }
   assert.equal(session.throttledCount, count);
   return count;
+}
+
+/** Each command that has had its turn keeps one place of the window until it is answered, or aborted. */
+function assertWindow(session: Session): void {
+  let taken = 0;
+  for (const { isDue, immediate } of session.refusals.values()) if (isDue && !immediate) taken++;
+  for (const { state, immediate, wasAnswered } of tasksOf(session)) {
+    if (state !== TASK_HELD && !immediate && !wasAnswered) taken++;
+  }
+  assert.equal(serialDistance(session.expCmdSN, session.maxCmdSN), COMMAND_WINDOW - taken - 1, "the command window");
+  let heldBytes = 0;
+  for (const [, held] of session.held.entries(session.expCmdSN))
+    if (held !== null && !(held instanceof Task)) heldBytes += held.data.length;
+  assert.equal(session.heldBytes, heldBytes, "bytes that are held");
+}
+
+/** A connection, failed or not, has what its tasks and its batch have, and what it waits for is its own. */
+function assertHoldings(session: Session, connection: Connection): void {
+  const tasks = tasksOf(session).filter((task) => task.connection === connection);
+  let [credit, solicited] = [0, 0];
+  for (const { firstSlice } of tasks) {
+    for (let slice = firstSlice; slice !== null; slice = slice.nextOfTask) {
+      if (slice.credit === connection) credit += slice.capacity;
+      if (slice.tag !== NO_TAG) solicited += slice.requestedEnd - slice.filled;
+    }
+  }
+  for (let slice = connection.batch?.slices ?? null; slice !== null; slice = slice.nextOfBatch) {
+    if (slice.released && slice.credit === connection) credit += slice.capacity;
+  }
+  assert.equal(connection.taskCount, tasks.length, "tasks of a connection");
+  assert.equal(connection.creditBytes, credit, "buffers that count as the connection's");
+  assert.equal(connection.solicitedBytes, solicited, "data that the connection was asked for");
+  const starved: Task[] = [];
+  for (let task = connection.starvedHead; task !== null; task = task.nextStarved) starved.push(task);
+  assert.equal(connection.starvedTail, starved.at(-1) ?? null, "the queue of starved tasks");
+  assert.deepEqual(new Set(starved), new Set(tasks.filter((task) => task.starved)), "starved tasks of a connection");
+}
+
+function tasksOf({ firstTask }: Session): Task[] {
+  const tasks: Task[] = [];
+  for (let task = firstTask; task !== null; task = task.nextOfSession) tasks.push(task);
+  return tasks;
 }
 
 /** When no session is left. */
