@@ -210,12 +210,8 @@ export class Lifecycle {
     for (const [cmdSN, held] of session.held.entries(session.expCmdSN)) {
       if (held === null || held.connection !== connection) continue;
       // The initiator has not been told that it came, so its place in the window is still its own.
-      if (held instanceof Task) {
-        held.wasAnswered = true;
-        this.#shard.engine.abort(held, null);
-      } else {
-        session.heldBytes -= held.data.length;
-      }
+      if (held instanceof Task) this.#shard.engine.abort(held, null);
+      else session.heldBytes -= held.data.length;
       session.held.delete(cmdSN);
     }
   }

@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ENDING_PATIENCE_US } from "../../../../dataplane/limits.js";
-import { write10 } from "../../../support/cdb.js";
+import { ENDING_PATIENCE_US, HELD_BYTES_MAX } from "../../../../dataplane/limits.js";
+import { TASK_HELD } from "../../../../dataplane/task/task.js";
+import { testUnitReady, write10 } from "../../../support/cdb.js";
 import {
   buildHeader,
   FLAG_FINAL,
@@ -13,9 +14,13 @@ import {
   OPCODE_DATA_OUT,
   OPCODE_LOGOUT_REQUEST,
   OPCODE_LOGOUT_RESPONSE,
+  OPCODE_NOP_OUT,
   OPCODE_SCSI_COMMAND,
+  OPCODE_SCSI_RESPONSE,
   OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
+  OPCODE_TEXT_REQUEST,
+  TAG_NONE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
 import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, INITIATOR, send, setUp, startWrite, WRITE_US } from "./fixture.js";
@@ -181,5 +186,101 @@ for (const what of ["has no tasks", "had one, which was reassigned", "had one, w
     cluster.turnUntil(() => endUs > 0);
     assert.ok(endUs < startUs + 1_000_000);
     cluster.assertNothingLeft();
+  });
+}
+
+test("a connection that is alone, and is reinstated without tasks, stands for its session until the new one is there", () => {
+  const { timeline, cluster, shard, connect } = setUp(0, { errorRecoveryLevel: 2, defaultTime2Retain: 3600 });
+  let endUs = 0;
+  const { connectionId, peer, end } = connect();
+  shard.whenSessionEnds(1, () => {
+    endUs = timeline.nowUs;
+  });
+  peer.close();
+  shard.send({ type: "endConnection", connectionId, expStatSN: 0, reason: "connection reinstatement" });
+  const startUs = timeline.nowUs;
+  cluster.turnUntil(() => end.reportedUs > 0 && timeline.nowUs >= startUs + 1_000_000);
+  assert.equal(endUs, 0);
+  const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 0 };
+  send(connect().peer, { ...logout, initiatorTaskTag: 9, cmdSN: FIRST_CMD_SN });
+  cluster.turnUntil(() => endUs > 0);
+  assert.ok(endUs < startUs + 3_000_000);
+});
+
+test("a connection that is logged out and breaks before it has the answer is not kept for recovery", () => {
+  const { timeline, cluster, shard, connect, hasLanded } = setUp(WRITE_US, {
+    errorRecoveryLevel: 2,
+    defaultTime2Retain: 3600,
+  });
+  const { peer } = connect();
+  startWrite(peer);
+  const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | CLOSE_CONNECTION, cid: 0 };
+  send(peer, { ...logout, initiatorTaskTag: 9, cmdSN: FIRST_CMD_SN + 1 });
+  peer.close();
+  const startUs = timeline.nowUs;
+  let endUs = 0;
+  shard.whenSessionEnds(1, () => {
+    endUs = timeline.nowUs;
+  });
+  cluster.turnUntil(() => endUs > 0);
+  assert.ok(hasLanded());
+  assert.ok(endUs < startUs + WRITE_US + 1_000_000);
+});
+
+test("answers that wait to be sent when a format error ends the session: their buffers are free", () => {
+  const { cluster, connect } = setUp(0);
+  const { peer, end } = connect();
+  const ping = { opcode: OPCODE_NOP_OUT, immediate: true, flags: FLAG_FINAL, targetTransferTag: TAG_NONE };
+  const data = Buffer.alloc(64);
+  const fields = { initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN, lun: 0, dataSegmentLength: data.length };
+  const bad = buildHeader({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: 0, initiatorTaskTag: 9 });
+  // In one receive.
+  peer.write(Buffer.concat([buildHeader({ ...ping, ...fields }), data, bad]));
+  cluster.turnUntil(() => end.reportedUs > 0);
+  cluster.assertNothingLeft();
+});
+
+const READY = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | 1, cdb: testUnitReady() };
+
+for (const errorRecoveryLevel of [0, 2]) {
+  const session = { errorRecoveryLevel, defaultTime2Retain: 60 };
+  const what = `a connection that breaks at ErrorRecoveryLevel ${errorRecoveryLevel}`;
+
+  test(`${what}: commands that waited for their turn have not come, and do when others bring them (section 11.14)`, () => {
+    const { cluster, shard, connect } = setUp(0, session);
+    const [first, { peer, received }] = [connect(0), connect(1)];
+    send(first.peer, { ...READY, initiatorTaskTag: 2, cmdSN: FIRST_CMD_SN + 1 });
+    cluster.turnUntil(() => shard.shard.tasks.tasks.some(({ state }) => state === TASK_HELD));
+    first.peer.close();
+    cluster.turnUntil(() => shard.shard.tasks.tasks.every(({ state }) => state !== TASK_HELD));
+    for (const initiatorTaskTag of [1, 2]) send(peer, { ...READY, initiatorTaskTag, cmdSN: initiatorTaskTag });
+    cluster.turnUntil(() => responsesOf(received, OPCODE_SCSI_RESPONSE).length === 2);
+  });
+
+  test(`${what}: pings that waited for their turn take no room any more`, () => {
+    const { timeline, cluster, connect } = setUp(0, session);
+    const other = connect(1);
+    const data = Buffer.alloc(256 * 1024);
+    const ping = { opcode: OPCODE_NOP_OUT, flags: FLAG_FINAL, initiatorTaskTag: 1, targetTransferTag: TAG_NONE };
+    for (let left = 2 * HELD_BYTES_MAX; left > 0; left -= data.length) {
+      const { peer } = connect(0);
+      send(peer, { ...ping, cmdSN: FIRST_CMD_SN + 1 }, data);
+      peer.close();
+      const closedUs = timeline.nowUs;
+      cluster.turnUntil(() => timeline.nowUs >= closedUs + 1000);
+    }
+    assert.equal(other.end.atUs, 0);
+  });
+
+  test(`${what} while control looks at its Text Request: that has not come, and its CmdSN is another command's`, () => {
+    const { timeline, cluster, connect } = setUp(0, session);
+    const [first, { peer, received }] = [connect(0), connect(1)];
+    const request = { opcode: OPCODE_TEXT_REQUEST, flags: FLAG_FINAL, targetTransferTag: TAG_NONE };
+    send(first.peer, { ...request, initiatorTaskTag: 1, cmdSN: FIRST_CMD_SN }, Buffer.from("X-test=long\0"));
+    first.peer.close();
+    const closedUs = timeline.nowUs;
+    cluster.turnUntil(() => timeline.nowUs >= closedUs + 1000);
+    send(peer, { ...READY, initiatorTaskTag: 2, cmdSN: FIRST_CMD_SN });
+    cluster.turnUntil(() => responsesOf(received, OPCODE_SCSI_RESPONSE).length === 1);
   });
 }

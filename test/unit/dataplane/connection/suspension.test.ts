@@ -29,7 +29,7 @@ import {
   OPCODE_TASK_MANAGEMENT_RESPONSE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
-import { BLOCK_BYTES, FIRST_CMD_SN, send, setUp } from "./fixture.js";
+import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, send, setUp, WRITE_US } from "./fixture.js";
 
 const [SIMPLE, ORDERED] = [1, 2];
 const REMOVE_FOR_RECOVERY = 2;
@@ -129,25 +129,44 @@ test("one for which there was no task is forgotten: it does not exist, and its t
   }
 });
 
-test("READs that are to begin meanwhile leave alone what is kept of one that has ended", () => {
-  const { timeline, cluster, shard, connect } = setUp(1000, SESSION);
-  const [first, { peer, received }] = [connect(0), connect(1)];
-  const read = (initiatorTaskTag: number, blocks: number): HeaderFields & { cmdSN: number } => ({
+/** A READ whose tag is its CmdSN. */
+function sendRead(peer: PeerSocket, initiatorTaskTag: number, blocks: number): void {
+  send(peer, {
     ...{ opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_READ | SIMPLE, initiatorTaskTag },
     ...{ cmdSN: initiatorTaskTag, cdb: read10(0, blocks), expectedDataTransferLength: blocks * BLOCK_BYTES },
   });
+}
+
+const BLOCKS = (TASK_SLICES_MAX * SLICE_BYTES_MAX) / BLOCK_BYTES;
+/** So many READs of so many blocks are more than a connection may have buffers for. */
+const READS = (2 * CONNECTION_CREDIT_BYTES_MAX) / (BLOCKS * BLOCK_BYTES);
+
+test("a READ that had to wait for buffers of the connection goes on with those of the new one", () => {
+  const { cluster, shard, connect } = setUp(WRITE_US, SESSION);
+  const [first, { peer, received }] = [connect(0), connect(1)];
+  const last = FIRST_CMD_SN + READS - 1;
+  for (let tag = FIRST_CMD_SN; tag <= last; tag++) sendRead(first.peer, tag, BLOCKS);
+  const { tasks } = shard.shard.tasks;
+  cluster.turnUntil(() => tasks.some((task) => task.starved && task.initiatorTaskTag === last));
+  first.peer.close();
+  recover(peer, last + 1, last);
+  cluster.turnUntil(() => headersOf(received, OPCODE_SCSI_RESPONSE).length > 0);
+  assert.equal(headersOf(received, OPCODE_SCSI_RESPONSE)[0]![3], SCSI_STATUS_GOOD);
+});
+
+test("READs that are to begin meanwhile leave alone what is kept of one that has ended", () => {
+  const { timeline, cluster, shard, connect } = setUp(1000, SESSION);
+  const [first, { peer, received }] = [connect(0), connect(1)];
   const KEPT = FIRST_CMD_SN;
-  send(first.peer, read(KEPT, 8));
+  sendRead(first.peer, KEPT, 8);
   cluster.turnUntil(() => headersOf(first.received, OPCODE_SCSI_RESPONSE).length > 0);
   const ordered = { cmdSN: KEPT + 1, cdb: write10(0, 1), expectedDataTransferLength: BLOCK_BYTES };
   const write = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | ORDERED, initiatorTaskTag: KEPT + 1 };
   send(peer, { ...write, ...ordered });
   cluster.turnUntil(() => headersOf(received, OPCODE_R2T).length > 0);
-  // They wait for the WRITE, and are more than a connection may have buffers for.
-  const last = KEPT + 2 + 2 * (CONNECTION_CREDIT_BYTES_MAX / (TASK_SLICES_MAX * SLICE_BYTES_MAX));
-  for (let tag = KEPT + 2; tag < last; tag++) {
-    send(first.peer, read(tag, (TASK_SLICES_MAX * SLICE_BYTES_MAX) / BLOCK_BYTES));
-  }
+  // They wait for the WRITE.
+  const last = KEPT + 2 + READS;
+  for (let tag = KEPT + 2; tag < last; tag++) sendRead(first.peer, tag, BLOCKS);
   first.peer.close();
   const isFailed = () => shard.shard.tasks.tasks.some(({ connection }) => connection?.state === CONNECTION_FAILED);
   cluster.turnUntil(isFailed);
@@ -162,4 +181,25 @@ test("READs that are to begin meanwhile leave alone what is kept of one that has
   const end = headersOf(received, OPCODE_SCSI_RESPONSE)[1]!;
   assert.deepEqual([end.readUInt32BE(16), end[3]], [KEPT, SCSI_STATUS_GOOD]);
   assert.equal(headersOf(received, OPCODE_DATA_IN)[0]!.readUIntBE(5, 3), 8 * BLOCK_BYTES);
+});
+
+test("the time to reassign it begins anew with the logout for recovery (section 13.16)", () => {
+  const { timeline, cluster, connect } = setUp(0, SESSION);
+  const [first, { peer, received }] = [connect(0), connect(1)];
+  announceWrite(first.peer);
+  cluster.turnUntil(() => headersOf(first.received, OPCODE_R2T).length > 0);
+  first.peer.close();
+  const closedUs = timeline.nowUs;
+  const elapse = (parts: number) => {
+    const untilUs = closedUs + parts * SESSION.defaultTime2Retain * 1_000_000;
+    cluster.turnUntil(() => timeline.nowUs >= untilUs);
+  };
+  elapse(0.8);
+  const logout = { opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0 };
+  send(peer, { ...logout, immediate: true, initiatorTaskTag: 8, cmdSN: FIRST_CMD_SN + 1 });
+  elapse(1.6);
+  const reassign = { opcode: OPCODE_TASK_MANAGEMENT_REQUEST, flags: FLAG_FINAL | TASK_REASSIGN, referencedTaskTag: 1 };
+  send(peer, { ...reassign, immediate: true, initiatorTaskTag: 9, cmdSN: FIRST_CMD_SN + 1 });
+  cluster.turnUntil(() => headersOf(received, OPCODE_TASK_MANAGEMENT_RESPONSE).length > 0);
+  assert.equal(headersOf(received, OPCODE_TASK_MANAGEMENT_RESPONSE)[0]![2], COMPLETE);
 });

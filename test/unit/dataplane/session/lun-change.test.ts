@@ -56,12 +56,13 @@ test("a LUN that is added is as control says: who may write, what a reservation 
   assert.deepEqual([...luns.keys()], [4]);
 });
 
-for (const [what, change] of [
-  ["is taken away", { removed: [0] }],
-  ["becomes read-only", { switched: [{ lun: 0, readOnly: true }] }],
+for (const [what, change, errorRecoveryLevel] of [
+  ["is taken away", { removed: [0] }, 0],
+  ["becomes read-only", { switched: [{ lun: 0, readOnly: true }] }, 0],
+  ["is taken away from an initiator that acknowledges nothing", { removed: [0] }, 1],
 ] as const) {
   test(`a LUN that ${what} is so when the write that has begun has landed; one that waits for its turn is refused then`, () => {
-    const { timeline, cluster, shard, connect, hasLanded } = setUp();
+    const { timeline, cluster, shard, connect, hasLanded } = setUp(WRITE_US, { errorRecoveryLevel });
     const { peer, received } = connect();
     const startUs = timeline.nowUs;
     startWrite(peer);
