@@ -1,8 +1,8 @@
 /**
- * How many flushes of a unit have failed, wherever: what the shards and control tell each other. The page cache tells a failure
- * once to every open file description (errorFds). A device that could not empty its own cache tells the flush that asked for it,
- * and nobody else; the next one may be good, although what was lost was another initiator's. So whoever is told counts it here
- * first, and answers then.
+ * How many flushes of a unit have failed, wherever, and durable writes for which its device may have been flushed: what the shards and
+ * control tell each other. The page cache tells a failure once to every open file description (errorFds). A device that could not
+ * empty its own cache tells the operation that asked for it, and nobody else; the next one may be good, although what was lost was
+ * another initiator's. So whoever is told counts it here first, and answers then.
  */
 
 /** Counters of a process. Units that share one, if there are more of them, are told of each other's failures too. */

@@ -120,6 +120,14 @@ export class LogicalUnit {
     this.#listener.lost();
   }
 
+  /**
+   * A durable write has failed with this errno. A device without FUA is made to empty its cache for it, and that this has failed is told
+   * to the write alone: what is lost may be anybody's, as with a flush. Where all writes are durable nobody has anything there.
+   */
+  noteFailedDurableWrite(errno: number): void {
+    if (errno === EIO && this.cache !== "writethrough") this.noteFailedFlush(errno);
+  }
+
   apply(state: UnitState): void {
     this.blocks = Math.floor(state.sizeBytes / this.blockLengthBytes);
     this.writeCacheEnabled = state.writeCacheEnabled;

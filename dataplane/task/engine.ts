@@ -316,6 +316,7 @@ export class TaskEngine implements Services {
     storeEnds(task, this.#shard.ring.nowUs);
     if (task.state !== TASK_ACTIVE) {
       this.gates.leaveSlice(task, slice);
+      if (result < 0 && task.durable) task.unit!.noteFailedDurableWrite(result);
       return this.settle(task);
     }
     if (task.transfer === TRANSFER_READ) this.#reads.completed(task, slice, result);

@@ -57,9 +57,9 @@ export class Operations {
     this.#finish(task, result);
   }
 
-  /** It has completed, and the task is aborted: nothing of the result concerns anybody, but that a flush has failed. */
+  /** It has completed, and the task is aborted: nothing of the result concerns anybody, but that others may have lost something. */
   outlived(task: Task, result: number): void {
-    if (task.operation === OPERATION_FLUSH && result < 0) task.unit!.noteFailedFlush(result);
+    if (result < 0) noteFailure(task, result);
     this.#over(task);
   }
 
@@ -115,8 +115,8 @@ export class Operations {
   /** What is said to be durable is so only if nothing was lost. */
   #withLosses(task: Task, result: number): number {
     const unit = task.unit!;
+    if (result < 0) noteFailure(task, result);
     if (task.operation === OPERATION_FLUSH) {
-      if (result < 0) unit.noteFailedFlush(result);
       const loss = unit.lossSince(task.lossesBefore);
       if (loss < 0) task.lossesTold = unit.losses;
       return result < 0 ? result : loss;
@@ -132,6 +132,12 @@ export class Operations {
     this.#over(task);
     this.#engine.operated(task, result);
   }
+}
+
+/** What of the failure concerns others. */
+function noteFailure({ operation, durable, unit }: Task, errno: number): void {
+  if (operation === OPERATION_FLUSH) unit!.noteFailedFlush(errno);
+  else if (writes(operation) && durable) unit!.noteFailedDurableWrite(errno);
 }
 
 function movesData(operation: number): boolean {

@@ -82,10 +82,7 @@ test("each session hears of it at its next SYNCHRONIZE CACHE, once", { skip: ski
   }
 });
 
-test("a device that cannot empty its own cache tells that to one flush alone: the others hear of it all the same", {
-  skip: skipWithoutLoop(),
-}, async (context) => {
-  const undo = new Undo(context);
+async function setSceneOfCachingDevice(undo: Undo): Promise<RawInitiator[]> {
   const memory = new MemoryFileSystem(SPACE_BYTES);
   undo.add(() => memory.release());
   const small = new LoopDevice(memory.path("backing"), { sizeBytes: SIZE_BYTES });
@@ -99,6 +96,24 @@ test("a device that cannot empty its own cache tells that to one flush alone: th
     const { lba, blocks, data } = part(number);
     await session.good({ cdb: write16(lba, blocks), write: data });
   }
+  return sessions;
+}
+
+test("a device that cannot empty its own cache tells that to one flush alone: the others hear of it all the same", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const sessions = await setSceneOfCachingDevice(new Undo(context));
+  for (const session of sessions) {
+    assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
+  }
+  for (const session of sessions) await session.good({ cdb: synchronizeCache16() });
+});
+
+test("so it does with a durable write, for which it has to empty it", { skip: skipWithoutLoop() }, async (context) => {
+  const sessions = await setSceneOfCachingDevice(new Undo(context));
+  const { lba, data } = part(0);
+  const written = await sessions[0]!.command({ cdb: write16(lba, 1, CDB_FUA), write: data.subarray(0, BLOCK) });
+  assert.equal(senseOf(written).key, MEDIUM_ERROR);
   for (const session of sessions) {
     assert.deepEqual(senseOf(await session.command({ cdb: synchronizeCache16() })), LOST);
   }

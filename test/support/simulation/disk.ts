@@ -18,7 +18,7 @@ export interface Failure {
   readonly error: number;
   readonly offset: number;
   readonly length: number;
-  /** A sync: whatever it was to make durable may be lost. */
+  /** A sync, or a durable write, for which the device may have been synced: whatever that was to make durable may be lost. */
   readonly isSync: boolean;
 }
 

@@ -101,7 +101,9 @@ export class OpenFile {
 
   #write(address: number, length: number, offset: number, durable: boolean, isAtomic: boolean): number {
     const { random, faults } = this.#world;
-    if (this.#fails(faults.mediumError)) return this.#failed(errno.EIO, offset, length);
+    if (this.#fails(faults.mediumError)) {
+      return durable ? this.#failed(errno.EIO, 0, this.disk.sizeBytes, true) : this.#failed(errno.EIO, offset, length);
+    }
     if (this.#fails(faults.noSpace)) return this.#failed(errno.ENOSPC, offset, length);
     const count = !isAtomic && random.chance(faults.shortIo) ? this.#partOf(length) : length;
     return this.disk.write(this.#memory.bytes(address, count), offset, durable);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errno } from "io-uring-node";
 import { initialState } from "../../../../control/units/unit-state.js";
-import type { UnitRecord } from "../../../../dataplane/messages.js";
+import type { CacheMode, UnitRecord } from "../../../../dataplane/messages.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Session } from "../../../../dataplane/session/session.js";
 import type { Shard } from "../../../../dataplane/shard.js";
@@ -49,7 +49,7 @@ class Scene {
   readonly #results = new Map<Task, number>();
 
   /** `failedFlushes`: what the shards of a process share. */
-  constructor(failedFlushes = allocateFailedFlushes()) {
+  constructor(failedFlushes = allocateFailedFlushes(), cache: CacheMode = "writeback") {
     const store = {
       flush: () => PENDING,
       write: () => PENDING,
@@ -60,7 +60,7 @@ class Scene {
       },
     };
     this.unit = new LogicalUnit(
-      RECORD,
+      { ...RECORD, cache },
       store as unknown as Store,
       {} as Gate,
       new FailedFlushes(failedFlushes, RECORD.unitIndex),
@@ -297,6 +297,27 @@ describe("a durable write", () => {
     scene.loss = -errno.EIO;
     scene.flush(session);
     assert.equal(scene.complete(scene.begin(session, OPERATION_WRITE, true), 512), 512);
+  });
+
+  test("that fails may be one for which the device could not empty its cache: the flushes of all sessions fail", () => {
+    for (const end of ["complete", "outlive"] as const) {
+      const scene = new Scene();
+      const sessions = [scene.session(), scene.session()];
+      scene[end](scene.begin(sessions[0]!, OPERATION_WRITE, true), -errno.EIO);
+      for (const session of sessions) assert.equal(scene.flush(session), -errno.EIO);
+    }
+  });
+
+  test("for which there is no space is nothing to others, nor is one that fails where all writes are durable", () => {
+    for (const [cache, result] of [
+      ["direct", -errno.ENOSPC],
+      ["writethrough", -errno.EIO],
+    ] as const) {
+      const scene = new Scene(allocateFailedFlushes(), cache);
+      const session = scene.session();
+      assert.equal(scene.complete(scene.begin(session, OPERATION_WRITE, true), result), result);
+      assert.equal(scene.flush(session), 0);
+    }
   });
 
   test("does not keep from the other sessions what it was told", () => {
