@@ -84,7 +84,6 @@ export class Server {
   readonly #units: Units;
   readonly #registry: SessionRegistry;
   readonly #removalPrevention = new RemovalPrevention();
-  readonly #unheardLosses = new UnheardLosses();
   readonly #startedAtMs = Date.now();
   /** Whatever may have us wait for a file system while it serves. */
   readonly files = new FileThread();
@@ -95,6 +94,7 @@ export class Server {
   #configuration: Configuration;
   // What `#start` makes, in this order. A shard may die, and the start may fail, before all of it is there.
   #stateDirectory!: StateDirectory;
+  #unheardLosses!: UnheardLosses;
   #atomicWrites!: AtomicWrites;
   #modeSelect!: ModeSelect;
   #reservations!: Reservations;
@@ -154,6 +154,7 @@ export class Server {
     const { units, stateDir, workers, affinity, busyPoll, portalGroups, http, api } = this.#configuration;
     this.#warnOfLimits(this.#configuration);
     this.#stateDirectory = await StateDirectory.open(stateDir);
+    this.#unheardLosses = new UnheardLosses(this.#stateDirectory, this.#logger);
     this.#atomicWrites = new AtomicWrites(this.#stateDirectory, this.#logger);
     this.#modeSelect = new ModeSelect(this.#stateDirectory, this.#units);
     const targetPorts = (targetName: string) => targetNamed(this.#configuration, targetName)?.portalGroups ?? [];
@@ -404,7 +405,9 @@ export class Server {
     await allOf(
       units.flatMap(({ name }) => {
         const uuid = identities.get(name)!;
-        return [this.#reservations.load(uuid), this.#primaryCommands.load(uuid), this.#access.load(uuid)];
+        return [this.#reservations, this.#primaryCommands, this.#access, this.#unheardLosses].map((kept) =>
+          kept.load(uuid),
+        );
       }),
     );
     try {
@@ -554,10 +557,13 @@ export class Server {
     await (this.#shards as Shards | undefined)?.stop(graceMs);
     await this.#captures?.end();
     await (this.#operations as Operations | undefined)?.stopAll();
-    const flushed = await this.#units.closeAll();
+    const unflushed = await this.#units.closeAll();
+    const unheardLosses = this.#unheardLosses as UnheardLosses | undefined;
+    for (const { uuid } of unflushed) unheardLosses?.lost(uuid);
+    await unheardLosses?.saved;
     await this.#http?.stop();
     this.#phase = "stopped";
-    if (!flushed) throw new Error("not everything that was written could be made durable");
+    if (unflushed.length > 0) throw new Error("not everything that was written could be made durable");
   }
 }
 

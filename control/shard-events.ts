@@ -158,7 +158,7 @@ export class ShardEvents {
     }
   }
 
-  /** It has logged out: what it has lost, and was not told of, is nothing to it where it has no other session. */
+  /** It has logged out, unasked: what it has lost, and was not told of, is nothing to it where it has no other session. */
   #onLogout({ sessionId, identity: { initiatorName }, unitIndexes }: Session): void {
     const { registry, units, unheardLosses } = this.#options;
     const others = [...registry.sessions()].filter(

@@ -406,7 +406,7 @@ export type ShardMessage =
       readonly type: "nexusReset";
       readonly exchange: number;
       readonly sessionId: number;
-      /** The initiator logs out of the session, and has nothing more to ask of it. */
+      /** The initiator logs out of the session, without having been asked to: it has nothing more to ask of it. */
       readonly isLogout: boolean;
     }
   /** The shard has heard that something acknowledged, and not durable yet, is lost. */

@@ -196,10 +196,11 @@ export class Units {
     return flushed;
   }
 
-  /** `close` for all of them. */
-  async closeAll(): Promise<boolean> {
-    const flushed = await Promise.all([...this.#byName.keys()].map((name) => this.close(name)));
-    return flushed.every(Boolean);
+  /** `close` for all of them. @returns those that could not be made durable. */
+  async closeAll(): Promise<UnitRecord[]> {
+    const records = this.records();
+    const flushed = await Promise.all(records.map(({ name }) => this.close(name)));
+    return records.filter((_, index) => !flushed[index]);
   }
 
   /** Makes durable what was written to the unit. @returns false if that is not possible. */

@@ -416,7 +416,9 @@ export class Requests {
       const ended = new Barrier(() =>
         this.#answerLogout(connection, { ...answer, closes: closing.includes(connection) }),
       );
-      if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended, true);
+      // Who was asked to go has not done so because it had finished: it may take up its disks elsewhere.
+      const isUnasked = closing.every(({ departure }) => departure === null);
+      if (endsSession) this.#shard.resets.ofNexus(session.sessionId, ended, isUnasked);
       ended.leave();
     });
     const { engine, lifecycle } = this.#shard;

@@ -6,7 +6,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { synchronizeCache16, testUnitReady, write16 } from "../../support/cdb.js";
 import { LoopDevice, MemoryFileSystem, skipWithoutLoop } from "../../support/file-system.js";
+import { OPCODE_ASYNC_MESSAGE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
+import { ringlun } from "../../support/ringlun.js";
 import { MEDIUM_ERROR, senseOf, WRITE_ERROR } from "../../support/sense.js";
 import { serveUnits } from "../../support/served-units.js";
 import { type RunningTarget, TARGET_NAME } from "../../support/target.js";
@@ -33,10 +35,11 @@ async function connect(
   undo: Undo,
   target: RunningTarget,
   keys: Readonly<Record<string, string>> = {},
+  initiatorName = "iqn.2026-11.io.ringlun:writer",
 ): Promise<RawInitiator> {
   const initiator = await RawInitiator.connect(target.port);
   undo.add(() => initiator.destroy());
-  await initiator.login({ targetName: TARGET_NAME, keys });
+  await initiator.login({ targetName: TARGET_NAME, initiatorName, keys });
   return initiator;
 }
 
@@ -105,13 +108,58 @@ test("a deferred error that is not acknowledged is told by the next flush", {
   await again.good({ cdb: synchronizeCache16() });
 });
 
+test("who was asked to log out, and has done so, is told of what is lost meanwhile when it is back", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const undo = new Undo(context);
+  const target = await serve(undo);
+  const [writer, other] = [
+    await connect(undo, target),
+    await connect(undo, target, {}, "iqn.2026-11.io.ringlun:other"),
+  ];
+  await loseData(writer);
+  const drain = ["drain", "target", TARGET_NAME, "--config", target.configPath];
+  const drained = ringlun(...drain);
+  await writer.expect(OPCODE_ASYNC_MESSAGE);
+  await writer.logout();
+  await other.expect(OPCODE_ASYNC_MESSAGE);
+  await assertLost(other);
+  await other.logout();
+  assert.equal((await drained).code, 0);
+  assert.equal((await ringlun(...drain, "--undo")).code, 0);
+  const back = await connect(undo, target);
+  await assertLost(back);
+  await back.good({ cdb: synchronizeCache16() });
+});
+
+test("what cannot be made durable when the target ends is told when it is there again", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const undo = new Undo(context);
+  const target = await serve(undo);
+  const writer = await connect(undo, target);
+  await loseData(writer);
+  const ended = target.terminate();
+  await writer.expect(OPCODE_ASYNC_MESSAGE);
+  await writer.logout();
+  await ended;
+  for (const isTold of [true, false]) {
+    await target.run();
+    const back = await connect(undo, target);
+    if (isTold) await assertLost(back);
+    await back.good({ cdb: synchronizeCache16() });
+    back.destroy();
+    await target.terminate();
+  }
+});
+
 /** Takes the place of a connection that has gone without having acknowledged the last status that it got. */
 async function takePlace(undo: Undo, target: RunningTarget, gone: RawInitiator): Promise<RawInitiator> {
   gone.destroy();
   const initiator = await RawInitiator.connect(target.port, { session: gone.session });
   undo.add(() => initiator.destroy());
   initiator.expStatSN = gone.expStatSN! - 1;
-  await initiator.login({ targetName: TARGET_NAME });
+  await initiator.login({ targetName: TARGET_NAME, initiatorName: "iqn.2026-11.io.ringlun:writer" });
   return initiator;
 }
 

@@ -1,10 +1,39 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type * as z from "zod";
 import { INITIATORS_OF_UNIT_MAX } from "../../../../control/limits.js";
 import { UnheardLosses } from "../../../../control/units/unheard-losses.js";
 
-test("an initiator is told until it has heard; one that has come, or come back, after the loss has nothing to hear", () => {
-  const losses = new UnheardLosses();
+/** Documents as they are kept, and how often one was written or removed. */
+class Kept {
+  readonly documents = new Map<string, unknown>();
+  writes = 0;
+  failure: Error | undefined;
+  readonly errors: unknown[] = [];
+
+  async read<T>(name: string, schema: z.ZodType<T>): Promise<T | null> {
+    return this.documents.has(name) ? schema.parse(this.documents.get(name)) : null;
+  }
+
+  async write(name: string, data: unknown): Promise<void> {
+    this.writes++;
+    if (this.failure !== undefined) throw this.failure;
+    this.documents.set(name, data);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.documents.delete(name);
+  }
+
+  async losses(...uuids: string[]): Promise<UnheardLosses> {
+    const losses = new UnheardLosses(this, { error: (error: unknown) => this.errors.push(error) });
+    for (const uuid of uuids) await losses.load(uuid);
+    return losses;
+  }
+}
+
+test("an initiator is told until it has heard; one that has come, or come back, after the loss has nothing to hear", async () => {
+  const losses = await new Kept().losses();
   for (const name of ["lost", "hears", "leaves"]) assert.equal(losses.sees("unit", name), false);
   losses.sees("other unit", "lost");
   losses.left("unit", "leaves");
@@ -18,10 +47,60 @@ test("an initiator is told until it has heard; one that has come, or come back, 
   assert.equal(losses.sees("unit", "lost"), false);
 });
 
-test("no more initiators are kept than the limit says: the first go", () => {
-  const losses = new UnheardLosses();
+test("no more initiators are kept than the limit says: the first go", async () => {
+  const losses = await new Kept().losses();
   for (let number = 0; number <= INITIATORS_OF_UNIT_MAX; number++) losses.sees("unit", `${number}`);
   losses.lost("unit");
   assert.equal(losses.sees("unit", `${INITIATORS_OF_UNIT_MAX}`), true);
   assert.equal(losses.sees("unit", "0"), false);
+});
+
+test("who has not heard is told after a restart, too; nobody else is", async () => {
+  const kept = new Kept();
+  const before = await kept.losses("unit", "other unit");
+  for (const name of ["lost", "hears", "leaves"]) before.sees("unit", name);
+  before.sees("other unit", "lost");
+  before.lost("unit");
+  before.heard("unit", "hears");
+  before.left("unit", "leaves");
+  await before.saved;
+  assert.equal(kept.writes, 1, "of what is known by then");
+
+  const after = await kept.losses("unit", "other unit");
+  for (const name of ["hears", "leaves", "stranger"]) assert.equal(after.sees("unit", name), false, name);
+  assert.equal(after.sees("other unit", "lost"), false);
+  assert.equal(after.sees("unit", "lost"), true);
+  after.heard("unit", "lost");
+  await after.saved;
+  assert.equal(kept.documents.size, 0);
+});
+
+test("a unit that is opened anew has what is known, and one that is gone leaves nothing", async () => {
+  const kept = new Kept();
+  const losses = await kept.losses("unit");
+  losses.sees("unit", "lost");
+  losses.lost("unit");
+  await losses.saved;
+  assert.equal(kept.documents.size, 1);
+  losses.heard("unit", "lost");
+  await losses.load("unit");
+  assert.equal(losses.sees("unit", "lost"), false);
+  losses.lost("unit");
+  losses.forget("unit");
+  await losses.saved;
+  assert.equal(kept.documents.size, 0);
+});
+
+test("where it cannot be kept, that is logged, and the next change tries again", async () => {
+  const kept = new Kept();
+  const losses = await kept.losses("unit");
+  losses.sees("unit", "lost");
+  kept.failure = new Error("no space");
+  losses.lost("unit");
+  await losses.saved;
+  assert.deepEqual(kept.errors, [{ err: kept.failure }]);
+  kept.failure = undefined;
+  losses.lost("unit");
+  await losses.saved;
+  assert.deepEqual([...kept.documents.values()], [{ initiators: ["lost"] }]);
 });
