@@ -12,12 +12,12 @@ import { skipWithout } from "../support/peers.js";
 import { RawInitiator } from "../support/raw-initiator.js";
 import { RunningCommand } from "../support/ringlun.js";
 import { RunningTarget, TARGET_NAME } from "../support/target.js";
+import { LOGICAL_UNIT_RESET } from "../support/task-management.js";
 
 const skip = skipWithout("tshark");
 
 const SECRET = "0123456789abcdef";
 const BLOCK = 512;
-const TASK_MANAGEMENT_LOGICAL_UNIT_RESET = 5;
 
 let target: RunningTarget;
 
@@ -64,7 +64,7 @@ async function talk(initiator: RawInitiator): Promise<void> {
   await initiator.command({ cdb: read10(0x7fffffff, 1), read: BLOCK });
   await initiator.ping(Buffer.from("ping!"));
   await initiator.text({ SendTargets: "" });
-  await initiator.taskManagement(TASK_MANAGEMENT_LOGICAL_UNIT_RESET);
+  await initiator.taskManagement(LOGICAL_UNIT_RESET);
 }
 
 const file = (name: string): string => join(target.places.directory, name);

@@ -8,6 +8,7 @@ import { peerOutput } from "../support/peer-process.js";
 import { skipWithout } from "../support/peers.js";
 import { type ChapOptions, RawInitiator } from "../support/raw-initiator.js";
 import { type Places, TARGET_NAME } from "../support/target.js";
+import { LOGICAL_UNIT_RESET } from "../support/task-management.js";
 import { startVariant, VARIANTS, type Variant } from "../support/variants.js";
 
 const skip = skipWithout("tshark", "iscsi-ls", "iscsi-inq", "qemu-io") || skipWithoutCapture();
@@ -19,7 +20,6 @@ const CHAP: ChapOptions = {
   algorithm: 7,
   mutual: { user: "target", secret: "fedcba9876543210" },
 };
-const TASK_MANAGEMENT_LOGICAL_UNIT_RESET = 5;
 
 const config = ({ port }: Places, { cache, workers }: Variant): string => `
 portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
@@ -64,7 +64,7 @@ async function session(port: number, keys: Readonly<Record<string, string>>, sta
   await initiator.command({ cdb: read10(0x7fffffff, 1), read: 512 });
   await initiator.ping(Buffer.from("ping!"));
   await initiator.text({ SendTargets: "" });
-  await initiator.taskManagement(TASK_MANAGEMENT_LOGICAL_UNIT_RESET);
+  await initiator.taskManagement(LOGICAL_UNIT_RESET);
   if (stay) return initiator;
   await initiator.logout();
   initiator.destroy();

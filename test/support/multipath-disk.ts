@@ -9,11 +9,11 @@ import assert from "node:assert/strict";
 import { read16, write16 } from "./cdb.js";
 import { RawInitiator } from "./raw-initiator.js";
 import type { CommandOptions, CommandResult } from "./raw-task.js";
+import { LOGICAL_UNIT_RESET } from "./task-management.js";
 
 const BLOCK_BYTES = 512;
 const SLOT_BLOCKS = 64;
 const SLOT_BYTES = SLOT_BLOCKS * BLOCK_BYTES;
-const FUNCTION_LOGICAL_UNIT_RESET = 5;
 const STATUS_GOOD = 0x00;
 const STATUS_CHECK_CONDITION = 0x02;
 const STATUS_BUSY = 0x08;
@@ -134,7 +134,7 @@ export class MultipathDisk {
     const { silenceMsMax } = this.#options;
     const initiator = path.initiator!;
     if (this.#isDoubtful) {
-      await initiator.taskManagement(FUNCTION_LOGICAL_UNIT_RESET);
+      await initiator.taskManagement(LOGICAL_UNIT_RESET);
       this.#isDoubtful = false;
     }
     const tasks = [];

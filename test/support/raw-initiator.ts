@@ -397,8 +397,8 @@ export class RawInitiator extends RawConnection {
     }
   }
 
-  /** TMF (RFC 7143 section 11.5.1): 1 ABORT TASK, 5 LOGICAL UNIT RESET ... Returns the response; others are kept in `others`. */
-  async taskManagement(taskFunction: number, fields: Partial<HeaderFields> = {}): Promise<ReceivedPdu> {
+  /** Sends a task management function, of task-management.ts; returns its Initiator Task Tag. */
+  async sendTaskManagement(taskFunction: number, fields: Partial<HeaderFields> = {}): Promise<number> {
     const header = await this.send({
       opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
       immediate: true,
@@ -407,7 +407,12 @@ export class RawInitiator extends RawConnection {
       lun: 0,
       ...fields,
     });
-    const tag = header.readUInt32BE(16);
+    return header.readUInt32BE(16);
+  }
+
+  /** The same, until its response, which is returned; others are kept in `others`. */
+  async taskManagement(taskFunction: number, fields: Partial<HeaderFields> = {}): Promise<ReceivedPdu> {
+    const tag = await this.sendTaskManagement(taskFunction, fields);
     for (;;) {
       const pdu = await this.receive();
       if (pdu.opcode === OPCODE_TASK_MANAGEMENT_RESPONSE && pdu.initiatorTaskTag === tag) return pdu;

@@ -27,13 +27,15 @@ export interface Places {
 }
 
 export interface TargetOptions {
-  /** YAML; absent: one target TARGET_NAME with LUN 0, a 64 MiB file. */
+  /** YAML; absent: one target TARGET_NAME, whose units are files. */
   readonly config?: (places: Places) => string;
   /** Shards of the default configuration. */
   readonly workers?: number;
-  /** Cache mode of the default configuration's unit. */
+  /** Unit of each LUN in the default configuration; absent: one at LUN 0. */
+  readonly luns?: Readonly<Record<number, string>>;
+  /** Cache mode of the default configuration's units. */
   readonly cache?: "direct" | "writeback" | "writethrough";
-  /** Size of the default configuration's unit. */
+  /** Size of each; absent: 64 MiB. */
   readonly size?: string;
   /** More keys of the default configuration's `session`, as YAML flow mapping content: "initialR2T: false". */
   readonly session?: string;
@@ -90,6 +92,8 @@ export async function freePort(): Promise<number> {
 }
 
 function defaultConfig(options: TargetOptions): (places: Places) => string {
+  const { luns = { 0: "disk" }, size = "64MiB", cache = "writeback" } = options;
+  const unit = (name: string) => `  ${name}: { file: ./${name}.img, size: ${size}, cache: ${cache} }`;
   return ({ port, httpPort }) => `
 portalGroups:
   - { tag: 1, portals: ["127.0.0.1:${port}"] }
@@ -97,9 +101,9 @@ targets:
   - name: ${TARGET_NAME}
     portalGroups: [1]
     session: { ${options.session ?? ""} }
-    luns: { 0: disk }
+    luns: { ${Object.entries(luns).map(([lun, name]) => `${lun}: ${name}`)} }
 units:
-  disk: { file: ./disk.img, size: ${options.size ?? "64MiB"}, cache: ${options.cache ?? "writeback"} }
+${[...new Set(Object.values(luns))].map(unit).join("\n")}
 http: { listen: "127.0.0.1:${httpPort}" }
 workers: ${options.workers ?? 1}
 `;

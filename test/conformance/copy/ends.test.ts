@@ -14,6 +14,7 @@ import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
 import { type RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK, FUNCTION_COMPLETE, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import {
   beginExtendedCopy,
   copyAbort,
@@ -28,9 +29,6 @@ import {
 import { Undo } from "../../support/undo.js";
 
 const MIB = 2 ** 20;
-const ABORT_TASK = 1;
-const LOGICAL_UNIT_RESET = 5;
-const FUNCTION_COMPLETE = 0;
 const ID = 5;
 /** So many times 32 MiB: seconds, however fast memory is. */
 const SEGMENTS = 256;

@@ -3,48 +3,18 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import {
-  FLAG_FINAL,
   OPCODE_DATA_OUT,
   OPCODE_R2T,
   OPCODE_SCSI_RESPONSE,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
-  TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
+import { FUNCTION_COMPLETE, LUN_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const FUNCTION_COMPLETE = 0;
-const LUN_DOES_NOT_EXIST = 2;
-
 describe("ABORT TASK SET and CLEAR TASK SET (RFC 7143 section 4.2.3.3)", () => {
-  const target = startTarget({
-    config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk, 1: other } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-  other: { file: ./other.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: 1
-`,
-  });
+  const target = startTarget({ luns: { 0: "disk", 1: "other" } });
   const noUnsolicitedData = { ImmediateData: "No", InitialR2T: "Yes" };
-
-  async function send(initiator: RawInitiator, taskFunction: number, fields = {}): Promise<number> {
-    const header = await initiator.send({
-      opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-      immediate: true,
-      flags: FLAG_FINAL | taskFunction,
-      lun: 0,
-      referencedTaskTag: TAG_NONE,
-      ...fields,
-    });
-    return header.readUInt32BE(16);
-  }
 
   async function expectResponse(initiator: RawInitiator, tag: number, response = FUNCTION_COMPLETE): Promise<void> {
     const pdu = await initiator.expect(OPCODE_TASK_MANAGEMENT_RESPONSE);
@@ -64,7 +34,7 @@ workers: 1
         tasks.push(await initiator.start({ cdb: write10(i * 8, 8), write: pattern(4096, i), leaveR2Ts: true }));
         r2ts.push(await initiator.expect(OPCODE_R2T));
       }
-      const tag = await send(initiator, taskFunction);
+      const tag = await initiator.sendTaskManagement(taskFunction);
       for (let i = 0; i < 4; i++) {
         // "MUST wait for responses on all affected Target Transfer Tags": nothing comes but the echo.
         await initiator.ping();
@@ -89,14 +59,14 @@ workers: 1
 
     it(`${name}: without tasks it is complete at once`, async () => {
       const initiator = await target.login();
-      await expectResponse(initiator, await send(initiator, taskFunction));
+      await expectResponse(initiator, await initiator.sendTaskManagement(taskFunction));
     });
 
     it(`${name}: waits for commands before it that have not come (section 4.2.3.3, b)`, async () => {
       const initiator = await target.login();
       const { cmdSN } = initiator.session;
       initiator.session.cmdSN = cmdSN + 2;
-      const tag = await send(initiator, taskFunction);
+      const tag = await initiator.sendTaskManagement(taskFunction);
       await initiator.ping();
       const second = await initiator.start({ cdb: write10(0, 8), write: pattern(4096), fields: { cmdSN: cmdSN + 1 } });
       // One that is sent after it is none of its tasks.
@@ -123,7 +93,7 @@ workers: 1
       const r2t = await initiator.expect(OPCODE_R2T);
       const theirs = await third.start({ cdb: write10(0, 8), write, leaveR2Ts: true });
       const theirR2t = await third.expect(OPCODE_R2T);
-      await expectResponse(initiator, await send(initiator, taskFunction));
+      await expectResponse(initiator, await initiator.sendTaskManagement(taskFunction));
       await initiator.answerR2T(elsewhere, r2t);
       assert.equal((await initiator.finish(elsewhere)).status, 0);
       await third.answerR2T(theirs, theirR2t);
@@ -133,7 +103,7 @@ workers: 1
 
     it(`${name}: no such LUN`, async () => {
       const initiator = await target.login();
-      await expectResponse(initiator, await send(initiator, taskFunction, { lun: 9 }), LUN_DOES_NOT_EXIST);
+      await expectResponse(initiator, await initiator.sendTaskManagement(taskFunction, { lun: 9 }), LUN_DOES_NOT_EXIST);
     });
 
     it(`${name}, not immediate: leaves the commands behind it alone`, async () => {
@@ -142,7 +112,7 @@ workers: 1
       initiator.session.cmdSN = cmdSN + 1;
       // It is held first, and with it the command that follows it in CmdSN order.
       const behind = await initiator.start({ cdb: testUnitReady() });
-      const tag = await send(initiator, taskFunction, { immediate: false, cmdSN });
+      const tag = await initiator.sendTaskManagement(taskFunction, { immediate: false, cmdSN });
       await expectResponse(initiator, tag);
       const response = await initiator.expect(OPCODE_SCSI_RESPONSE);
       assert.deepEqual([response.initiatorTaskTag, response.status], [behind.initiatorTaskTag, 0]);
@@ -165,8 +135,8 @@ workers: 1
     const initiator = await target.login(noUnsolicitedData);
     await initiator.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
     await initiator.expect(OPCODE_R2T);
-    await send(initiator, 2);
-    await send(initiator, 4, { cmdSN: initiator.session.cmdSN + 5 });
+    await initiator.sendTaskManagement(2);
+    await initiator.sendTaskManagement(4, { cmdSN: initiator.session.cmdSN + 5 });
     await initiator.ping();
     initiator.destroy();
     await (await target.login()).good({ cdb: testUnitReady() });
@@ -177,7 +147,7 @@ workers: 1
     const task = await initiator.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
     const r2t = await initiator.expect(OPCODE_R2T);
     const tags: number[] = [];
-    for (let i = 0; i < 40; i++) tags.push(await send(initiator, 2));
+    for (let i = 0; i < 40; i++) tags.push(await initiator.sendTaskManagement(2));
     const rejected: number[] = [];
     for (let i = 0; i < 8; i++) {
       const pdu = await initiator.expect(OPCODE_TASK_MANAGEMENT_RESPONSE);

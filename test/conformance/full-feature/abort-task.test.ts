@@ -3,25 +3,24 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import {
-  FLAG_FINAL,
   OPCODE_NOP_OUT,
   OPCODE_R2T,
   OPCODE_SCSI_COMMAND,
   OPCODE_SCSI_RESPONSE,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
   type ReceivedPdu,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import {
+  ABORT_TASK,
+  ABORT_TASK_SET,
+  FUNCTION_COMPLETE,
+  FUNCTION_REJECTED,
+  TASK_DOES_NOT_EXIST,
+} from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "./fixture.js";
-
-const ABORT_TASK = 1;
-const ABORT_TASK_SET = 2;
-const FUNCTION_COMPLETE = 0;
-const TASK_DOES_NOT_EXIST = 1;
-const FUNCTION_REJECTED = 255;
 
 describe("ABORT TASK (RFC 7143 section 11.6.1)", () => {
   const target = startTarget();
@@ -199,14 +198,7 @@ describe("ABORT TASK (RFC 7143 section 11.6.1)", () => {
     const task = await initiator.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
     const r2t = await initiator.expect(OPCODE_R2T);
     // It waits for the data.
-    const header = await initiator.send({
-      opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-      immediate: true,
-      flags: FLAG_FINAL | ABORT_TASK_SET,
-      lun: 0,
-      referencedTaskTag: TAG_NONE,
-    });
-    const tag = header.readUInt32BE(16);
+    const tag = await initiator.sendTaskManagement(ABORT_TASK_SET);
     const response = await initiator.taskManagement(ABORT_TASK, {
       referencedTaskTag: tag,
       refCmdSN: initiator.session.cmdSN,
@@ -222,10 +214,8 @@ describe("ABORT TASK (RFC 7143 section 11.6.1)", () => {
     const task = await initiator.start({ cdb: write10(0, 8), write: pattern(4096), leaveR2Ts: true });
     await initiator.expect(OPCODE_R2T);
     const cmdSN = initiator.session.cmdSN;
-    await initiator.send({
-      opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-      flags: FLAG_FINAL | ABORT_TASK,
-      lun: 0,
+    await initiator.sendTaskManagement(ABORT_TASK, {
+      immediate: false,
       referencedTaskTag: task.initiatorTaskTag,
       refCmdSN: task.cmdSN,
       cmdSN: cmdSN + 1,

@@ -16,10 +16,10 @@ import {
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import { ABORT_TASK } from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "./fixture.js";
 
 const REASON_DATA_DIGEST_ERROR = 2;
-const ABORT_TASK = 1;
 const CORRUPT = { corruptDataDigest: true };
 
 describe("data digest errors of data that is dropped (RFC 7143 section 7.8)", () => {

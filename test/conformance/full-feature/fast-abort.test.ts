@@ -15,10 +15,9 @@ import {
 import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK_SET, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
 const TASK_TERMINATION = 5;
 
 const keys = { ImmediateData: "No", InitialR2T: "Yes", MaxConnections: "4" };
@@ -26,19 +25,7 @@ const fast = { ...keys, TaskReporting: "FastAbort,ResponseFence,RFC3720" };
 
 for (const workers of [1, 2]) {
   describe(`FastAbort multi-task abort semantics (RFC 7143 section 4.2.3.4), ${workers} shard(s)`, () => {
-    const target = startTarget({
-      config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk, 1: other, 5: disk }, session: { maxConnections: 4 } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-  other: { file: ./other.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: ${workers}
-`,
-    });
+    const target = startTarget({ workers, luns: { 0: "disk", 1: "other", 5: "disk" }, session: "maxConnections: 4" });
 
     async function beginWrite(initiator: RawInitiator, lun = 0, lba = 0): Promise<RawTask> {
       const task = await initiator.start({ cdb: write10(lba, 8), lun, write: pattern(4096, 9), leaveR2Ts: true });

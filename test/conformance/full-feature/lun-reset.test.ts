@@ -5,29 +5,16 @@ import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import { OPCODE_NOP_IN, OPCODE_R2T, parseSense, TAG_NONE } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { CommandResult } from "../../support/raw-task.js";
-import { TARGET_NAME } from "../../support/target.js";
+import { LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const LOGICAL_UNIT_RESET = 5;
 const UNIT_ATTENTION = 6;
 /** BUS DEVICE RESET FUNCTION OCCURRED */
 const RESET_OCCURRED = { key: UNIT_ATTENTION, asc: 0x29, ascq: 0x03 };
 
 for (const workers of [1, 2]) {
   describe(`LOGICAL UNIT RESET (RFC 7143 section 11.5.1), ${workers} shards`, () => {
-    const target = startTarget({
-      config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk, 1: other, 5: disk } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-  other: { file: ./other.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: ${workers}
-`,
-    });
+    const target = startTarget({ workers, luns: { 0: "disk", 1: "other", 5: "disk" } });
     const noUnsolicitedData = { ImmediateData: "No", InitialR2T: "Yes" };
 
     /** Enough sessions that every shard has some. */

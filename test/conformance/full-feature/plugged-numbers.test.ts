@@ -2,11 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testUnitReady } from "../../support/cdb.js";
+import { ABORT_TASK, FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { startTarget } from "./fixture.js";
-
-const ABORT_TASK = 1;
-const COMPLETE = 0;
-const TASK_DOES_NOT_EXIST = 1;
 
 const target = startTarget();
 
@@ -20,7 +17,7 @@ test("numbers ahead of a gap can be given up as far as the window goes, and no f
     const fields = { referencedTaskTag: 0x10000 + ahead, refCmdSN: expCmdSN + ahead, cmdSN: expCmdSN + ahead + 1 };
     responses.push((await initiator.taskManagement(ABORT_TASK, fields)).response);
   }
-  const expected = responses.map((_, at) => (at < width - 1 ? COMPLETE : TASK_DOES_NOT_EXIST));
+  const expected = responses.map((_, at) => (at < width - 1 ? FUNCTION_COMPLETE : TASK_DOES_NOT_EXIST));
   assert.deepEqual(responses, expected);
   assert.deepEqual([initiator.expCmdSN, initiator.maxCmdSN], [expCmdSN, maxCmdSN]);
 
@@ -41,7 +38,7 @@ test("so can commands that have come ahead of a gap", async () => {
   for (let ahead = 1; ahead <= 8; ahead++) {
     const held = await initiator.start({ cdb: testUnitReady() });
     const fields = { referencedTaskTag: held.initiatorTaskTag, refCmdSN: held.cmdSN, cmdSN: held.cmdSN + 1 };
-    assert.equal((await initiator.taskManagement(ABORT_TASK, fields)).response, COMPLETE);
+    assert.equal((await initiator.taskManagement(ABORT_TASK, fields)).response, FUNCTION_COMPLETE);
     initiator.forget(held);
   }
   assert.deepEqual([initiator.expCmdSN, initiator.maxCmdSN], [expCmdSN, maxCmdSN]);

@@ -5,36 +5,25 @@ import { testUnitReady, write10 } from "../../support/cdb.js";
 import { OPCODE_R2T, parseSense } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
-import { TARGET_NAME } from "../../support/target.js";
+import {
+  I_T_NEXUS_RESET,
+  LOGICAL_UNIT_RESET,
+  LUN_DOES_NOT_EXIST,
+  QUERY_ASYNCHRONOUS_EVENT,
+  QUERY_TASK,
+  QUERY_TASK_SET,
+} from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const LOGICAL_UNIT_RESET = 5;
-const QUERY_TASK = 9;
-const QUERY_TASK_SET = 10;
-const I_T_NEXUS_RESET = 11;
-const QUERY_ASYNCHRONOUS_EVENT = 12;
 /** "Function complete" is no, "function succeeded" is yes. */
 const NO = 0;
 const YES = 7;
-const LUN_DOES_NOT_EXIST = 2;
 const NOT_SUPPORTED = 5;
 const RESERVATION_CONFLICT = 0x18;
 const RESERVE_6 = [0x16, 0, 0, 0, 0, 0];
 
 describe("RFC 7144: iSCSIProtocolLevel 2", () => {
-  const target = startTarget({
-    config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk, 1: other } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-  other: { file: ./other.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: 2
-`,
-  });
+  const target = startTarget({ workers: 2, luns: { 0: "disk", 1: "other" } });
   const keys = { iSCSIProtocolLevel: "2", ImmediateData: "No", InitialR2T: "Yes" };
 
   async function beginWrite(initiator: RawInitiator, lun = 0): Promise<RawTask> {

@@ -4,14 +4,15 @@ import { describe, it } from "node:test";
 import { testUnitReady, write10 } from "../../support/cdb.js";
 import { OPCODE_R2T, parseSense } from "../../support/pdu.js";
 import type { RawTask } from "../../support/raw-task.js";
+import {
+  ABORT_TASK_SET,
+  FUNCTION_COMPLETE,
+  LOGICAL_UNIT_RESET,
+  QUERY_TASK_SET,
+  TARGET_WARM_RESET,
+} from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "./fixture.js";
 
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
-const TARGET_WARM_RESET = 6;
-const QUERY_TASK_SET = 10;
-
-const COMPLETE = 0;
 const SUCCEEDED = 7;
 const UNIT_ATTENTION = 6;
 
@@ -37,13 +38,13 @@ describe("Referenced Task Tag where no task is named (RFC 7143 section 11.5.4)",
         }
         const referencedTaskTag = which === "0" ? 0 : which === "of no task" ? 0x777 : tasks[1]!.initiatorTaskTag;
         const response = await initiator.taskManagement(taskFunction, { referencedTaskTag });
-        assert.equal(response.response, COMPLETE);
+        assert.equal(response.response, FUNCTION_COMPLETE);
         if (isReset) {
           const { sense } = await initiator.command({ cdb: testUnitReady() });
           assert.equal(parseSense(sense).key, UNIT_ATTENTION);
         }
         // Nothing is left of them.
-        assert.equal((await initiator.taskManagement(QUERY_TASK_SET)).response, COMPLETE);
+        assert.equal((await initiator.taskManagement(QUERY_TASK_SET)).response, FUNCTION_COMPLETE);
         await initiator.good({ cdb: testUnitReady() });
       });
     }

@@ -2,18 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
-import {
-  FLAG_FINAL,
-  OPCODE_R2T,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
-  OPCODE_TASK_MANAGEMENT_RESPONSE,
-  TAG_NONE,
-} from "../../support/pdu.js";
+import { OPCODE_R2T, OPCODE_TASK_MANAGEMENT_RESPONSE } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import { LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
-
-const LOGICAL_UNIT_RESET = 5;
 
 const target = startTarget();
 
@@ -30,28 +23,16 @@ async function beginWrite(initiator: RawInitiator, immediate = false): Promise<R
   return task;
 }
 
-async function reset(initiator: RawInitiator, cmdSN?: number): Promise<number> {
-  const header = await initiator.send({
-    opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-    immediate: true,
-    flags: FLAG_FINAL | LOGICAL_UNIT_RESET,
-    lun: 0,
-    referencedTaskTag: TAG_NONE,
-    ...(cmdSN === undefined ? {} : { cmdSN }),
-  });
-  return header.readUInt32BE(16);
-}
-
 test("a reset that ends a task for which another reset waits, which ends one for which a third waits", async () => {
   const [first, second, third] = [await logIn(), await logIn(), await logIn()];
   // Sent before the reset, and not older than it: the reset leaves it alone. The immediate one it ends, when its data has come.
   const spared = await beginWrite(first);
   const ended = await beginWrite(first, true);
-  const firstTag = await reset(first, spared.cmdSN);
+  const firstTag = await first.sendTaskManagement(LOGICAL_UNIT_RESET, { cmdSN: spared.cmdSN });
   const waiting = await beginWrite(second);
-  const secondTag = await reset(second);
+  const secondTag = await second.sendTaskManagement(LOGICAL_UNIT_RESET);
   await second.ping().catch(() => {});
-  const thirdTag = await reset(third);
+  const thirdTag = await third.sendTaskManagement(LOGICAL_UNIT_RESET);
   for (const [initiator, tag] of [
     [third, thirdTag],
     [second, secondTag],

@@ -2,38 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { inquiry, testUnitReady } from "../../support/cdb.js";
-import {
-  FLAG_FINAL,
-  OPCODE_NOP_IN,
-  OPCODE_SCSI_RESPONSE,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
-  OPCODE_TASK_MANAGEMENT_RESPONSE,
-  parseSense,
-  TAG_NONE,
-} from "../../support/pdu.js";
+import { OPCODE_NOP_IN, OPCODE_SCSI_RESPONSE, OPCODE_TASK_MANAGEMENT_RESPONSE, parseSense } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK_SET, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { startTarget } from "./fixture.js";
-
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
-
-const REQUEST = { opcode: OPCODE_TASK_MANAGEMENT_REQUEST, immediate: true, lun: 0, referencedTaskTag: TAG_NONE };
 
 for (const TaskReporting of ["RFC3720", "ResponseFence", "FastAbort"]) {
   describe(`response fences (RFC 7143 section 4.2.2.3), TaskReporting=${TaskReporting}`, () => {
-    const target = startTarget({
-      config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk }, session: { maxConnections: 4 } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: 1
-`,
-    });
+    const target = startTarget({ session: "maxConnections: 4" });
     const keys = { MaxConnections: "4", TaskReporting };
 
     /** A session of two connections. */
@@ -56,7 +33,7 @@ workers: 1
       // Answered on the second connection, and not acknowledged there yet.
       const task = await second.start({ cdb: testUnitReady() });
       await second.finish(task);
-      await first.send({ ...REQUEST, flags: FLAG_FINAL | ABORT_TASK_SET });
+      await first.sendTaskManagement(ABORT_TASK_SET);
       const asked = await second.expect(OPCODE_NOP_IN);
       await first.ping();
       await second.answerPing(asked);

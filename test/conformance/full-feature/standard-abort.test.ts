@@ -3,36 +3,24 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import {
-  FLAG_FINAL,
   FLAG_WRITE,
   OPCODE_NOP_IN,
   OPCODE_R2T,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
   parseSense,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import {
+  ABORT_TASK_SET,
+  FUNCTION_COMPLETE,
+  LOGICAL_UNIT_RESET,
+  TARGET_WARM_RESET,
+} from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
-const TARGET_WARM_RESET = 6;
-const FUNCTION_COMPLETE = 0;
 const ORDERED = 2;
-
-async function send(initiator: RawInitiator, taskFunction: number, fields = {}): Promise<number> {
-  const header = await initiator.send({
-    opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-    immediate: true,
-    flags: FLAG_FINAL | taskFunction,
-    lun: 0,
-    referencedTaskTag: TAG_NONE,
-    ...fields,
-  });
-  return header.readUInt32BE(16);
-}
 
 async function beginWrite(initiator: RawInitiator, lba = 0): Promise<RawTask> {
   const task = await initiator.start({ cdb: write10(lba, 8), write: pattern(4096, 1 + lba), leaveR2Ts: true });
@@ -67,7 +55,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
       const before = await initiator.good({ cdb: read10(0, 32), read: 16_384 });
       const theirs = await beginWrite(third, 16);
       const tasks = [await beginWrite(initiator, 0), await beginWrite(initiator, 8)];
-      const tag = await send(initiator, taskFunction);
+      const tag = await initiator.sendTaskManagement(taskFunction);
       for (const task of tasks) {
         await initiator.ping();
         await initiator.answerR2T(task, task.r2ts[0]!);
@@ -85,7 +73,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     it(`${name}: goes on without data that does not come`, async () => {
       const initiator = await target.login(keys);
       const task = await beginWrite(initiator);
-      const tag = await send(initiator, taskFunction);
+      const tag = await initiator.sendTaskManagement(taskFunction);
       await isComplete(initiator, tag);
       initiator.forget(task);
       await initiator.answerR2T(task, task.r2ts[0]!);
@@ -95,7 +83,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     it(`${name}: leaves commands alone that were sent after it`, async () => {
       const initiator = await target.login(keys);
       const task = await beginWrite(initiator);
-      const tag = await send(initiator, taskFunction);
+      const tag = await initiator.sendTaskManagement(taskFunction);
       const later = await beginWrite(initiator, 8);
       await initiator.answerR2T(task, task.r2ts[0]!);
       await isComplete(initiator, tag);
@@ -109,7 +97,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     const initiator = await target.login();
     const { cmdSN } = initiator.session;
     initiator.session.cmdSN = cmdSN + 1;
-    const tag = await send(initiator, LOGICAL_UNIT_RESET);
+    const tag = await initiator.sendTaskManagement(LOGICAL_UNIT_RESET);
     assert.equal((await initiator.ping()).expCmdSN, cmdSN);
     const missing = await initiator.start({ cdb: testUnitReady(), fields: { cmdSN } });
     let pdu = await initiator.receive();
@@ -126,7 +114,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
     initiator.session.cmdSN = cmdSN + 1;
     const held = await initiator.start({ cdb: testUnitReady() });
     initiator.session.cmdSN = cmdSN + 4;
-    await isComplete(initiator, await send(initiator, TARGET_WARM_RESET));
+    await isComplete(initiator, await initiator.sendTaskManagement(TARGET_WARM_RESET));
     initiator.forget(held);
     const { expCmdSN, maxCmdSN } = await initiator.ping();
     assert.deepEqual([expCmdSN, maxCmdSN - expCmdSN + 1], [cmdSN + 4, 256]);
@@ -147,7 +135,7 @@ describe("standard multi-task abort semantics (RFC 7143 section 4.2.3.3)", () =>
       ...{ cdb: Buffer.from([0x16, 0, 0, 0, 0, 0]), write: pattern(512), unsolicitedLength: 0, attribute: ORDERED },
       fields: { flags: FLAG_WRITE | ORDERED },
     });
-    const tag = await send(initiator, ABORT_TASK_SET);
+    const tag = await initiator.sendTaskManagement(ABORT_TASK_SET);
     await initiator.answerR2T(first, r2t);
     await initiator.ping();
     await initiator.sendDataOut(second, 0, 512, TAG_NONE);

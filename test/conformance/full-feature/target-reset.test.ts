@@ -5,10 +5,9 @@ import { read10, testUnitReady, write10 } from "../../support/cdb.js";
 import { OPCODE_R2T, parseSense } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { TARGET_COLD_RESET, TARGET_WARM_RESET } from "../../support/task-management.js";
 import { pattern, startTarget } from "./fixture.js";
 
-const TARGET_WARM_RESET = 6;
-const TARGET_COLD_RESET = 7;
 /** UNIT ATTENTION, BUS DEVICE RESET FUNCTION OCCURRED. */
 const RESET_OCCURRED = { key: 6, asc: 0x29, ascq: 0x03, information: undefined };
 const OTHER_TARGET = "iqn.2026-11.io.ringlun:other";

@@ -5,7 +5,6 @@ import { modeSense10, read10, testUnitReady, write10 } from "../../support/cdb.j
 import { OPCODE_R2T, parseSense } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
-import { TARGET_NAME } from "../../support/target.js";
 import { pattern, startTarget } from "./fixture.js";
 
 const UNTAGGED = 0;
@@ -20,19 +19,7 @@ const NACA = 0x04;
 
 for (const workers of [1, 2]) {
   describe(`task attributes, ${workers} shard(s)`, () => {
-    const target = startTarget({
-      config: ({ port, httpPort }) => `
-portalGroups:
-  - { tag: 1, portals: ["127.0.0.1:${port}"] }
-targets:
-  - { name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: disk, 1: other } }
-units:
-  disk: { file: ./disk.img, size: 64MiB, cache: writeback }
-  other: { file: ./other.img, size: 64MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: ${workers}
-`,
-    });
+    const target = startTarget({ workers, luns: { 0: "disk", 1: "other" } });
 
     async function logIn(): Promise<RawInitiator> {
       const initiator = await target.login({ ImmediateData: "No", InitialR2T: "Yes" });

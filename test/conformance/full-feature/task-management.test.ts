@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { testUnitReady } from "../../support/cdb.js";
 import { FLAG_FINAL, OPCODE_TASK_MANAGEMENT_REQUEST, TAG_NONE } from "../../support/pdu.js";
+import { CLEAR_ACA, LUN_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { startTarget } from "./fixture.js";
 
-const CLEAR_ACA = 3;
-const LUN_DOES_NOT_EXIST = 2;
 const REASSIGNMENT_NOT_SUPPORTED = 4;
 const NOT_SUPPORTED = 5;
 

@@ -20,17 +20,7 @@ const OPCODE_LOGOUT_RESPONSE = 0x26;
 let target: RunningTarget;
 
 before(async () => {
-  target = await RunningTarget.start({
-    config: ({ port, httpPort }) => `
-portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
-targets: [{ name: ${TARGET_NAME}, portalGroups: [1], luns: { 0: one, 1: two } }]
-units:
-  one: { file: ./one.img, size: 16MiB, cache: writeback }
-  two: { file: ./two.img, size: 16MiB, cache: writeback }
-http: { listen: "127.0.0.1:${httpPort}" }
-workers: 2
-`,
-  });
+  target = await RunningTarget.start({ workers: 2, luns: { 0: "one", 1: "two" } });
 });
 
 after(() => target.stop());

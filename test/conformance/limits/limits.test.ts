@@ -8,15 +8,13 @@ import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { senseOf } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK, FUNCTION_COMPLETE, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 
 const GOOD = 0x00;
 const TASK_SET_FULL = 0x28;
 const BLOCK = 512;
 const ORDERED = 2;
 const HEAD_OF_QUEUE = 3;
-const ABORT_TASK = 1;
-const LOGICAL_UNIT_RESET = 5;
-const FUNCTION_COMPLETE = 0;
 const NO_DATA_OUT = 0x01;
 
 const PACED = 0;

@@ -15,6 +15,7 @@ import {
 } from "../../support/cdb.js";
 import { OPCODE_R2T } from "../../support/pdu.js";
 import { CACHE_MODES } from "../../support/served-units.js";
+import { ABORT_TASK, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { Undo } from "../../support/undo.js";
 import {
   AUSE,
@@ -40,8 +41,6 @@ import {
   WRITE_PROTECTED,
 } from "./fixture.js";
 
-const ABORT_TASK = 1;
-const LOGICAL_UNIT_RESET = 5;
 const DATA = Buffer.alloc(16 * BLOCK_BYTES, 0x77);
 const LAST = UNIT_BYTES / BLOCK_BYTES - 16;
 

@@ -14,13 +14,11 @@ import {
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import { FUNCTION_COMPLETE, FUNCTION_REJECTED, TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
 import { join, reassign } from "./fixture.js";
 
-const COMPLETE = 0;
-const DOES_NOT_EXIST = 1;
 const STILL_ALLEGIANT = 3;
-const REJECTED = 255;
 
 const KEYS = {
   ErrorRecoveryLevel: "2",
@@ -47,7 +45,7 @@ async function startWrite(initiator: RawInitiator, lba: number, tag?: number): P
 
 /** The task goes on, on this connection, and ends. */
 async function ends(connection: RawInitiator, task: RawTask): Promise<void> {
-  assert.equal(await reassign(connection, task.initiatorTaskTag), COMPLETE);
+  assert.equal(await reassign(connection, task.initiatorTaskTag), FUNCTION_COMPLETE);
   connection.adopt(task, { leaveR2Ts: false });
   assert.equal((await connection.finish(task)).status, 0);
 }
@@ -57,7 +55,7 @@ test("an unknown tag, the reserved one, and that of a command that has ended: ta
   const { task } = await initiator.command({ cdb: read10(0, BLOCKS), read: BLOCKS * BLOCK_BYTES });
   await initiator.ping();
   for (const tag of [0, 0x7777, TAG_NONE, task.initiatorTaskTag]) {
-    assert.equal(await reassign(initiator, tag), DOES_NOT_EXIST, `tag ${tag}`);
+    assert.equal(await reassign(initiator, tag), TASK_DOES_NOT_EXIST, `tag ${tag}`);
   }
 });
 
@@ -66,9 +64,9 @@ test("a task of another session, whose connection is gone: it does not exist her
   const stranger = await target.login(KEYS);
   const task = await startWrite(owner, 64, 0x4242);
   owner.destroy();
-  assert.equal(await reassign(stranger, task.initiatorTaskTag), DOES_NOT_EXIST);
+  assert.equal(await reassign(stranger, task.initiatorTaskTag), TASK_DOES_NOT_EXIST);
   const next = await join(target, owner, 0);
-  assert.equal(await reassign(stranger, task.initiatorTaskTag), DOES_NOT_EXIST);
+  assert.equal(await reassign(stranger, task.initiatorTaskTag), TASK_DOES_NOT_EXIST);
   await ends(next, task);
   next.destroy();
 });
@@ -92,7 +90,7 @@ test("twice: the second time it is allegiant to its new connection", async () =>
   const task = await startWrite(first, 192);
   first.destroy();
   const third = await join(target, second, 0);
-  assert.equal(await reassign(third, task.initiatorTaskTag), COMPLETE);
+  assert.equal(await reassign(third, task.initiatorTaskTag), FUNCTION_COMPLETE);
   const r2t = await third.expect(OPCODE_R2T);
   for (const connection of [second, third]) {
     assert.equal(await reassign(connection, task.initiatorTaskTag), STILL_ALLEGIANT);
@@ -114,7 +112,7 @@ test("a READ with an ExpDataSN of what was never sent: it is ignored, and all of
     await connection.expect(OPCODE_DATA_IN);
     connection.destroy();
     connection = await join(target, first, 0);
-    assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), COMPLETE);
+    assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), FUNCTION_COMPLETE);
     connection.adopt(task);
     assert.deepEqual((await connection.finish(task)).data, data);
   }
@@ -136,7 +134,7 @@ test("a WRITE with an ExpDataSN of what was never sent: it is ignored, and the R
   ] as const) {
     connection.destroy();
     connection = await join(target, first, 0);
-    assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), COMPLETE);
+    assert.equal(await reassign(connection, task.initiatorTaskTag, expDataSN), FUNCTION_COMPLETE);
     const r2t = await connection.expect(OPCODE_R2T);
     assert.equal(r2t.field("r2tSN"), r2tSN, `ExpDataSN ${expDataSN}`);
   }
@@ -154,15 +152,15 @@ test("a text negotiation, and a Logout that waits for its turn: rejected, and th
   const text = { opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag };
   await second.send({ ...text, flags: FLAG_CONTINUE, targetTransferTag: TAG_NONE }, Buffer.from("Send"));
   const { targetTransferTag } = await second.expect(OPCODE_TEXT_RESPONSE);
-  assert.equal(await reassign(first, initiatorTaskTag), REJECTED);
+  assert.equal(await reassign(first, initiatorTaskTag), FUNCTION_REJECTED);
   await second.send({ ...text, flags: FLAG_FINAL, targetTransferTag }, Buffer.from("Targets=\0"));
   assert.ok((await second.expect(OPCODE_TEXT_RESPONSE)).final);
-  assert.equal(await reassign(first, initiatorTaskTag), DOES_NOT_EXIST, "the negotiation is over");
+  assert.equal(await reassign(first, initiatorTaskTag), TASK_DOES_NOT_EXIST, "the negotiation is over");
 
   const gap = first.session.cmdSN++;
   const logout = await second.send({ opcode: OPCODE_LOGOUT_REQUEST, flags: FLAG_FINAL | 1, cid: second.cid });
   await second.ping();
-  assert.equal(await reassign(first, logout.readUInt32BE(16)), REJECTED);
+  assert.equal(await reassign(first, logout.readUInt32BE(16)), FUNCTION_REJECTED);
   await first.good({ cdb: read10(0, 1), read: BLOCK_BYTES, fields: { cmdSN: gap } });
   await second.receiveUntilClosed();
   first.destroy();

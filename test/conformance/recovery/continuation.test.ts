@@ -7,11 +7,10 @@ import { SessionNumbers } from "../../support/raw-connection.js";
 import { LoginRefusedError, RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
 import { join, reassign } from "./fixture.js";
 
-const COMPLETE = 0;
-const DOES_NOT_EXIST = 1;
 const BLOCKS = 8;
 const KEYS = {
   ErrorRecoveryLevel: "2",
@@ -50,7 +49,7 @@ test("8.2.2 M3, 8.3.4 N8: a login that was to continue it and fails leaves it as
     other.destroy();
   }
   const second = await join(target, first, 0);
-  assert.equal(await reassign(second, task.initiatorTaskTag), COMPLETE);
+  assert.equal(await reassign(second, task.initiatorTaskTag), FUNCTION_COMPLETE);
   second.adopt(task, { leaveR2Ts: false });
   assert.equal((await second.finish(task)).status, 0);
   assert.deepEqual(await second.good({ cdb: read10(0, BLOCKS), read: write.length }), write);
@@ -64,7 +63,7 @@ test("8.3.4 N6, N11: a login of its nexus with TSIH 0 ends it, and its tasks", a
   const next = await RawInitiator.connect(target.running.port, { session });
   await next.login({ targetName: TARGET_NAME, keys: KEYS });
   assert.notEqual(session.tsih, tsih);
-  assert.equal(await reassign(next, task.initiatorTaskTag), DOES_NOT_EXIST);
+  assert.equal(await reassign(next, task.initiatorTaskTag), TASK_DOES_NOT_EXIST);
   await next.good({ cdb: testUnitReady() });
   await assert.rejects(join(target, first, 0), LoginRefusedError, "the old session is gone");
   next.destroy();

@@ -5,7 +5,6 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { initialState } from "../../../control/units/unit-state.js";
 import { RealClock, RealPortal } from "../../support/recovering/real-wire.js";
 import { RecoveringSession, type SessionOptions } from "../../support/recovering/recovering-session.js";
 import { Resets } from "../../support/recovering/resets.js";
@@ -16,6 +15,7 @@ import { NO_COMMANDS, randomCommand } from "../../support/simulation/initiator/r
 import { rereadingCommands } from "../../support/simulation/initiator/rereading.js";
 import { Random } from "../../support/simulation/random.js";
 import { SimulatedUnit } from "../../support/simulation/unit.js";
+import { unitRecord } from "../../support/unit-record.js";
 import { startTarget } from "../full-feature/fixture.js";
 
 const UNIT_BYTES = 4 << 20;
@@ -38,29 +38,6 @@ const MIX = {
   unitPart: 0.02,
 };
 
-/** What the program's unit holds, as far as initiators can tell. */
-function model(): SimulatedUnit {
-  return new SimulatedUnit({
-    unitIndex: 0,
-    name: "disk",
-    statisticsBlock: 0,
-    limits: null,
-    kind: "file",
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-    physicalBlockBytes: 4096,
-    blockLengthBytes: 512,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: false,
-    inMemory: false,
-    uuid: "00000000-0000-4000-8000-000000000000",
-    state: initialState(UNIT_BYTES, "writeback"),
-  });
-}
-
 describe("a verified load under faults", () => {
   const target = startTarget({
     workers: 2,
@@ -69,7 +46,8 @@ describe("a verified load under faults", () => {
       "errorRecoveryLevel: 2, maxConnections: 8, initialR2T: false, maxOutstandingR2T: 8, " +
       "defaultTime2Wait: 0, defaultTime2Retain: 60, headerDigest: [CRC32C, None], dataDigest: [CRC32C, None]",
   });
-  const unit = model();
+  /** What the program's unit holds, as far as initiators can tell. */
+  const unit = new SimulatedUnit(unitRecord({ thin: false }, UNIT_BYTES));
   const luns = new Map([[0, unit]]);
   const resets = new Resets();
 

@@ -3,6 +3,7 @@ import { testUnitReady } from "../../support/cdb.js";
 import { FLAG_FINAL, type HeaderFields, OPCODE_SNACK_REQUEST, TAG_NONE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { TASK_REASSIGN } from "../../support/task-management.js";
 import type { TestTarget } from "../full-feature/fixture.js";
 
 export const SNACK_DATA_R2T = 0;
@@ -13,8 +14,6 @@ export const SNACK_R_DATA = 3;
 export const REASON_SNACK_REJECT = 3;
 export const REASON_PROTOCOL_ERROR = 4;
 export const REASON_INVALID_DATA_ACK = 8;
-
-export const FUNCTION_TASK_REASSIGN = 8;
 
 /** The fields of a SNACK (RFC 7143 section 11.16), to be sent. */
 export function snack(type: number, fields: Partial<HeaderFields> = {}): HeaderFields {
@@ -42,7 +41,7 @@ export async function join(
 }
 
 export async function reassign(connection: RawInitiator, tag: number, expDataSN = 0): Promise<number> {
-  const response = await connection.taskManagement(FUNCTION_TASK_REASSIGN, { referencedTaskTag: tag, expDataSN });
+  const response = await connection.taskManagement(TASK_REASSIGN, { referencedTaskTag: tag, expDataSN });
   return response.response;
 }
 

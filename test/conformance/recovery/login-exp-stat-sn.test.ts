@@ -4,11 +4,10 @@ import { test } from "node:test";
 import { OPCODE_SCSI_RESPONSE } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { startTarget } from "../full-feature/fixture.js";
 import { reassign, unacknowledged } from "./fixture.js";
 
-const COMPLETE = 0;
-const DOES_NOT_EXIST = 1;
 const COMMANDS = 6;
 const KEYS = { ErrorRecoveryLevel: "2", DefaultTime2Wait: "0", DefaultTime2Retain: "20" };
 
@@ -30,7 +29,7 @@ for (const [what, offset, acknowledged] of [
       await second.login({ targetName: TARGET_NAME, cid: first.cid, keys: {} });
       for (const [i, tag] of tags.entries()) {
         const isGone = i < acknowledged;
-        assert.equal(await reassign(second, tag), isGone ? DOES_NOT_EXIST : COMPLETE, `command ${i}`);
+        assert.equal(await reassign(second, tag), isGone ? TASK_DOES_NOT_EXIST : FUNCTION_COMPLETE, `command ${i}`);
         if (!isGone) assert.equal((await second.expect(OPCODE_SCSI_RESPONSE)).initiatorTaskTag, tag);
       }
       second.destroy();

@@ -8,12 +8,11 @@ import {
   OPCODE_LOGOUT_RESPONSE,
   OPCODE_SCSI_RESPONSE,
 } from "../../support/pdu.js";
+import { FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { startTarget } from "../full-feature/fixture.js";
 import { join, reassign, SNACK_STATUS, snack, unacknowledged } from "./fixture.js";
 
 const REMOVE_FOR_RECOVERY = 2;
-const COMPLETE = 0;
-const DOES_NOT_EXIST = 1;
 const COMMANDS = 6;
 const KEYS = {
   ErrorRecoveryLevel: "2",
@@ -53,7 +52,7 @@ test("it acknowledges what the connection to be closed has sent, and nothing of 
     assert.deepEqual([again.statSN, again.initiatorTaskTag], [kept.expStatSN + i, kept.tags[i]]);
   }
   for (const [i, tag] of gone.tags.entries()) {
-    assert.equal(await reassign(second, tag), i < 4 ? DOES_NOT_EXIST : COMPLETE, `command ${i}`);
+    assert.equal(await reassign(second, tag), i < 4 ? TASK_DOES_NOT_EXIST : FUNCTION_COMPLETE, `command ${i}`);
     if (i >= 4) assert.equal((await second.expect(OPCODE_SCSI_RESPONSE)).initiatorTaskTag, tag);
   }
   second.destroy();

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { write10 } from "../../support/cdb.js";
 import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_LOGOUT_RESPONSE, OPCODE_R2T } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
+import { TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { pattern, startTarget } from "../full-feature/fixture.js";
 import { join, reassign } from "./fixture.js";
 
@@ -13,7 +14,6 @@ const REMOVE_FOR_RECOVERY = 2;
 
 const CLOSED = 0;
 const CID_NOT_FOUND = 1;
-const TASK_DOES_NOT_EXIST = 1;
 
 const TIME2WAIT = 1;
 const TIME2RETAIN = 20;

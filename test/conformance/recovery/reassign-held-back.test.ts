@@ -10,35 +10,19 @@ import {
   OPCODE_NOP_OUT,
   OPCODE_R2T,
   OPCODE_SCSI_RESPONSE,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
   type ReceivedPdu,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK, ABORT_TASK_SET, TASK_REASSIGN } from "../../support/task-management.js";
 import { pattern, startTarget } from "../full-feature/fixture.js";
-import { FUNCTION_TASK_REASSIGN, join } from "./fixture.js";
+import { join } from "./fixture.js";
 
-const ABORT_TASK = 1;
-const ABORT_TASK_SET = 2;
 const REMOVE_FOR_RECOVERY = 2;
 const ORDERED = 2;
 
-const target = startTarget({
-  config: ({ port }) => `
-portalGroups: [{ tag: 1, portals: ["127.0.0.1:${port}"] }]
-targets:
-  - name: ${TARGET_NAME}
-    portalGroups: [1]
-    session: { maxConnections: 4, errorRecoveryLevel: 2 }
-    luns: { 0: disk, 1: other }
-units:
-  disk: { file: ./disk.img, size: 16MiB }
-  other: { file: ./other.img, size: 16MiB }
-workers: 1
-`,
-});
+const target = startTarget({ session: "maxConnections: 4, errorRecoveryLevel: 2", luns: { 0: "disk", 1: "other" } });
 
 async function receiveUntil(initiator: RawInitiator, opcode: number, tag?: number): Promise<ReceivedPdu> {
   for (;;) {
@@ -75,13 +59,7 @@ test("a task that ended on a failed connection while a fence was up", async () =
   await receiveUntil(busy, OPCODE_LOGOUT_RESPONSE);
 
   // A response that is fenced: on the silent connection what it was sent is not acknowledged.
-  const function_ = await busy.send({
-    opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-    immediate: true,
-    flags: FLAG_FINAL | ABORT_TASK_SET,
-    referencedTaskTag: TAG_NONE,
-    lun: 1,
-  });
+  const held = await busy.sendTaskManagement(ABORT_TASK_SET, { lun: 1 });
   const aborted = await busy.taskManagement(ABORT_TASK, {
     referencedTaskTag: ahead.initiatorTaskTag,
     refCmdSN: ahead.cmdSN,
@@ -90,13 +68,10 @@ test("a task that ended on a failed connection while a fence was up", async () =
   await ping(busy);
   await ping(silent);
   await ping(silent);
-  const fenced = await receiveUntil(busy, OPCODE_TASK_MANAGEMENT_RESPONSE, function_.readUInt32BE(16));
+  const fenced = await receiveUntil(busy, OPCODE_TASK_MANAGEMENT_RESPONSE, held);
 
   // The task goes on here, and its response comes when that one is acknowledged.
-  await busy.send({
-    opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-    immediate: true,
-    flags: FLAG_FINAL | FUNCTION_TASK_REASSIGN,
+  await busy.sendTaskManagement(TASK_REASSIGN, {
     referencedTaskTag: behind.initiatorTaskTag,
     expStatSN: fenced.statSN,
   });

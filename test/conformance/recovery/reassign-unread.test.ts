@@ -3,16 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { read10, testUnitReady } from "../../support/cdb.js";
-import {
-  FLAG_FINAL,
-  OPCODE_LOGOUT_REQUEST,
-  OPCODE_NOP_IN,
-  OPCODE_NOP_OUT,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
-  TAG_NONE,
-} from "../../support/pdu.js";
+import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_NOP_IN, OPCODE_NOP_OUT, TAG_NONE } from "../../support/pdu.js";
+import { TASK_REASSIGN } from "../../support/task-management.js";
 import { startTarget } from "../full-feature/fixture.js";
-import { FUNCTION_TASK_REASSIGN, join } from "./fixture.js";
+import { join } from "./fixture.js";
 
 const REMOVE_FOR_RECOVERY = 2;
 /** More than a session keeps of status that is not acknowledged. */
@@ -48,12 +42,7 @@ test("status that is taken over by a connection that does not read, again and ag
     await sleep(200);
     await unread.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid });
     for (const referencedTaskTag of tags) {
-      await unread.send({
-        opcode: OPCODE_TASK_MANAGEMENT_REQUEST,
-        immediate: true,
-        flags: FLAG_FINAL | FUNCTION_TASK_REASSIGN,
-        referencedTaskTag,
-      });
+      await unread.sendTaskManagement(TASK_REASSIGN, { referencedTaskTag });
     }
     await sleep(200);
   }

@@ -13,9 +13,9 @@ import {
 } from "../../support/pdu.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { TASK_REASSIGN } from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
 
-const TASK_REASSIGN = 8;
 const KEYS = {
   ErrorRecoveryLevel: "2",
   MaxConnections: "4",

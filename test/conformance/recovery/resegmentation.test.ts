@@ -13,12 +13,12 @@ import {
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
+import { ABORT_TASK_SET } from "../../support/task-management.js";
 import { BLOCK_BYTES, pattern, startTarget } from "../full-feature/fixture.js";
 import { join, SNACK_DATA_R2T, SNACK_R_DATA, SNACK_STATUS, snack } from "./fixture.js";
 
 const BLOCKS = 64;
 const SNACK_TAG = 0x77;
-const ABORT_TASK_SET = 2;
 const target = startTarget({ session: "errorRecoveryLevel: 1, initialR2T: false, maxConnections: 2" });
 
 /** A READ whose response has come, and is not acknowledged. */

@@ -6,24 +6,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read10, testUnitReady } from "../../support/cdb.js";
 import {
-  FLAG_FINAL,
   OPCODE_DATA_IN,
   OPCODE_NOP_IN,
   OPCODE_NOP_OUT,
   OPCODE_SCSI_RESPONSE,
-  OPCODE_TASK_MANAGEMENT_REQUEST,
   OPCODE_TASK_MANAGEMENT_RESPONSE,
   type ReceivedPdu,
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
+import { ABORT_TASK, ABORT_TASK_SET, FUNCTION_COMPLETE, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { BLOCK_BYTES, startTarget } from "../full-feature/fixture.js";
 import { join, reassign, SNACK_R_DATA, snack } from "./fixture.js";
 
-const ABORT_TASK = 1;
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
-const COMPLETE = 0;
 const CHECK_CONDITION = 2;
 /** Two Data-In PDUs. */
 const BLOCKS = 32;
@@ -102,7 +97,7 @@ for (const [name, options, dataPdus] of [
     await receiveBeforePing(second);
     second.destroy();
     const third = await join(target, first, 1, { strict: false });
-    assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+    assert.equal(await reassign(third, initiatorTaskTag), FUNCTION_COMPLETE);
     assert.ok(!opcodesOf(await receiveBeforePing(third)).includes(OPCODE_SCSI_RESPONSE));
     await lower();
     const response = await third.receive();
@@ -127,7 +122,7 @@ test("an R-Data SNACK for a response that the fence waits for: it comes, and the
   const response = await second.expect(OPCODE_SCSI_RESPONSE);
   assert.deepEqual([response.field("snackTag"), response.statSN], [SNACK_TAG, statSN]);
   await second.answerPing(asked);
-  assert.equal((await pending).response, COMPLETE);
+  assert.equal((await pending).response, FUNCTION_COMPLETE);
   for (const connection of [first, second]) connection.destroy();
 });
 
@@ -135,20 +130,20 @@ for (const when of ["while it is held", "when nothing holds it any more"]) {
   test(`a unit attention that is held, reassigned to another connection ${when}: it is fenced there, and what follows waits for it`, async () => {
     const { first, second, lower } = await fenced();
     const other = await target.login();
-    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
+    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, FUNCTION_COMPLETE);
     const { initiatorTaskTag } = await second.start({ cdb: testUnitReady() });
     await receiveBeforePing(second);
     second.destroy();
     const third = await join(target, first, 1, { strict: false });
     third.answerPings = false;
     if (when === "while it is held") {
-      assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+      assert.equal(await reassign(third, initiatorTaskTag), FUNCTION_COMPLETE);
       await lower();
     } else {
       await lower();
       // Each acknowledges what has come before.
       for (const connection of [first, third, first, third]) await receiveBeforePing(connection);
-      assert.equal(await reassign(third, initiatorTaskTag), COMPLETE);
+      assert.equal(await reassign(third, initiatorTaskTag), FUNCTION_COMPLETE);
     }
     // It waits for all that has come here, too, which is acknowledged by what comes next.
     for (let i = 0; i < 2; i++) await receiveBeforePing(first);
@@ -171,9 +166,8 @@ test("ABORT TASK on another connection of one whose response was held: it was ne
   await receiveBeforePing(second);
   second.destroy();
   const third = await join(target, first, 1, { strict: false });
-  const aborting = { opcode: OPCODE_TASK_MANAGEMENT_REQUEST, immediate: true, flags: FLAG_FINAL | ABORT_TASK, lun: 0 };
-  await third.send({ ...aborting, referencedTaskTag: initiatorTaskTag, refCmdSN: cmdSN });
-  assert.equal((await third.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, COMPLETE);
+  await third.sendTaskManagement(ABORT_TASK, { referencedTaskTag: initiatorTaskTag, refCmdSN: cmdSN });
+  assert.equal((await third.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, FUNCTION_COMPLETE);
   await lower();
   await receiveBeforePing(first);
   assert.deepEqual(await receiveBeforePing(third), []);

@@ -16,19 +16,21 @@ import {
 import { RawInitiator } from "../../support/raw-initiator.js";
 import type { RawTask } from "../../support/raw-task.js";
 import { TARGET_NAME } from "../../support/target.js";
+import {
+  ABORT_TASK,
+  ABORT_TASK_SET,
+  FUNCTION_COMPLETE,
+  FUNCTION_REJECTED,
+  LOGICAL_UNIT_RESET,
+  TASK_DOES_NOT_EXIST,
+  TASK_REASSIGN,
+} from "../../support/task-management.js";
 import { pattern, startTarget } from "../full-feature/fixture.js";
 import { join } from "./fixture.js";
 
-const ABORT_TASK = 1;
-const ABORT_TASK_SET = 2;
-const LOGICAL_UNIT_RESET = 5;
-const TASK_REASSIGN = 8;
 const LOGOUT_FOR_RECOVERY = 2;
 /** ATTR field. */
 const ORDERED = 2;
-const COMPLETE = 0;
-const TASK_DOES_NOT_EXIST = 1;
-const REJECTED = 255;
 const KEYS = {
   MaxConnections: "4",
   InitialR2T: "Yes",
@@ -80,7 +82,7 @@ describe("ErrorRecoveryLevel above 0", () => {
       });
       const status = await second.expect(OPCODE_SCSI_RESPONSE);
       assert.deepEqual([status.initiatorTaskTag, status.status], [task.initiatorTaskTag, 0]);
-      assert.equal((await second.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, COMPLETE);
+      assert.equal((await second.expect(OPCODE_TASK_MANAGEMENT_RESPONSE)).response, FUNCTION_COMPLETE);
       assert.equal((await second.taskManagement(TASK_REASSIGN, naming(task))).response, TASK_DOES_NOT_EXIST);
       second.destroy();
     }
@@ -94,7 +96,7 @@ describe("ErrorRecoveryLevel above 0", () => {
     await first.expect(OPCODE_R2T);
     first.destroy();
     const second = await rejoin(first);
-    assert.equal((await second.taskManagement(ABORT_TASK_SET)).response, COMPLETE);
+    assert.equal((await second.taskManagement(ABORT_TASK_SET)).response, FUNCTION_COMPLETE);
     for (const task of [answered, writing]) {
       const response = await second.taskManagement(TASK_REASSIGN, { referencedTaskTag: task.initiatorTaskTag });
       assert.equal(response.response, TASK_DOES_NOT_EXIST);
@@ -118,7 +120,7 @@ describe("ErrorRecoveryLevel above 0", () => {
       // The response of the function waits for the other one to be acknowledged.
       await second.expect(OPCODE_NOP_IN);
       second.destroy();
-      assert.equal((await pending).response, COMPLETE);
+      assert.equal((await pending).response, FUNCTION_COMPLETE);
       const third = await join(target, first, 1);
       const referencedTaskTag = answered.initiatorTaskTag;
       assert.equal((await third.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, TASK_DOES_NOT_EXIST);
@@ -136,7 +138,7 @@ describe("ErrorRecoveryLevel above 0", () => {
     await first.command({ cdb: testUnitReady() });
     const answered = await second.start({ cdb: testUnitReady() });
     await second.finish(answered);
-    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, COMPLETE);
+    assert.equal((await other.taskManagement(LOGICAL_UNIT_RESET)).response, FUNCTION_COMPLETE);
     second.destroy();
     const third = await join(target, first, 1);
     const referencedTaskTag = answered.initiatorTaskTag;
@@ -175,7 +177,7 @@ describe("ErrorRecoveryLevel above 0", () => {
     const second = await rejoin(first);
     const reassign = async (referencedTaskTag: number) =>
       (await second.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response;
-    assert.deepEqual([await reassign(immediate), await reassign(ordinary)], [TASK_DOES_NOT_EXIST, COMPLETE]);
+    assert.deepEqual([await reassign(immediate), await reassign(ordinary)], [TASK_DOES_NOT_EXIST, FUNCTION_COMPLETE]);
     second.destroy();
   });
 
@@ -211,7 +213,7 @@ describe("ErrorRecoveryLevel above 0", () => {
       referencedTaskTag: TAG_NONE,
     });
     const referencedTaskTag = header.readUInt32BE(16);
-    assert.equal((await initiator.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, REJECTED);
+    assert.equal((await initiator.taskManagement(TASK_REASSIGN, { referencedTaskTag })).response, FUNCTION_REJECTED);
     initiator.destroy();
   });
 });

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, it } from "node:test";
 import { inquiry, testUnitReady } from "../../support/cdb.js";
+import { TARGET_COLD_RESET } from "../../support/task-management.js";
 import {
   APTPL,
   CLEAR,
@@ -20,8 +21,6 @@ import {
 
 const INFORMATION_LOST = "7/4401";
 const startUnit = Buffer.from([0x1b, 0, 0, 0, 0x01, 0]);
-
-const TARGET_COLD_RESET = 7;
 
 /** REPORT CAPABILITIES. */
 const CAPABILITIES = 2;

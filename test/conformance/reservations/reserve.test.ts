@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { inquiry, readCapacity10, reportLuns, requestSense, testUnitReady } from "../../support/cdb.js";
+import { LOGICAL_UNIT_RESET, TARGET_COLD_RESET, TARGET_WARM_RESET } from "../../support/task-management.js";
 import {
   CONFLICT,
   EXCLUSIVE_ACCESS,
@@ -13,10 +14,6 @@ import {
   WORKERS,
   WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 } from "./fixture.js";
-
-const LOGICAL_UNIT_RESET = 5;
-const TARGET_WARM_RESET = 6;
-const TARGET_COLD_RESET = 7;
 
 for (const workers of WORKERS) {
   describe(`RESERVE and RELEASE, ${workers} shard(s)`, () => {

@@ -28,6 +28,7 @@ import { SessionNumbers } from "../../support/raw-connection.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import type { CommandOptions } from "../../support/raw-task.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { LOGICAL_UNIT_RESET, TARGET_WARM_RESET } from "../../support/task-management.js";
 
 const BLOCK = Buffer.alloc(512, 0x5a);
 const GOOD = "good";
@@ -39,9 +40,6 @@ const RESET = "6/2903";
 
 const REMOVABLE = 0;
 const FIXED = 1;
-
-const LOGICAL_UNIT_RESET = 5;
-const TARGET_WARM_RESET = 6;
 
 const EJECT = 0x02;
 const LOAD = 0x03;

@@ -14,11 +14,10 @@ import {
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import { TARGET_NAME } from "../../support/target.js";
+import { ABORT_TASK, FUNCTION_COMPLETE } from "../../support/task-management.js";
 import { startTarget } from "../login/fixture.js";
 
 const target = startTarget();
-const ABORT_TASK = 1;
-const FUNCTION_COMPLETE = 0;
 
 async function logIn(): Promise<RawInitiator> {
   const initiator = await target.connect();

@@ -21,12 +21,12 @@ import {
   TAG_NONE,
   wirePdu,
 } from "../pdu.js";
-import { FUNCTION_ABORT_TASK } from "../simulation/initiator/management.js";
 import { Outbox, type OutgoingPdu } from "../simulation/initiator/outbox.js";
 import type { Parameters } from "../simulation/initiator/parameters.js";
 import { PduReader } from "../simulation/initiator/pdu-reader.js";
 import { describe, takesStatSN } from "../simulation/initiator/sequence-numbers.js";
 import type { Random } from "../simulation/random.js";
+import { ABORT_TASK } from "../task-management.js";
 import { Dues } from "./dues.js";
 import type { RecoveringTask } from "./recovering-task.js";
 import type { Clock, Link, LoggedIn } from "./wire.js";
@@ -193,7 +193,7 @@ export class RecoveringConnection {
     initiatorTaskTag: number,
     { initiatorTaskTag: referencedTaskTag, cmdSN, isImmediate, command }: RecoveringTask,
   ): void {
-    const flags = FLAG_FINAL | FUNCTION_ABORT_TASK;
+    const flags = FLAG_FINAL | ABORT_TASK;
     this.#request(() => ({
       fields: {
         opcode: OPCODE_TASK_MANAGEMENT_REQUEST,

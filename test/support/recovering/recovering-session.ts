@@ -30,6 +30,7 @@ import { type Command, STATUS_CHECK_CONDITION } from "../simulation/initiator/co
 import type { Parameters } from "../simulation/initiator/parameters.js";
 import { describe, takesStatSN } from "../simulation/initiator/sequence-numbers.js";
 import type { Random } from "../simulation/random.js";
+import { FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST } from "../task-management.js";
 import { ConnectionRecovery } from "./connection-recovery.js";
 import { type ConnectionOwner, RecoveringConnection, SNACK_DATA_R2T, SNACK_R_DATA } from "./recovering-connection.js";
 import { RecoveringTask } from "./recovering-task.js";
@@ -44,8 +45,6 @@ const ASC_READ_ERROR = 0x11;
 const ASYNC_EVENT_TASK_TERMINATION = 5;
 const REASON_SNACK_REJECT = 0x03;
 const REASON_DATA_DIGEST_ERROR = 0x02;
-const FUNCTION_COMPLETE = 0;
-const TASK_DOES_NOT_EXIST = 1;
 
 const THINK_US_MAX = 2000;
 /** When it can do nothing but wait. */

@@ -5,13 +5,14 @@
 import assert from "node:assert/strict";
 import { serialLess, serialLessOrEqual } from "../../../dataplane/wire/serial.js";
 import { type ReceivedPdu, TAG_NONE } from "../pdu.js";
-import {
-  FUNCTION_ABORT_TASK_SET,
-  FUNCTION_CLEAR_TASK_SET,
-  FUNCTION_LOGICAL_UNIT_RESET,
-  FUNCTION_TARGET_WARM_RESET,
-} from "../simulation/initiator/management.js";
 import type { Random } from "../simulation/random.js";
+import {
+  ABORT_TASK_SET,
+  CLEAR_TASK_SET,
+  FUNCTION_COMPLETE,
+  LOGICAL_UNIT_RESET,
+  TARGET_WARM_RESET,
+} from "../task-management.js";
 import type { RecoveringConnection } from "./recovering-connection.js";
 import type { RecoveringSession } from "./recovering-session.js";
 import type { RecoveringTask } from "./recovering-task.js";
@@ -27,12 +28,11 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { code: FUNCTION_ABORT_TASK_SET, name: "ABORT TASK SET", resets: false, isOfTarget: false },
-  { code: FUNCTION_CLEAR_TASK_SET, name: "CLEAR TASK SET", resets: false, isOfTarget: false },
-  { code: FUNCTION_LOGICAL_UNIT_RESET, name: "LOGICAL UNIT RESET", resets: true, isOfTarget: false },
-  { code: FUNCTION_TARGET_WARM_RESET, name: "TARGET WARM RESET", resets: true, isOfTarget: true },
+  { code: ABORT_TASK_SET, name: "ABORT TASK SET", resets: false, isOfTarget: false },
+  { code: CLEAR_TASK_SET, name: "CLEAR TASK SET", resets: false, isOfTarget: false },
+  { code: LOGICAL_UNIT_RESET, name: "LOGICAL UNIT RESET", resets: true, isOfTarget: false },
+  { code: TARGET_WARM_RESET, name: "TARGET WARM RESET", resets: true, isOfTarget: true },
 ];
-const COMPLETE = 0;
 /** A response that has not come in so long may have been lost. */
 const PATIENCE_US = 1_000_000;
 /** Far fewer than the target takes. */
@@ -114,7 +114,7 @@ export class TaskSetFunctions {
     const it = this.#awaited.get(pdu.initiatorTaskTag);
     if (it === undefined) return false;
     this.#awaited.delete(pdu.initiatorTaskTag);
-    assert.equal(pdu.response, COMPLETE, it.kind.name);
+    assert.equal(pdu.response, FUNCTION_COMPLETE, it.kind.name);
     assert(serialLessOrEqual(it.cmdSN, pdu.expCmdSN), `${it.kind.name} waits for the commands before it`);
     for (const task of [...this.#session.tasks.values()]) {
       if (!isSurelyEnded(task, it)) continue;

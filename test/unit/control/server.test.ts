@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { Configuration, FileUnitConfiguration } from "../../../control/config/schema.js";
+import type { Configuration } from "../../../control/config/schema.js";
 import { Secret } from "../../../control/config/secret.js";
 import { UNAUTHENTICATED_CONNECTIONS_PER_PEER_MAX } from "../../../control/limits.js";
 import { PortalError } from "../../../control/reception.js";
@@ -14,6 +14,7 @@ import { LOGIN_STATUS_AUTHENTICATION_FAILURE, LOGIN_STATUS_NOT_FOUND } from "../
 import { UNIT_DOES_NOT_DRAIN } from "./support/fake-shard.js";
 import {
   configuration,
+  fileUnit,
   INITIATOR,
   type LogRecords,
   nullUnit,
@@ -94,7 +95,7 @@ describe("start", () => {
     await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
     const { port } = occupied.address() as { port: number };
     const path = folder(context);
-    const file = { ...fileUnit(path), sizeBytes: 1 << 20 };
+    const file = fileUnit(join(path, "disk.img"));
     const portalGroups = [portalGroup({ tag: 7, portals: [{ host: "127.0.0.1", port }] })];
     const failing = Server.start(configuration(path, { portalGroups, units: [file] }), {
       logger: recordingLogger().logger,
@@ -126,7 +127,7 @@ describe("start", () => {
 
   test("a unit that cannot be opened is named", async (context) => {
     await assert.rejects(
-      start(context, { units: [fileUnit("/no/such/folder")] }),
+      start(context, { units: [fileUnit("/no/such/folder/disk.img", { sizeBytes: null })] }),
       (error) => error instanceof UnitError,
     );
   });
@@ -250,7 +251,7 @@ describe("reload", () => {
 
   test("a unit that goes takes the sessions with it that have it, and its lock", async (context) => {
     const path = folder(context);
-    const file = { ...fileUnit(path), name: "second", sizeBytes: 1 << 20 };
+    const file = fileUnit(join(path, "disk.img"), { name: "second" });
     const started = await start(context, { targets: [target(), other], units: [nullUnit(), file] });
     await logIn(started.connect);
     const going = await logIn(started.connect, { TargetName: other.name });
@@ -336,14 +337,14 @@ describe("reload", () => {
 
   test("where a unit cannot be opened, nothing changes", async (context) => {
     const path = folder(context);
-    const grows = { ...fileUnit(path), name: "grows", sizeBytes: 1 << 20 };
+    const grows = fileUnit(join(path, "disk.img"), { name: "grows" });
     const started = await start(context, { units: [nullUnit(), grows] });
     await logIn(started.connect);
     const units = [
       nullUnit(),
       { ...grows, sizeBytes: 2 << 20 },
-      { ...fileUnit(path), name: "new", path: join(path, "new.img"), sizeBytes: 1 << 20 },
-      { ...fileUnit("/no/such/folder"), name: "missing" },
+      fileUnit(join(path, "new.img"), { name: "new" }),
+      fileUnit("/no/such/folder/disk.img", { name: "missing", sizeBytes: null }),
     ];
     const portals = [
       { host: "127.0.0.1", port: 0 },
@@ -371,7 +372,7 @@ describe("reload", () => {
 
   test("what the next start would not find is not put in force; both names have the identity until it would", async (context) => {
     const path = folder(context);
-    const unit = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const unit = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [unit] });
     await logIn(started.connect);
     const { stateDir } = started.configuration;
@@ -408,7 +409,7 @@ describe("reload", () => {
 
   test("a unit grows while its sessions go on, and they are told", async (context) => {
     const path = folder(context);
-    const grows = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const grows = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [grows] });
     await logIn(started.connect);
     await started.server.reload({ ...started.configuration, units: [{ ...grows, sizeBytes: 3 << 20 }] });
@@ -422,7 +423,7 @@ describe("reload", () => {
 
   test("a unit that changes otherwise is opened anew: its sessions end, and come back to the new one", async (context) => {
     const path = folder(context);
-    const unit = { ...fileUnit(path), name: "disk", sizeBytes: 1 << 20 };
+    const unit = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [unit] });
     const ended = await logIn(started.connect);
     await started.server.reload({ ...started.configuration, units: [{ ...unit, removable: true }] });
@@ -458,7 +459,7 @@ describe("reload", () => {
 describe("stop", () => {
   test("ends sessions and connections, gives the units back, and is done once", async (context) => {
     const path = folder(context);
-    const file = { ...fileUnit(path), sizeBytes: 1 << 20 };
+    const file = fileUnit(join(path, "disk.img"));
     const { server, connect } = await start(context, { units: [file] });
     const session = await logIn(connect);
     const silent = await connect();
@@ -471,22 +472,3 @@ describe("stop", () => {
     await start(context, { units: [file] });
   });
 });
-
-function fileUnit(path: string): FileUnitConfiguration {
-  return {
-    kind: "file",
-    name: "disk",
-    id: null,
-    path: join(path, "disk.img"),
-    sizeBytes: null,
-    thinThresholdBytes: null,
-    blockLengthBytes: 512,
-    physicalBlockBytes: 4096,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    access: [],
-    eraseBytesPerSecond: null,
-    limits: null,
-  };
-}

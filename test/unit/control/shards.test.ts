@@ -5,39 +5,15 @@ import { describe, type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { Shards, type ShardsOptions } from "../../../control/shards.js";
 import { StatisticsMemory } from "../../../control/statistics.js";
-import { initialState } from "../../../control/units/unit-state.js";
-import type { HandoffRecord, ShardMessage, UnitRecord } from "../../../dataplane/messages.js";
+import type { HandoffRecord, ShardMessage } from "../../../dataplane/messages.js";
 import { allocateBudgets } from "../../../dataplane/throttle/budget.js";
+import { unitRecord } from "../../support/unit-record.js";
 import { INITIATOR_KILLS, UNIT_DOES_NOT_DRAIN, UNIT_FAILS_AT_START, UNIT_TALKS } from "./support/fake-shard.js";
 import { recordingLogger } from "./support/fixtures.js";
 
 const WORKER = new URL("./support/fake-shard.js", import.meta.url);
 
-function unit(name: string, unitIndex = 0): UnitRecord {
-  return {
-    unitIndex,
-    name,
-    kind: "null",
-    fd: -1,
-    bufferedFd: -1,
-    errorFds: [],
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-
-    physicalBlockBytes: 4096,
-    blockLengthBytes: 512,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: true,
-    uuid: "00000000-0000-4000-8000-000000000000",
-    statisticsBlock: 0,
-    limits: null,
-    state: initialState(1 << 20, "writeback"),
-  };
-}
+const unit = (name: string, unitIndex = 0) => unitRecord({ name, unitIndex, kind: "null", inMemory: true });
 
 /** A hand-off whose "socket" is a file that takes everything. */
 function record(connectionId: number, changes: Partial<HandoffRecord> = {}): HandoffRecord {

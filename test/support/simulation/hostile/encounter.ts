@@ -3,7 +3,7 @@
  * must another that comes afterwards. What the hostile ones may only read does not change.
  */
 import assert from "node:assert/strict";
-import { initialState } from "../../../../control/units/unit-state.js";
+import { unitRecord } from "../../unit-record.js";
 import { Cluster } from "../cluster.js";
 import { type Faults, NO_FAULTS } from "../faults.js";
 import { Initiator } from "../initiator/initiator.js";
@@ -138,24 +138,6 @@ const HONEST_PARAMETERS: Parameters = {
 };
 
 function unit(unitIndex: number): SimulatedUnit {
-  return new SimulatedUnit({
-    unitIndex,
-    name: `unit${unitIndex}`,
-    kind: "file",
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-
-    physicalBlockBytes: 4096,
-    blockLengthBytes: 512,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: false,
-    uuid: `00000000-0000-4000-8000-00000000000${unitIndex}`,
-    statisticsBlock: 0,
-    limits: null,
-    state: initialState(MEBIBYTE, "writeback"),
-  });
+  const uuid = `00000000-0000-4000-8000-00000000000${unitIndex}`;
+  return new SimulatedUnit(unitRecord({ unitIndex, name: `unit${unitIndex}`, uuid }));
 }

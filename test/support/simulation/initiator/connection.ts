@@ -28,6 +28,7 @@ import {
   TAG_NONE,
   wirePdu,
 } from "../../pdu.js";
+import { ABORT_TASK, ABORT_TASK_SET, LOGICAL_UNIT_RESET } from "../../task-management.js";
 import type { Machine } from "../machine.js";
 import type { PipeOptions } from "../pipe.js";
 import type { Random } from "../random.js";
@@ -36,13 +37,7 @@ import type { SimulatedUnit } from "../unit.js";
 import type { World } from "../world.js";
 import type { Command } from "./command.js";
 import { handoffRecord, LOGIN_RESPONSE_TEXT, type LoginOptions } from "./handoff-record.js";
-import {
-  checkManagementResponse,
-  FUNCTION_ABORT_TASK,
-  FUNCTION_ABORT_TASK_SET,
-  FUNCTION_LOGICAL_UNIT_RESET,
-  type Management,
-} from "./management.js";
+import { checkManagementResponse, type Management } from "./management.js";
 import { Outbox, type OutgoingPdu } from "./outbox.js";
 import { PduReader } from "./pdu-reader.js";
 import { describe, SequenceNumbers } from "./sequence-numbers.js";
@@ -265,18 +260,18 @@ export class InitiatorConnection {
 
   abortTask(task: SessionTask): void {
     task.isManaged = true;
-    this.#manage(FUNCTION_ABORT_TASK, task.command.lun, [task], null, task);
+    this.#manage(ABORT_TASK, task.command.lun, [task], null, task);
   }
 
   abortTaskSet(lun: number): void {
-    this.#manage(FUNCTION_ABORT_TASK_SET, lun, this.#tasksOf(lun), null, null);
+    this.#manage(ABORT_TASK_SET, lun, this.#tasksOf(lun), null, null);
   }
 
   resetUnit(lun: number): void {
     const unit = this.#options.luns.get(lun)!;
     this.#listener.resetBegins(unit);
     this.#willBeTold(unit);
-    this.#manage(FUNCTION_LOGICAL_UNIT_RESET, lun, this.#tasksOf(lun), unit, null);
+    this.#manage(LOGICAL_UNIT_RESET, lun, this.#tasksOf(lun), unit, null);
   }
 
   logout(): void {

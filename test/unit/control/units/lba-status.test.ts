@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { answerLbaStatus } from "../../../../control/units/lba-status.js";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
+import { unitRecord } from "../../../support/unit-record.js";
 
 const MIB = 2 ** 20;
 const BLOCK = 512;
@@ -22,30 +23,7 @@ function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): Un
   context.after(() => closeSync(fd));
   writeSync(fd, Buffer.alloc(MIB, 1), 0, MIB, MIB);
   writeSync(fd, Buffer.alloc(BLOCK, 1), 0, BLOCK, 2.5 * MIB);
-  return {
-    unitIndex: 0,
-    name: "disk",
-    kind: "file",
-    fd,
-    bufferedFd: fd,
-    errorFds: [],
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-
-    physicalBlockBytes: 4096,
-    blockLengthBytes: BLOCK,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: false,
-    uuid: "00000000-0000-4000-8000-000000000001",
-    statisticsBlock: 0,
-    limits: null,
-    state: initialState(4 * MIB, "writeback"),
-    ...changes,
-  };
+  return unitRecord({ fd, bufferedFd: fd, ...changes }, 4 * MIB);
 }
 
 function answerOf(unit: UnitRecord, lba: number, allocationLength: number, reportType: number) {

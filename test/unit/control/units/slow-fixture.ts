@@ -9,9 +9,9 @@ import { type Session, SessionRegistry } from "../../../../control/session-regis
 import { StatisticsMemory } from "../../../../control/statistics.js";
 import { SlowCommands } from "../../../../control/units/slow-commands.js";
 import type { UnitChanges } from "../../../../control/units/unit-changes.js";
-import { initialState } from "../../../../control/units/unit-state.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer, UnitChange, UnitRecord } from "../../../../dataplane/messages.js";
+import { unitRecord } from "../../../support/unit-record.js";
 import { AGREEMENT, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
 
 export const UUID = "00000000-0000-4000-8000-000000000001";
@@ -77,31 +77,7 @@ export class SlowFixture {
   }
 }
 
-/** A unit on a thin file that nobody opens. */
-export function fileUnitRecord(): UnitRecord {
-  return {
-    unitIndex: 0,
-    name: "disk",
-    statisticsBlock: 1,
-    limits: null,
-    kind: "file",
-    fd: -1,
-    bufferedFd: -1,
-    errorFds: [],
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-    blockLengthBytes: 512,
-    physicalBlockBytes: 4096,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: false,
-    uuid: UUID,
-    state: initialState(2 ** 30, "writeback"),
-  };
-}
+export const fileUnitRecord = () => unitRecord({ statisticsBlock: 1, uuid: UUID }, 2 ** 30);
 
 export function describeSense(answer: ScsiAnswer): string {
   assert.ok(answer.kind === "sense", JSON.stringify(answer));

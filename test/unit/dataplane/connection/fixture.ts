@@ -1,5 +1,4 @@
 /** A shard on a simulated kernel and clock, with connections that a test drives byte by byte, and a store that takes its time. */
-import { initialState } from "../../../../control/units/unit-state.js";
 import type { SessionParametersRecord } from "../../../../dataplane/messages.js";
 import { write10 } from "../../../support/cdb.js";
 import { buildHeader, FLAG_FINAL, FLAG_WRITE, type HeaderFields, OPCODE_SCSI_COMMAND } from "../../../support/pdu.js";
@@ -10,6 +9,7 @@ import { Random } from "../../../support/simulation/random.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
 import { Timeline } from "../../../support/simulation/timeline.js";
 import { SimulatedUnit } from "../../../support/simulation/unit.js";
+import { unitRecord } from "../../../support/unit-record.js";
 
 export const INITIATOR = "iqn.2026-11.io.ringlun:initiator";
 export const BLOCK_BYTES = 512;
@@ -54,25 +54,7 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
     random: new Latest(1),
     faults: { ...NO_FAULTS, storageDelayUsMax: storageUs, networkDelayUsMax: 1, turnUsMax: 1 },
   };
-  const unit = new SimulatedUnit({
-    unitIndex: 3,
-    name: "unit",
-    kind: "file",
-    alignmentBytes: 1,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-    physicalBlockBytes: 4096,
-    blockLengthBytes: BLOCK_BYTES,
-    cache: "writeback",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: false,
-    uuid: "00000000-0000-4000-8000-000000000000",
-    statisticsBlock: 0,
-    limits: null,
-    state: initialState(1 << 20, "writeback"),
-  });
+  const unit = new SimulatedUnit(unitRecord({ unitIndex: 3, name: "unit" }));
   const machine = { units: [unit], arenaBytes: 24 << 20, sqEntries: 64, cqEntries: 128, fixedBuffers: true };
   const cluster = new Cluster(world, 1, machine, () => "");
   const [shard] = cluster.machines as [(typeof cluster.machines)[0]];

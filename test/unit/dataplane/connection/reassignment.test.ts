@@ -15,10 +15,9 @@ import {
   TAG_NONE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
+import { ABORT_TASK_SET, TASK_REASSIGN } from "../../../support/task-management.js";
 import { FIRST_CMD_SN, send, setUp, startWrite, WRITE_US } from "./fixture.js";
 
-const ABORT_TASK_SET = 2;
-const TASK_REASSIGN = 8;
 const [COMPLETE, DOES_NOT_EXIST, STILL_ALLEGIANT] = [0, 1, 3];
 const REMOVE_FOR_RECOVERY = 2;
 const ORDERED = 2;

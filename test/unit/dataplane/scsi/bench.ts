@@ -2,7 +2,6 @@
  * A fake of what the task engine does for commands: one task, an arena with a guard around each buffer, a disk in memory.
  * Operations complete one after the other from a queue, never within the call that asked for them.
  */
-
 import assert from "node:assert/strict";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { AtomicWrites, CacheMode, NotReady } from "../../../../dataplane/messages.js";
@@ -30,6 +29,7 @@ import {
   SCSI_STATUS_GOOD,
   SCSI_STATUS_RESERVATION_CONFLICT,
 } from "../../../../dataplane/wire/scsi-response.js";
+import { unitRecord } from "../../../support/unit-record.js";
 
 const CDB_OFFSET = 48;
 const BUFFER_OFFSET = 4096;
@@ -130,34 +130,23 @@ export class Bench implements Services {
     this.bytes.fill(GUARD);
     const blockLengthBytes = options.blockLengthBytes ?? 512;
     const blocks = options.blocks ?? 4096;
+    const cache = options.cache ?? "writeback";
     this.disk = new Uint8Array(Math.min(blocks * blockLengthBytes, DISK_BYTES_MAX));
     this.unit = new LogicalUnit(
-      {
-        unitIndex: 0,
-        name: "disk",
-        kind: "file",
-        fd: -1,
-        bufferedFd: -1,
-        errorFds: [],
-        alignmentBytes: 1,
-        rangeAlignmentBytes: 1,
+      unitRecord({
         atomicWrites: options.atomicWrites ?? null,
-        physicalBlockBytes: 4096,
         blockLengthBytes,
-        cache: options.cache ?? "writeback",
-        readOnly: false,
+        cache,
         removable: options.removable ?? false,
         thin: options.thin ?? true,
         inMemory: true,
         uuid: options.uuid ?? UUID,
-        statisticsBlock: 0,
-        limits: null,
         state: {
-          ...initialState(blocks * blockLengthBytes, options.cache ?? "writeback"),
+          ...initialState(blocks * blockLengthBytes, cache),
           notReady: options.notReady ?? null,
           descriptorSense: options.descriptorSense ?? false,
         },
-      },
+      }),
       { inMemory: options.inMemory ?? false } as Store,
       {} as Gate,
       new FailedFlushes(allocateFailedFlushes(), 0),

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errno } from "io-uring-node";
-import { initialState } from "../../../../control/units/unit-state.js";
 import { Arena } from "../../../../dataplane/arena.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { FileStore } from "../../../../dataplane/storage/file-store.js";
 import { PENDING } from "../../../../dataplane/storage/store.js";
+import { unitRecord } from "../../../support/unit-record.js";
 import { RecordingRing } from "./recording-ring.js";
 
 const DIRECT = 7;
@@ -21,30 +21,14 @@ const ZERO_RANGE = "11h";
 function open(changes: Partial<UnitRecord> = {}, fixed = false) {
   const arena = new Arena(65536);
   const ring = new RecordingRing(arena);
-  const record: UnitRecord = {
-    unitIndex: 0,
-    name: "disk",
-    kind: "file",
+  const unit = {
     fd: DIRECT,
     bufferedFd: BUFFERED,
-    errorFds: [],
     alignmentBytes: 4096,
-    rangeAlignmentBytes: 1,
-    atomicWrites: null,
-
-    physicalBlockBytes: 4096,
     blockLengthBytes: 4096,
     cache: "direct",
-    readOnly: false,
-    removable: false,
-    thin: true,
-    inMemory: false,
-    uuid: "00000000-0000-4000-8000-000000000000",
-    statisticsBlock: 0,
-    limits: null,
-    state: initialState(2 ** 53 - 4096, "writeback"),
-    ...changes,
-  };
+  } as const;
+  const record = unitRecord({ ...unit, ...changes }, 2 ** 53 - 4096);
   return { store: new FileStore(ring.ring, arena, ring.files, record, 1, fixed), operations: ring.operations, ring };
 }
 

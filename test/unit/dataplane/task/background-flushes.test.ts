@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errno } from "io-uring-node";
-import { initialState } from "../../../../control/units/unit-state.js";
-import type { UnitRecord } from "../../../../dataplane/messages.js";
 import { SENSE_DEFERRED } from "../../../../dataplane/scsi/sense.js";
 import { senseKeyOf, UnitAttentions } from "../../../../dataplane/scsi/unit-attention.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
@@ -16,29 +14,9 @@ import { PENDING, type Store } from "../../../../dataplane/storage/store.js";
 import { BackgroundFlushes } from "../../../../dataplane/task/background-flushes.js";
 import { Barrier } from "../../../../dataplane/task/barrier.js";
 import { Task } from "../../../../dataplane/task/task.js";
+import { unitRecord } from "../../../support/unit-record.js";
 
-const RECORD: UnitRecord = {
-  unitIndex: 7,
-  statisticsBlock: 0,
-  limits: null,
-  name: "disk",
-  kind: "file",
-  fd: 7,
-  bufferedFd: 7,
-  errorFds: [8],
-  alignmentBytes: 1,
-  rangeAlignmentBytes: 1,
-  atomicWrites: null,
-  physicalBlockBytes: 4096,
-  blockLengthBytes: 512,
-  cache: "writeback",
-  readOnly: false,
-  removable: false,
-  thin: true,
-  inMemory: false,
-  uuid: "00000000-0000-4000-8000-000000000000",
-  state: initialState(2 ** 20, "writeback"),
-};
+const RECORD = unitRecord({ unitIndex: 7, fd: 7, bufferedFd: 7, errorFds: [8] });
 
 class Host {
   readonly mapping: LunMapping;

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errno } from "io-uring-node";
-import { initialState } from "../../../../control/units/unit-state.js";
-import type { CacheMode, UnitRecord } from "../../../../dataplane/messages.js";
+import type { CacheMode } from "../../../../dataplane/messages.js";
 import { LunMapping } from "../../../../dataplane/session/lun-mapping.js";
 import type { Session } from "../../../../dataplane/session/session.js";
 import type { Shard } from "../../../../dataplane/shard.js";
@@ -15,29 +14,9 @@ import type { TaskEngine } from "../../../../dataplane/task/engine.js";
 import type { Gates } from "../../../../dataplane/task/gates.js";
 import { Operations } from "../../../../dataplane/task/operations.js";
 import { OPERATION_FLUSH, OPERATION_WRITE, Task } from "../../../../dataplane/task/task.js";
+import { unitRecord } from "../../../support/unit-record.js";
 
-const RECORD: UnitRecord = {
-  unitIndex: 0,
-  name: "disk",
-  kind: "file",
-  fd: 7,
-  bufferedFd: 7,
-  errorFds: [8],
-  alignmentBytes: 1,
-  rangeAlignmentBytes: 1,
-  atomicWrites: null,
-  physicalBlockBytes: 4096,
-  blockLengthBytes: 512,
-  cache: "writeback",
-  readOnly: false,
-  removable: false,
-  thin: true,
-  inMemory: false,
-  uuid: "00000000-0000-4000-8000-000000000000",
-  statisticsBlock: 0,
-  limits: null,
-  state: initialState(2 ** 20, "writeback"),
-};
+const RECORD = unitRecord({ fd: 7, bufferedFd: 7, errorFds: [8] });
 
 class Scene {
   /** What the kernel has to tell, and nobody has asked for yet. */
