@@ -1,8 +1,11 @@
 /** What a CHECK CONDITION says (SPC); like pdu.ts apart from the code under test. */
 import assert from "node:assert/strict";
+import { parseSense } from "./pdu.js";
 import type { CommandResult } from "./raw-task.js";
 
+const STATUS_GOOD = 0x00;
 const CHECK_CONDITION = 0x02;
+const RESERVATION_CONFLICT = 0x18;
 const CURRENT_FIXED = 0x70;
 const VALID = 0x80;
 
@@ -23,6 +26,24 @@ export function senseOf({ response, status, sense }: CommandResult): Sense {
     code: sense.readUInt16BE(12),
     information: (sense[0]! & VALID) !== 0 ? sense.readUInt32BE(3) : undefined,
   };
+}
+
+/** Sense key, ASC and ASCQ: "5/2400". */
+export function describeSense(sense: Buffer): string {
+  const { key, asc, ascq } = parseSense(sense);
+  return `${key.toString(16)}/${((asc << 8) | ascq).toString(16).padStart(4, "0")}`;
+}
+
+export const GOOD = "good";
+export const CONFLICT = "conflict";
+
+/** What became of a command: GOOD, CONFLICT, or what its sense data says. */
+export function outcomeOf({ response, status, sense }: CommandResult): string {
+  assert.equal(response, 0);
+  if (status === STATUS_GOOD) return GOOD;
+  if (status === RESERVATION_CONFLICT) return CONFLICT;
+  assert.equal(status, CHECK_CONDITION);
+  return describeSense(sense);
 }
 
 export const MEDIUM_ERROR = 0x3;

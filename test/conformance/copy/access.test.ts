@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { read16, testUnitReady, write16 } from "../../support/cdb.js";
-import { parseSense } from "../../support/pdu.js";
 import { type ChapOptions, RawInitiator } from "../../support/raw-initiator.js";
-import type { CommandResult } from "../../support/raw-task.js";
+import { CONFLICT, GOOD, outcomeOf } from "../../support/sense.js";
 import { type Places, RunningTarget } from "../../support/target.js";
 import {
   copyIn,
@@ -27,8 +26,6 @@ const RIVAL = "iqn.2026-11.io.ringlun:rival";
 const ALICE = { user: "alice", secret: "alice's very own secret" } as const;
 const BLOCK_BYTES = 512;
 
-const GOOD = "good";
-const CONFLICT = "conflict";
 const NOT_REACHABLE = "a/0d02";
 const DEVICE_FAILURE = "a/0d01";
 const TOKEN_UNKNOWN = "5/2304";
@@ -53,15 +50,6 @@ ${["shared", "own", "archive", "private", "far", "vault", "spare"].map((name) =>
   sleeping: { file: ./sleeping.img, size: 1MiB, access: { 1: standby } }
 workers: 2
 `;
-}
-
-function outcome({ response, status, sense }: CommandResult): string {
-  assert.equal(response, 0);
-  if (status === 0x00) return GOOD;
-  if (status === 0x18) return CONFLICT;
-  assert.equal(status, 0x02);
-  const { key, asc, ascq } = parseSense(sense);
-  return `${key.toString(16)}/${((asc << 8) | ascq).toString(16).padStart(4, "0")}`;
 }
 
 describe("what a copy may touch", () => {
@@ -106,7 +94,7 @@ describe("what a copy may touch", () => {
   async function copy(initiator: RawInitiator, from: string, to: string, lun = 0): Promise<string> {
     const one = segment({ source: 0, destination: 1, from: 0, to: 0, blocks: 1 });
     const list = listLid1([cscd(names.get(from)!), cscd(names.get(to)!)], [one], { flags: 0x18, id: 0 });
-    return outcome(await extendedCopy(initiator, list, lun));
+    return outcomeOf(await extendedCopy(initiator, list, lun));
   }
 
   it("no unit of others, neither from nor to it", async () => {
@@ -122,11 +110,11 @@ describe("what a copy may touch", () => {
   it("no token of a unit of others", async () => {
     const token = await tokenOf(rival, [{ lba: 0, blocks: 1 }], { lun: 5 });
     const list = writeUsingTokenList(token, [{ lba: 0, blocks: 1 }]);
-    assert.equal(outcome(await writeUsingToken(host, list, 1, 1)), TOKEN_UNKNOWN);
+    assert.equal(outcomeOf(await writeUsingToken(host, list, 1, 1)), TOKEN_UNKNOWN);
     assert.equal(await first(host, 1), 0x11);
     assert.equal((await host.good({ cdb: copyIn(0x08, 0), read: 1024 })).length, 8, "nor does anybody tell of it");
     assert.equal((await rival.good({ cdb: copyIn(0x08, 0), read: 1024 })).length, 8 + 96);
-    assert.equal(outcome(await writeUsingToken(rival, list, 1, 0)), GOOD);
+    assert.equal(outcomeOf(await writeUsingToken(rival, list, 1, 0)), GOOD);
     await fillFirst(host, 0, 0x10);
   });
 
@@ -138,7 +126,7 @@ describe("what a copy may touch", () => {
     await fillFirst(host, 1, 0x11);
     const token = await tokenOf(host, [{ lba: 0, blocks: 1 }], { lun: 1 });
     const list = writeUsingTokenList(token, [{ lba: 0, blocks: 1 }]);
-    assert.equal(outcome(await writeUsingToken(host, list, 1, 2)), WRITE_PROTECTED);
+    assert.equal(outcomeOf(await writeUsingToken(host, list, 1, 2)), WRITE_PROTECTED);
   });
 
   it("to a unit of another target, if the initiator is logged in there", async () => {
@@ -211,7 +199,7 @@ describe("what a copy may touch", () => {
     await fillFirst(host, 1, 0x11);
     assert.equal(await copy(host, "shared", "own", 1), DEVICE_FAILURE);
     const list = writeUsingTokenList(token, [{ lba: 0, blocks: 1 }]);
-    assert.equal(outcome(await writeUsingToken(host, list, 1, 1)), DEVICE_FAILURE);
+    assert.equal(outcomeOf(await writeUsingToken(host, list, 1, 1)), DEVICE_FAILURE);
     assert.equal(await first(host, 1), 0x11);
     await rival.good(reserveOut(3, 0, keys(7, 0)));
     assert.equal(await copy(host, "shared", "own", 1), GOOD);
@@ -232,7 +220,7 @@ describe("what a copy may touch", () => {
     for (const lun of [0, 1]) await host.command({ cdb: testUnitReady(), lun });
     assert.equal(await copy(host, "own", "spare"), NOT_REACHABLE);
     const list = writeUsingTokenList(token, [{ lba: 0, blocks: 1 }]);
-    assert.equal(outcome(await writeUsingToken(host, list, 1, 1)), TOKEN_UNKNOWN);
+    assert.equal(outcomeOf(await writeUsingToken(host, list, 1, 1)), TOKEN_UNKNOWN);
     assert.equal(await copy(host, "own", "shared"), GOOD, "the session goes on");
   });
 });

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { read16, write16 } from "../../support/cdb.js";
-import { parseSense } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { CommandResult } from "../../support/raw-task.js";
+import { GOOD, outcomeOf } from "../../support/sense.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
 import { copyOut, cscd, extendedCopy, listLid1, listLid4, nameOf, segment } from "../../support/third-party-copy.js";
 import { Undo } from "../../support/undo.js";
@@ -21,14 +21,12 @@ const CSCDS_MAX = 64;
 const SEGMENTS_MAX = 256;
 
 /** "key/asc+ascq", and behind it the sense-key-specific bytes, if they are valid, and the segment of COPY ABORTED. */
-function outcome({ response, status, sense }: CommandResult): string {
-  assert.equal(response, 0);
-  if (status === 0) return "good";
-  assert.equal(status, 2);
-  const { key, asc, ascq } = parseSense(sense);
-  const code = `${key.toString(16)}/${((asc << 8) | ascq).toString(16).padStart(4, "0")}`;
+function outcome(result: CommandResult): string {
+  const code = outcomeOf(result);
+  if (code === GOOD) return code;
+  const { sense } = result;
   const specific = (sense[15]! & 0x80) === 0 ? "" : ` ${sense.subarray(15, 18).toString("hex")}`;
-  return key === 0xa ? `${code}${specific} segment ${sense.readUInt32BE(8)}` : `${code}${specific}`;
+  return code.startsWith("a/") ? `${code}${specific} segment ${sense.readUInt32BE(8)}` : `${code}${specific}`;
 }
 
 describe("parameter lists of EXTENDED COPY", () => {

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { read16, write16 } from "../../support/cdb.js";
-import { parseSense } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
 import type { CommandResult } from "../../support/raw-task.js";
+import { GOOD, outcomeOf } from "../../support/sense.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
 import {
   copyIn,
@@ -38,12 +38,10 @@ const RANGES_MAX = 128;
 const TIMEOUT_MAX_S = 600;
 
 /** "key/asc+ascq", and behind it the sense-key-specific bytes, if they are valid, and INFORMATION. */
-function outcome({ response, status, sense }: CommandResult): string {
-  assert.equal(response, 0);
-  if (status === 0) return "good";
-  assert.equal(status, 2);
-  const { key, asc, ascq } = parseSense(sense);
-  const code = `${key.toString(16)}/${((asc << 8) | ascq).toString(16).padStart(4, "0")}`;
+function outcome(result: CommandResult): string {
+  const code = outcomeOf(result);
+  if (code === GOOD) return code;
+  const { sense } = result;
   const specific = (sense[15]! & 0x80) === 0 ? "" : ` ${sense.subarray(15, 18).toString("hex")}`;
   return (sense[0]! & 0x80) === 0 ? `${code}${specific}` : `${code}${specific} at ${sense.readUInt32BE(3)}`;
 }

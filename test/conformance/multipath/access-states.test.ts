@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
 import { inquiry, readCapacity16, reportLuns, requestSense, testUnitReady } from "../../support/cdb.js";
+import { CONFLICT } from "../../support/sense.js";
 import { RunningTarget } from "../../support/target.js";
-import { CONFLICT, EXCLUSIVE_ACCESS, REGISTER, RELEASE, RESERVE } from "../reservations/fixture.js";
+import { EXCLUSIVE_ACCESS, REGISTER, RELEASE, RESERVE } from "../reservations/fixture.js";
 import {
   config,
   GOOD,

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { inquiry } from "../../support/cdb.js";
 import type { CommandResult } from "../../support/raw-task.js";
+import { GOOD } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
-import { GOOD, Host } from "../reservations/fixture.js";
+import { Host } from "../reservations/fixture.js";
 
 export { GOOD };
 export const SECOND_TARGET_NAME = `${TARGET_NAME}2`;

@@ -1,15 +1,9 @@
 /** Portal group tag 0 is a tag like any other (RFC 7143 section 4.4.1), but 0 is no relative target port identifier (SPC-5). */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { GOOD } from "../../support/sense.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
-import {
-  EXCLUSIVE_ACCESS,
-  GOOD,
-  outCdb,
-  READ_FULL_STATUS,
-  REGISTER_AND_MOVE,
-  RESERVE,
-} from "../reservations/fixture.js";
+import { EXCLUSIVE_ACCESS, outCdb, READ_FULL_STATUS, REGISTER_AND_MOVE, RESERVE } from "../reservations/fixture.js";
 import { OPTIMIZED, Path, STANDBY } from "./fixture.js";
 
 const PORT_OF_TAG_0 = 0xffff;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { inquiry, modeSense6, read10 } from "../../support/cdb.js";
 import { MemoryFileSystem } from "../../support/file-system.js";
+import { GOOD } from "../../support/sense.js";
 import type { RunningTarget } from "../../support/target.js";
 import { Undo } from "../../support/undo.js";
 import {
@@ -12,7 +13,6 @@ import {
   BLOCK_ERASE,
   EXIT_FAILURE_MODE,
   FORMAT_COMMAND_FAILED,
-  GOOD,
   Host,
   IMMED,
   INVALID_FIELD_IN_CDB,

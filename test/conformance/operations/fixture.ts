@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { requestSense, testUnitReady } from "../../support/cdb.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
-import type { CommandOptions, CommandResult } from "../../support/raw-task.js";
+import type { CommandOptions } from "../../support/raw-task.js";
+import { describeSense, GOOD, outcomeOf } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
 import type { Undo } from "../../support/undo.js";
 import { TEMPORARY_FOLDER } from "../../support/variants.js";
@@ -16,8 +17,6 @@ export const UNIT_BYTES = 32 * MIB;
 const EVENTUALLY_MS = 60_000;
 
 // What became of a command.
-export const GOOD = "good";
-export const CONFLICT = "conflict";
 export const SANITIZE_IN_PROGRESS = "2/041b";
 export const FORMAT_IN_PROGRESS = "2/0404";
 export const MEDIUM_FORMAT_CORRUPTED = "3/3100";
@@ -95,7 +94,7 @@ export class Host {
   }
 
   async run(command: CommandOptions, timeoutMs = EVENTUALLY_MS): Promise<string> {
-    return describe(await this.initiator.command(command, timeoutMs));
+    return outcomeOf(await this.initiator.command(command, timeoutMs));
   }
 
   ready(lun = 0): Promise<string> {
@@ -122,7 +121,7 @@ export class Host {
     const endMs = performance.now() + EVENTUALLY_MS;
     for (;;) {
       const result = await this.initiator.command({ cdb: testUnitReady() });
-      const outcome = describe(result);
+      const outcome = outcomeOf(result);
       if (outcome === GOOD) return seen;
       // Of a reset, say.
       if (!outcome.startsWith("6/")) {
@@ -150,20 +149,6 @@ export function sanitizeCommand(action: number, list?: Buffer, lun = 0): Command
   cdb[1] = action;
   cdb.writeUInt16BE(list?.length ?? 0, 7);
   return { cdb, lun, ...(list === undefined ? {} : { write: list }) };
-}
-
-export function describe({ response, status, sense }: CommandResult): string {
-  assert.equal(response, 0);
-  if (status === 0x00) return GOOD;
-  if (status === 0x18) return CONFLICT;
-  assert.equal(status, 0x02);
-  return describeSense(sense);
-}
-
-/** Fixed format: "2/041b". */
-function describeSense(sense: Buffer): string {
-  assert.equal(sense[0]! & 0x7f, 0x70);
-  return `${(sense[2]! & 0x0f).toString(16)}/${sense.subarray(12, 14).toString("hex")}`;
 }
 
 export function progressOf(sense: Buffer): number | undefined {

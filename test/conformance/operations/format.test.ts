@@ -2,16 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { getLbaStatus, inquiry, read10, readCapacity16, reportLuns, write10 } from "../../support/cdb.js";
+import { GOOD, outcomeOf } from "../../support/sense.js";
 import { CACHE_MODES } from "../../support/served-units.js";
 import { Undo } from "../../support/undo.js";
 import {
   assertContent,
   BLOCK_BYTES,
   BLOCK_ERASE,
-  describe,
   diskPath,
   FORMAT_IN_PROGRESS,
-  GOOD,
   Host,
   INVALID_FIELD_IN_CDB,
   progressOf,
@@ -61,7 +60,7 @@ test("with IMMED it goes on in the background, and nothing but what needs no uni
       sanitizeCommand(BLOCK_ERASE),
     ]) {
       const result = await each.initiator.command(command);
-      assert.equal(describe(result), FORMAT_IN_PROGRESS, `opcode ${command.cdb[0]}`);
+      assert.equal(outcomeOf(result), FORMAT_IN_PROGRESS, `opcode ${command.cdb[0]}`);
       assert.ok(progressOf(result.sense) !== undefined);
     }
     assert.equal(await each.run({ cdb: inquiry(), read: 255 }), GOOD);

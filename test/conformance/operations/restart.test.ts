@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { GOOD } from "../../support/sense.js";
 import type { RunningTarget } from "../../support/target.js";
 import { Undo } from "../../support/undo.js";
 import {
@@ -11,7 +12,6 @@ import {
   BLOCK_BYTES,
   diskPath,
   FORMAT_IN_PROGRESS,
-  GOOD,
   Host,
   IMMED,
   OVERWRITE,

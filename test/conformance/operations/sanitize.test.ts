@@ -14,6 +14,7 @@ import {
   write10,
 } from "../../support/cdb.js";
 import { OPCODE_R2T } from "../../support/pdu.js";
+import { CONFLICT, GOOD, outcomeOf } from "../../support/sense.js";
 import { CACHE_MODES } from "../../support/served-units.js";
 import { ABORT_TASK, LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 import { Undo } from "../../support/undo.js";
@@ -22,12 +23,9 @@ import {
   assertContent,
   BLOCK_BYTES,
   BLOCK_ERASE,
-  CONFLICT,
   CRYPTOGRAPHIC_ERASE,
-  describe,
   diskPath,
   EXIT_FAILURE_MODE,
-  GOOD,
   Host,
   IMMED,
   INVALID_FIELD_IN_CDB,
@@ -101,7 +99,7 @@ test("with IMMED it goes on in the background: progress, what is refused, what i
       { cdb: Buffer.from([0x04, 0, 0, 0, 0, 0]) },
     ]) {
       const result = await each.initiator.command(command);
-      assert.equal(describe(result), SANITIZE_IN_PROGRESS, `opcode ${command.cdb[0]}`);
+      assert.equal(outcomeOf(result), SANITIZE_IN_PROGRESS, `opcode ${command.cdb[0]}`);
       assert.ok(progressOf(result.sense) !== undefined);
     }
     for (const command of [
@@ -145,7 +143,7 @@ test("commands under way end with the same sense, and none of their data is on t
   for (const { initiator, task, r2t } of writes) {
     await initiator.answerR2T(task, r2t);
     const result = await initiator.finish(task);
-    assert.equal(describe(result), SANITIZE_IN_PROGRESS);
+    assert.equal(outcomeOf(result), SANITIZE_IN_PROGRESS);
     assert.equal(result.residual, 8 * BLOCK_BYTES, "nothing of it counts");
   }
   assertContent(diskPath(target), Buffer.alloc(1));
@@ -276,7 +274,7 @@ test("it goes before all other commands of its nexus, whatever task attribute it
     assert.equal(await host.run({ ...sanitizeCommand(BLOCK_ERASE | IMMED), attribute }), GOOD);
     assert.equal(waiting.end, undefined);
     await initiator.answerR2T(running, r2t);
-    assert.equal(describe(await initiator.finish(running)), SANITIZE_IN_PROGRESS);
+    assert.equal(outcomeOf(await initiator.finish(running)), SANITIZE_IN_PROGRESS);
     await initiator.finish(waiting);
     await host.untilReady(SANITIZE_IN_PROGRESS);
   }

@@ -2,18 +2,14 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { read10, testUnitReady, write10 } from "../../support/cdb.js";
-import { parseSense } from "../../support/pdu.js";
 import { SessionNumbers } from "../../support/raw-connection.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
-import type { CommandResult } from "../../support/raw-task.js";
+import { GOOD, outcomeOf } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
 
 export const WORKERS = [1, 2];
 export const BLOCK_BYTES = 512;
 const EVENTUALLY_MS = 60_000;
-
-export const GOOD = "good";
-export const CONFLICT = "conflict";
 
 // Service actions of PERSISTENT RESERVE OUT.
 export const REGISTER = 0;
@@ -121,7 +117,7 @@ export class Host {
 
   /** What became of a command: "good", "conflict", or its sense: "5/2600". */
   async run(command: Parameters<RawInitiator["command"]>[0]): Promise<string> {
-    return describe(await this.initiator.command(command));
+    return outcomeOf(await this.initiator.command(command));
   }
 
   read(lun = 0): Promise<string> {
@@ -211,15 +207,6 @@ export function basicList({ key = 0, actionKey = 0, flags = 0, transportIds }: L
   const length = Buffer.alloc(4);
   length.writeUInt32BE(transportIds.reduce((sum, id) => sum + id.length, 0));
   return Buffer.concat([list, length, ...transportIds]);
-}
-
-export function describe({ response, status, sense }: CommandResult): string {
-  assert.equal(response, 0);
-  if (status === 0x00) return GOOD;
-  if (status === 0x18) return CONFLICT;
-  assert.equal(status, 0x02);
-  const { key, asc, ascq } = parseSense(sense);
-  return `${key.toString(16)}/${((asc << 8) | ascq).toString(16).padStart(4, "0")}`;
 }
 
 export interface Cluster {

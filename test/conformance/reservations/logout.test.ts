@@ -1,7 +1,8 @@
 /** What RESERVE holds ends with the session, and before the Logout Response: an initiator may go by that (RFC 7143 section 11.15). */
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { GOOD, startCluster, WORKERS } from "./fixture.js";
+import { GOOD } from "../../support/sense.js";
+import { startCluster, WORKERS } from "./fixture.js";
 
 const ROUNDS = 20;
 

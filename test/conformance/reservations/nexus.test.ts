@@ -1,11 +1,10 @@
 /** A registration belongs to an I_T nexus, not to a session: initiator name, ISID, target, portal group (RFC 7143 section 4.4.2). */
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
+import { CONFLICT, GOOD } from "../../support/sense.js";
 import {
   ALL_TG_PT,
-  CONFLICT,
   EXCLUSIVE_ACCESS,
-  GOOD,
   outCdb,
   READ_FULL_STATUS,
   REGISTER,

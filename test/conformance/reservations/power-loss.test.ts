@@ -4,14 +4,13 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, it } from "node:test";
 import { inquiry, testUnitReady } from "../../support/cdb.js";
+import { CONFLICT, GOOD } from "../../support/sense.js";
 import { TARGET_COLD_RESET } from "../../support/task-management.js";
 import {
   APTPL,
   CLEAR,
-  CONFLICT,
   EXCLUSIVE_ACCESS,
   EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
-  GOOD,
   PREEMPT,
   REGISTER,
   REPLACE_LOST,

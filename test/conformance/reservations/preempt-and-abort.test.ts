@@ -4,12 +4,11 @@ import { beforeEach, describe, it } from "node:test";
 import { read10, write10 } from "../../support/cdb.js";
 import { OPCODE_R2T } from "../../support/pdu.js";
 import type { RawTask } from "../../support/raw-task.js";
+import { CONFLICT, GOOD } from "../../support/sense.js";
 import {
   BLOCK_BYTES,
   basicList,
-  CONFLICT,
   EXCLUSIVE_ACCESS,
-  GOOD,
   type Host,
   outCdb,
   PREEMPT,

@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { inquiry, readCapacity10, reportLuns, requestSense, testUnitReady } from "../../support/cdb.js";
+import { CONFLICT, GOOD } from "../../support/sense.js";
 import { LOGICAL_UNIT_RESET, TARGET_COLD_RESET, TARGET_WARM_RESET } from "../../support/task-management.js";
 import {
-  CONFLICT,
   EXCLUSIVE_ACCESS,
   eventually,
-  GOOD,
   type Host,
   RESERVE,
   startCluster,

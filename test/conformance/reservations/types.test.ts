@@ -13,14 +13,13 @@ import {
   verify10,
   write10,
 } from "../../support/cdb.js";
+import { CONFLICT, GOOD } from "../../support/sense.js";
 import { shardsUsed } from "../../support/variants.js";
 import {
   BLOCK_BYTES,
-  CONFLICT,
   EXCLUSIVE_ACCESS,
   EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
   EXCLUSIVE_ACCESS_REGISTRANTS_ONLY,
-  GOOD,
   type Host,
   RELEASE,
   RESERVE,

@@ -1,11 +1,11 @@
 /** RESERVATIONS RELEASED, RESERVATIONS PREEMPTED, REGISTRATIONS PREEMPTED: to whom they are due, once, on each of their LUNs. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
+import { GOOD } from "../../support/sense.js";
 import {
   CLEAR,
   EXCLUSIVE_ACCESS,
   EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
-  GOOD,
   type Host,
   PREEMPT,
   REGISTER,

@@ -27,11 +27,11 @@ import {
 import { SessionNumbers } from "../../support/raw-connection.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import type { CommandOptions } from "../../support/raw-task.js";
+import { GOOD, outcomeOf } from "../../support/sense.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 import { LOGICAL_UNIT_RESET, TARGET_WARM_RESET } from "../../support/task-management.js";
 
 const BLOCK = Buffer.alloc(512, 0x5a);
-const GOOD = "good";
 const NO_MEDIUM = "2/3a00";
 const STOPPED = "2/0402";
 const PREVENTED = "5/5302";
@@ -140,10 +140,7 @@ workers: ${workers}
     }
 
     async function execute(initiator: RawInitiator, options: CommandOptions): Promise<string> {
-      const { status, sense } = await initiator.command(options);
-      if (status === 0) return GOOD;
-      assert.equal(status, 2);
-      return `${sense[2]! & 0x0f}/${sense.toString("hex", 12, 14)}`;
+      return outcomeOf(await initiator.command(options));
     }
 
     function run(initiator: RawInitiator, cdb: Buffer, lun = REMOVABLE): Promise<string> {
