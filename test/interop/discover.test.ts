@@ -1,7 +1,6 @@
 /** Our own small initiator (`ringlun discover`, `ringlun ping`) against tgt. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseTargetUrl } from "../../bench/initiator/url.js";
@@ -9,13 +8,13 @@ import { tgtStarter } from "../../bench/targets.js";
 import { logIn } from "../../control/initiator/login.js";
 import { echo, logOut, sendTargets, testUnitReady } from "../../control/initiator/requests.js";
 import { skipWithout } from "../support/peers.js";
+import { temporaryFolder } from "../support/undo.js";
 
 const WISH = { initiatorName: "iqn.2026-11.io.ringlun:host", timeoutMs: 20_000 };
 const SIZE = 1 << 20;
 
 test("tgt tells of its targets, and answers pings", { skip: skipWithout("tgtd", "tgtadm") }, async (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "ringlun-discover-"));
-  context.after(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryFolder(context);
   const path = join(directory, "disk.img");
   writeFileSync(path, "");
   truncateSync(path, SIZE);

@@ -1,6 +1,6 @@
 /** The target within the test's own process, with its real shards, for tests that need a hand on its inside. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { loadConfiguration } from "../../control/config/load.js";
@@ -34,8 +34,7 @@ export class LocalServer {
     undo: Undo,
     { cache, workers, sizeBytes, portalGroups = 1 }: LocalServerOptions,
   ): Promise<LocalServer> {
-    const directory = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-local-"));
-    undo.add(() => rmSync(directory, { recursive: true }));
+    const directory = undo.folder(TEMPORARY_FOLDER);
     const config = join(directory, "ringlun.yaml");
     const tags = Array.from({ length: portalGroups }, (_, index) => index + 1);
     // The ports do not matter before they are replaced below: a configuration file cannot ask for any.

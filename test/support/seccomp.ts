@@ -1,9 +1,9 @@
 /** Programs run under a seccomp filter, as in a container or a hardened service. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { temporaryFolder } from "./undo.js";
 
 const EPERM = 1;
 
@@ -33,8 +33,7 @@ export interface SeccompArgument {
 
 /** A program that runs what its arguments say, a full path first. Made with the compiler that the addon needs, too. */
 export function seccompProgram(context: TestContext, profile: SeccompProfile): string {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-seccomp-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const source = join(folder, "run.cc");
   writeFileSync(source, sourceOf(profile));
   const program = join(folder, "run");

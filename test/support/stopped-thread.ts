@@ -1,10 +1,10 @@
 /** One thread of a process stands still, as one that hangs would, while the others go on. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { temporaryFolder } from "./undo.js";
 
 /** A thread that is traced and stopped goes on when its tracer ends. */
 const SOURCE = `
@@ -32,8 +32,7 @@ export function idleShards(pid: number): number[] {
 
 /** Resolves when the thread stands still, with what lets it go on; undefined: this process may not trace others. */
 export async function stopThread(context: TestContext, thread: number): Promise<(() => Promise<void>) | undefined> {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-stopped-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const program = join(folder, "stop");
   writeFileSync(`${program}.cc`, SOURCE);
   const [compiler, ...flags] = (process.env.CXX || "c++").split(" ");

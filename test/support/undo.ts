@@ -1,8 +1,18 @@
 /** What a test, or all tests of a file, have set up and must end, the last first. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** A test's context, or the hooks of a file. */
 export interface Ending {
-  after(step: () => Promise<void>): void;
+  after(step: () => unknown): void;
+}
+
+/** A new folder, which goes with all that is in it. */
+export function temporaryFolder(ending: Ending, parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, "ringlun-test-"));
+  ending.after(() => rmSync(folder, { recursive: true }));
+  return folder;
 }
 
 export class Undo {
@@ -14,6 +24,10 @@ export class Undo {
 
   add(step: () => unknown): void {
     this.#steps.push(step);
+  }
+
+  folder(parent?: string): string {
+    return temporaryFolder({ after: (step) => this.add(step) }, parent);
   }
 
   /** Every step is taken; the first failure is told. */

@@ -4,7 +4,7 @@
  * files.
  */
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -138,8 +138,7 @@ async function exercise(undo: Undo, units: readonly Unit[], workers = 1): Promis
 
 function temporaryFolder(context: TestContext, parent = tmpdir()): { readonly undo: Undo; readonly folder: string } {
   const undo = new Undo(context);
-  const folder = mkdtempSync(join(parent, "ringlun-copy-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder(parent);
   return { undo, folder };
 }
 

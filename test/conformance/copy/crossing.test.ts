@@ -1,6 +1,5 @@
 /** Copies that cross each other between two units, from several sessions on two shards, with writes and atomic commands beside. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { read16, write16, writeSame16 } from "../../support/cdb.js";
@@ -34,8 +33,7 @@ async function countUp(initiator: RawInitiator, lun: number): Promise<void> {
 
 test("copies that cross each other all end, and nothing is torn", async (context) => {
   const undo = new Undo(context);
-  const folder = mkdtempSync(join("/dev/shm", "ringlun-copy-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder("/dev/shm");
   const unit = (name: string) => ({ path: join(folder, name), sizeBytes: SIZE_BYTES, cache: "writeback" as const });
   const target = await serveUnits(undo, [unit("a"), unit("b")], 2);
   const sessions: RawInitiator[] = [];

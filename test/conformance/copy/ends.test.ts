@@ -3,7 +3,6 @@
  * a reset, before PREEMPT AND ABORT, before the next session of its nexus, before the program's own end.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -49,8 +48,7 @@ interface Setup {
 /** LUN 0, full of data, is to be copied to LUN 1 again and again. In memory: nobody else waits for the disk. */
 async function start(context: TestContext): Promise<Setup> {
   const undo = new Undo(context);
-  const folder = mkdtempSync(join("/dev/shm", "ringlun-copy-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder("/dev/shm");
   const unit = (name: string) => ({ path: join(folder, name), sizeBytes: 32 * MIB, cache: "writeback" as const });
   const target = await serveUnits(undo, [unit("a"), unit("b")], 2);
   const initiator = await logIn(undo, target, 2);

@@ -3,8 +3,7 @@
  * written it itself; and without a write cache GOOD means that nothing is lost.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { read16 } from "../../support/cdb.js";
@@ -40,8 +39,7 @@ const COPY_ABORTED = 0xa;
 const THIRD_PARTY_DEVICE_FAILURE = 0x0d01;
 
 function sourceFile(undo: Undo): string {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-copy-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder();
   const path = join(folder, "source.img");
   writeFileSync(path, Buffer.alloc(SIZE_BYTES, 0x5a));
   return path;

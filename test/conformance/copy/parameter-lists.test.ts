@@ -3,8 +3,6 @@
  * copied, whatever else it asks for.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { read16, write16 } from "../../support/cdb.js";
@@ -36,8 +34,7 @@ describe("parameter lists of EXTENDED COPY", () => {
   const content = Buffer.alloc(8 * 512, 0x3c);
 
   before(async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ringlun-copy-"));
-    undo.add(() => rmSync(folder, { recursive: true }));
+    const folder = undo.folder();
     const unit = (name: string) => ({ path: join(folder, name), sizeBytes: MIB, cache: "writeback" as const });
     const target = await serveUnits(undo, [unit("a"), unit("b"), { ...unit("c"), blockLength: 4096 }]);
     initiator = await logIn(undo, target, 3);

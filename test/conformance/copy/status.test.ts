@@ -1,7 +1,5 @@
 /** What has become of a copy: RECEIVE COPY STATUS, FAILURE DETAILS, OPERATING PARAMETERS; list identifiers (SPC-5). */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CDB_FUA, read16, write16 } from "../../support/cdb.js";
@@ -39,8 +37,7 @@ interface Setup {
 
 async function start(context: TestContext): Promise<Setup> {
   const undo = new Undo(context);
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-copy-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder();
   const target = await serveUnits(undo, [{ path: join(folder, "a"), sizeBytes: 4 * MIB, cache: "writeback" }]);
   const initiator = await logIn(undo, target, 1);
   const other = await logIn(undo, target, 1, "iqn.2026-11.io.ringlun:other");

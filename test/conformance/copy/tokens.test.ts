@@ -3,8 +3,6 @@
  * tokens are of the type access upon reference: they give what the blocks hold when they are used.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -61,8 +59,7 @@ describe("copies by token", () => {
   let id = 100;
 
   before(async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ringlun-copy-"));
-    undo.add(() => rmSync(folder, { recursive: true }));
+    const folder = undo.folder();
     const unit = (name: string) => ({ path: join(folder, name), sizeBytes: 4 * MIB, cache: "writeback" as const });
     const target = await serveUnits(undo, [unit("a"), unit("b"), { ...unit("c"), blockLength: 4096 }], 2);
     initiator = await logIn(undo, target, 3);

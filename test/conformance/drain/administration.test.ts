@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { OPCODE_ASYNC_MESSAGE } from "../../support/pdu.js";
 import { Scene } from "./fixture.js";
 
-const endings: (() => Promise<void>)[] = [];
+const endings: (() => unknown)[] = [];
 let scene: Scene;
 
 before(async () => {

@@ -3,7 +3,6 @@
  * cache is the kernel's and survives; what the power takes with it is in power-cut.test.ts.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CRASH_UNIT_BYTES, crashUnderLoad } from "../../support/crash.js";
@@ -14,8 +13,7 @@ import { TEMPORARY_FOLDER, VARIANTS } from "../../support/variants.js";
 for (const { name, cache, workers } of VARIANTS) {
   test(name, async (context) => {
     const undo = new Undo(context);
-    const directory = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-kill-"));
-    undo.add(() => rmSync(directory, { recursive: true }));
+    const directory = undo.folder(TEMPORARY_FOLDER);
     const unit = { path: join(directory, "disk.img"), cache, sizeBytes: CRASH_UNIT_BYTES } as const;
     const target = await serveUnits(undo, [unit], workers);
     await crashUnderLoad(undo, target, {

@@ -1,8 +1,7 @@
 /** What packaging/ allows the program suffices for it, and what it says can be read by those who have to read it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -11,18 +10,13 @@ import { findProgram } from "../../support/peers.js";
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { type SeccompProfile, seccompProgram } from "../../support/seccomp.js";
 import { RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { temporaryFolder } from "../../support/undo.js";
 
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
 const IO_URING = ["io_uring_enter", "io_uring_register", "io_uring_setup"];
 
 const packaging = (name: string): string => readFileSync(join(ROOT, "packaging", name), "utf8");
-
-function temporaryFolder(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-hardening-"));
-  context.after(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
 
 /** Serves, is written to and read from, is asked and ends, under a seccomp profile. */
 async function servesUnder(context: TestContext, profile: SeccompProfile): Promise<void> {

@@ -4,8 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ALLOCATION_BYTES, WRITE_ATOMIC_BYTES_MAX } from "../../../dataplane/scsi/block-limits.js";
@@ -46,8 +45,7 @@ async function refusal(initiator: RawInitiator, cdb: Buffer): Promise<number> {
 }
 
 function inFolder(undo: Undo): string {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-atomic-"));
-  undo.add(() => rmSync(folder, { recursive: true }));
+  const folder = undo.folder();
   return join(folder, "disk.img");
 }
 

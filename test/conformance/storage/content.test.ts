@@ -3,8 +3,7 @@
  * against a model, through the target and in the file.
  */
 import assert from "node:assert/strict";
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { readCapacity16 } from "../../support/cdb.js";
@@ -58,12 +57,6 @@ async function exercise(undo: Undo, units: readonly Unit[]): Promise<void> {
   }
 }
 
-function folder(undo: Undo, parent: string): string {
-  const path = mkdtempSync(join(parent, "ringlun-content-"));
-  undo.add(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 for (const type of ["ext4", "xfs", "btrfs"] satisfies FileSystemType[]) {
   test(`files on ${type}`, { skip: skipWithoutLoop(type) }, async (context) => {
     const undo = new Undo(context);
@@ -78,7 +71,7 @@ for (const type of ["ext4", "xfs", "btrfs"] satisfies FileSystemType[]) {
 
 test("files in memory", { skip: existsSync("/dev/shm") ? false : "there is no /dev/shm" }, async (context) => {
   const undo = new Undo(context);
-  const path = folder(undo, "/dev/shm");
+  const path = undo.folder("/dev/shm");
   await exercise(
     undo,
     unitsAt((index) => join(path, `${index}.img`)),
@@ -88,7 +81,7 @@ test("files in memory", { skip: existsSync("/dev/shm") ? false : "there is no /d
 for (const sectorBytes of [512, 4096] as const) {
   test(`a device with sectors of ${sectorBytes} bytes`, { skip: skipWithoutLoop() }, async (context: TestContext) => {
     const undo = new Undo(context);
-    const path = folder(undo, tmpdir());
+    const path = undo.folder();
     const devices = unitsAt((index) => join(path, `${index}.img`)).map((unit) => {
       const loop = new LoopDevice(unit.path, { sizeBytes: SIZE_BYTES, sectorBytes });
       undo.add(() => loop.detach());

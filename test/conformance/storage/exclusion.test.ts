@@ -1,8 +1,7 @@
 /** One writer at most has a file or a device; what is read-only is not written, whatever the initiator tries. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -24,12 +23,6 @@ import { Undo } from "../../support/undo.js";
 
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
 const MIB = 2 ** 20;
-
-function folder(undo: Undo): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-exclusion-"));
-  undo.add(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 /** Starts a second instance on the same storage, which must fail. */
 async function assertRefused(directory: string, path: string, readOnly: boolean): Promise<void> {
@@ -53,7 +46,7 @@ units: { other: { file: "${path}", readOnly: ${readOnly} } }
 
 test("a second instance on the same file is refused, for reading too", async (context) => {
   const undo = new Undo(context);
-  const directory = folder(undo);
+  const directory = undo.folder();
   const path = join(directory, "disk.img");
   const initiator = await logIn(undo, await serveUnits(undo, [{ path, sizeBytes: MIB }]));
   await assertRefused(directory, path, false);
@@ -63,7 +56,7 @@ test("a second instance on the same file is refused, for reading too", async (co
 
 test("a second instance on the same device is refused", { skip: skipWithoutLoop() }, async (context) => {
   const undo = new Undo(context);
-  const directory = folder(undo);
+  const directory = undo.folder();
   const loop = new LoopDevice(join(directory, "backing"), { sizeBytes: 8 * MIB });
   undo.add(() => loop.detach());
   await serveUnits(undo, [{ path: loop.device }]);
@@ -73,7 +66,7 @@ test("a second instance on the same device is refused", { skip: skipWithoutLoop(
 
 test("two instances may read the same file; none may write it meanwhile", async (context) => {
   const undo = new Undo(context);
-  const directory = folder(undo);
+  const directory = undo.folder();
   const path = join(directory, "disk.img");
   const content = Buffer.alloc(MIB, 0x3c);
   writeFileSync(path, content);
@@ -87,7 +80,7 @@ test("two instances may read the same file; none may write it meanwhile", async 
 
 test("a read-only unit is not changed by anything", async (context) => {
   const undo = new Undo(context);
-  const path = join(folder(undo), "disk.img");
+  const path = join(undo.folder(), "disk.img");
   const content = Buffer.alloc(MIB, 0x3c);
   writeFileSync(path, content);
   const initiator = await logIn(undo, await serveUnits(undo, [{ path, readOnly: true }]));

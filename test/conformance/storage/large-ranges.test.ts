@@ -1,6 +1,6 @@
 /** Ranges that are too large for anything that touches blocks: UNMAP of a whole unit, the longest WRITE SAME of zeroes. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { inquiry, read16, synchronizeCache16, unmap, unmapList, write16, writeSame16 } from "../../support/cdb.js";
@@ -23,8 +23,7 @@ const LAST_BLOCKS = [0, BLOCKS / 3, BLOCKS - 1].map(Math.floor);
 for (const cache of ["direct", "writethrough"] as const) {
   test(`UNMAP of a whole TiB, and the longest WRITE SAME of zeroes, cache ${cache}`, async (context) => {
     const undo = new Undo(context);
-    const folder = mkdtempSync(join(TEMPORARY_FOLDER, "ringlun-test-"));
-    undo.add(() => rmSync(folder, { recursive: true }));
+    const folder = undo.folder(TEMPORARY_FOLDER);
     const path = join(folder, "disk.img");
     const initiator = await logIn(undo, await serveUnits(undo, [{ path, sizeBytes: TIB, cache }]));
     const data = Buffer.alloc(BLOCK * 8, 0xd7);

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { getLbaStatus, unmap, unmapList, write16 } from "../../support/cdb.js";
 import { logIn, serveUnits } from "../../support/served-units.js";
-import { Undo } from "../../support/undo.js";
-import { temporaryFolder } from "../../unit/control/config/fixture.js";
+import { temporaryFolder, Undo } from "../../support/undo.js";
 
 const MIB = 2 ** 20;
 const CHUNK_BLOCKS = MIB / 512;

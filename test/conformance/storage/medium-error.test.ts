@@ -3,8 +3,7 @@
  * residual that says so too, and a connection that lives.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { read16, synchronizeCache10, verify10, write16 } from "../../support/cdb.js";
@@ -36,12 +35,6 @@ const CUT_BYTES = 4 * MIB + 12 * 1024;
 const content = Buffer.alloc(SIZE_BYTES, 0x5a);
 for (let at = 0; at < SIZE_BYTES; at += BLOCK) content.writeUInt32BE(at / BLOCK, at);
 
-function folder(undo: Undo): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-medium-"));
-  undo.add(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 async function serve(undo: Undo, unit: ServedUnit): Promise<RawInitiator> {
   return logIn(undo, await serveUnits(undo, [unit]));
 }
@@ -64,7 +57,7 @@ for (const cache of MODES) {
   describe(`cache ${cache}`, () => {
     test("reading a file that was cut behind our back", async (context) => {
       const undo = new Undo(context);
-      const path = join(folder(undo), "disk.img");
+      const path = join(undo.folder(), "disk.img");
       writeFileSync(path, content);
       const initiator = await serve(undo, { path, cache });
       truncateSync(path, CUT_BYTES);
@@ -91,7 +84,7 @@ for (const cache of MODES) {
 
     test("reading a device of which a part is gone", { skip: skipWithoutLoop() }, async (context) => {
       const undo = new Undo(context);
-      const path = join(folder(undo), "backing");
+      const path = join(undo.folder(), "backing");
       const loop = new LoopDevice(path, { content });
       undo.add(() => loop.detach());
       const initiator = await serve(undo, { path: loop.device, cache });

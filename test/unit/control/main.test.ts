@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { withoutIoUring } from "../../support/seccomp.js";
 import { freePort } from "../../support/target.js";
+import { temporaryFolder } from "../../support/undo.js";
 import { DISCOVERY_KEYS, Initiator, textOf } from "./support/initiator.js";
 
 const MAIN = fileURLToPath(new URL("../../../control/main.js", import.meta.url));
-
-function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-main-"));
-  context.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 /** The program, and all that it has said so far. */
 class Program {
@@ -78,7 +72,7 @@ function configurationText(port: number, ...names: string[]): string {
 }
 
 async function serve(context: TestContext) {
-  const cwd = folder(context);
+  const cwd = temporaryFolder(context);
   const port = await freePort();
   writeFileSync(join(cwd, "ringlun.yaml"), configurationText(port, "one"));
   const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
@@ -97,14 +91,14 @@ async function targetsOf(port: number): Promise<string[]> {
 
 describe("the command line", () => {
   test("--version says it and ends", async (context) => {
-    const program = new Program(context, folder(context), "--version");
+    const program = new Program(context, temporaryFolder(context), "--version");
     assert.equal(await program.ended, 0);
     assert.match(program.stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
   test("what it does not understand is a usage error: exit 2", async (context) => {
     for (const args of [["serve"], ["sreve"], ["serve", "--config"], ["--no-such-option"]]) {
-      const program = new Program(context, folder(context), ...args);
+      const program = new Program(context, temporaryFolder(context), ...args);
       assert.equal(await program.ended, 2, args.join(" "));
       assert.equal(program.stdout, "");
       assert.notEqual(program.stderr, "");
@@ -121,13 +115,13 @@ describe("a command that shows something, and has others below it", () => {
   ];
   for (const [words, stderr] of SAID) {
     test(`${words}: exit 2, and what it may have been`, async (context) => {
-      const program = new Program(context, folder(context), ...words.split(" "));
+      const program = new Program(context, temporaryFolder(context), ...words.split(" "));
       assert.deepEqual([await program.ended, program.stdout, program.stderr], [2, "", stderr]);
     });
   }
 
   test("help shows what is its own before whom to ask", async (context) => {
-    const program = new Program(context, folder(context), "units", "help", "create");
+    const program = new Program(context, temporaryFolder(context), "units", "help", "create");
     assert.equal(await program.ended, 0);
     assert.match(program.stdout, /^Options:\n +--file .*^Whom to ask, and how:\n +-c, --config /ms);
   });
@@ -136,7 +130,7 @@ describe("a command that shows something, and has others below it", () => {
 describe("a configuration with faults", () => {
   for (const extra of [[], ["--check"]]) {
     test(`exit 2, every fault with its line ${extra.join(" ")}`, async (context) => {
-      const cwd = folder(context);
+      const cwd = temporaryFolder(context);
       writeFileSync(join(cwd, "bad.yaml"), 'bogus: 1\nportalGroups: []\ntargets: [{ name: "no name" }]\n');
       const program = new Program(context, cwd, "serve", "--config", "bad.yaml", ...extra);
       assert.equal(await program.ended, 2);
@@ -147,7 +141,7 @@ describe("a configuration with faults", () => {
   }
 
   test("a file that is not there is a fault too", async (context) => {
-    const program = new Program(context, folder(context), "serve", "--config", "missing.yaml");
+    const program = new Program(context, temporaryFolder(context), "serve", "--config", "missing.yaml");
     assert.equal(await program.ended, 2);
     assert.match(program.stderr, /missing\.yaml/);
   });
@@ -156,7 +150,7 @@ describe("a configuration with faults", () => {
 test("secret prints 128 random bits, fit for a secretFile", async (context) => {
   const printed = new Set<string>();
   for (let i = 0; i < 2; i++) {
-    const program = new Program(context, folder(context), "secret");
+    const program = new Program(context, temporaryFolder(context), "secret");
     assert.equal(await program.ended, 0);
     assert.match(program.stdout, /^[0-9a-f]{32}\n$/);
     printed.add(program.stdout);
@@ -165,7 +159,7 @@ test("secret prints 128 random bits, fit for a secretFile", async (context) => {
 });
 
 test("--check touches nothing", async (context) => {
-  const cwd = folder(context);
+  const cwd = temporaryFolder(context);
   writeFileSync(join(cwd, "ringlun.yaml"), configurationText(await freePort(), "one"));
   const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml", "--check");
   assert.equal(await program.ended, 0, program.stderr);
@@ -173,7 +167,7 @@ test("--check touches nothing", async (context) => {
 });
 
 test("a demo that something is in the way of: exit 1, and one line", async (context) => {
-  const cwd = folder(context);
+  const cwd = temporaryFolder(context);
   writeFileSync(join(cwd, "demo"), "");
   const program = new Program(context, cwd, "demo");
   assert.equal(await program.ended, 1);
@@ -182,7 +176,7 @@ test("a demo that something is in the way of: exit 1, and one line", async (cont
 });
 
 test("where io_uring is forbidden: exit 1, and one line with the cause and the remedy", (context) => {
-  const cwd = folder(context);
+  const cwd = temporaryFolder(context);
   writeFileSync(join(cwd, "ringlun.yaml"), configurationText(1, "one"));
   const args = [process.execPath, MAIN, "serve", "--config", "ringlun.yaml"];
   const { status, stdout, stderr } = spawnSync(withoutIoUring(context), args, { cwd, encoding: "utf8" });
@@ -207,7 +201,7 @@ describe("serving", () => {
   });
 
   test("a signal before it is ready ends it cleanly too, and it never says `ready`", async (context) => {
-    const cwd = folder(context);
+    const cwd = temporaryFolder(context);
     writeFileSync(join(cwd, "ringlun.yaml"), configurationText(await freePort(), "one"));
     const program = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
     // The first thing of the start that shows.
@@ -236,7 +230,7 @@ describe("serving", () => {
 
   test("a portal that cannot listen: exit 1, and the portal is named", async (context) => {
     const { port } = await serve(context);
-    const cwd = folder(context);
+    const cwd = temporaryFolder(context);
     writeFileSync(join(cwd, "ringlun.yaml"), configurationText(port, "one"));
     const second = new Program(context, cwd, "serve", "--config", "ringlun.yaml");
     assert.equal(await second.ended, 1);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { Configuration } from "../../../control/config/schema.js";
@@ -11,6 +10,7 @@ import { PortalError } from "../../../control/reception.js";
 import { Server } from "../../../control/server.js";
 import { UnitError } from "../../../control/units/file-unit.js";
 import { LOGIN_STATUS_AUTHENTICATION_FAILURE, LOGIN_STATUS_NOT_FOUND } from "../../../dataplane/wire/login-response.js";
+import { temporaryFolder } from "../../support/undo.js";
 import { UNIT_DOES_NOT_DRAIN } from "./support/fake-shard.js";
 import {
   configuration,
@@ -28,12 +28,6 @@ import { DISCOVERY_KEYS, Initiator, loginOutcome, textOf } from "./support/initi
 const WORKER = new URL("./support/fake-shard.js", import.meta.url);
 const KEYS = { InitiatorName: INITIATOR, TargetName: TARGET, SessionType: "Normal" };
 
-function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-server-"));
-  context.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 interface Started {
   readonly server: Server;
   readonly seen: LogRecords;
@@ -43,7 +37,7 @@ interface Started {
 
 async function start(context: TestContext, changes: Partial<Configuration> = {}): Promise<Started> {
   const { logger, seen } = recordingLogger();
-  const configured = configuration(folder(context), changes);
+  const configured = configuration(temporaryFolder(context), changes);
   const server = await Server.start(configured, { logger, worker: WORKER, onFatal: () => {} });
   context.after(() => server.stop(0));
   const connect = async () => {
@@ -94,7 +88,7 @@ describe("start", () => {
     context.after(() => occupied.close());
     await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
     const { port } = occupied.address() as { port: number };
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const file = fileUnit(join(path, "disk.img"));
     const portalGroups = [portalGroup({ tag: 7, portals: [{ host: "127.0.0.1", port }] })];
     const failing = Server.start(configuration(path, { portalGroups, units: [file] }), {
@@ -250,7 +244,7 @@ describe("reload", () => {
   });
 
   test("a unit that goes takes the sessions with it that have it, and its lock", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const file = fileUnit(join(path, "disk.img"), { name: "second" });
     const started = await start(context, { targets: [target(), other], units: [nullUnit(), file] });
     await logIn(started.connect);
@@ -336,7 +330,7 @@ describe("reload", () => {
   });
 
   test("where a unit cannot be opened, nothing changes", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const grows = fileUnit(join(path, "disk.img"), { name: "grows" });
     const started = await start(context, { units: [nullUnit(), grows] });
     await logIn(started.connect);
@@ -371,7 +365,7 @@ describe("reload", () => {
   });
 
   test("what the next start would not find is not put in force; both names have the identity until it would", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const unit = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [unit] });
     await logIn(started.connect);
@@ -408,7 +402,7 @@ describe("reload", () => {
   });
 
   test("a unit grows while its sessions go on, and they are told", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const grows = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [grows] });
     await logIn(started.connect);
@@ -422,7 +416,7 @@ describe("reload", () => {
   });
 
   test("a unit that changes otherwise is opened anew: its sessions end, and come back to the new one", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const unit = fileUnit(join(path, "disk.img"));
     const started = await start(context, { units: [unit] });
     const ended = await logIn(started.connect);
@@ -458,7 +452,7 @@ describe("reload", () => {
 
 describe("stop", () => {
   test("ends sessions and connections, gives the units back, and is done once", async (context) => {
-    const path = folder(context);
+    const path = temporaryFolder(context);
     const file = fileUnit(join(path, "disk.img"));
     const { server, connect } = await start(context, { units: [file] });
     const session = await logIn(connect);

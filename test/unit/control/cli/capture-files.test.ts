@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { enhancedPacket, interfaceDescription, sectionHeader } from "../../../../control/capture/pcapng.js";
 import { CaptureFiles } from "../../../../control/cli/capture-files.js";
+import { temporaryFolder } from "../../../support/undo.js";
 
-const folder = mkdtempSync(join(tmpdir(), "ringlun-capture-"));
-after(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder({ after });
 
 const HEAD = [
   sectionHeader({ os: "o", application: "a", comment: "c" }),

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { findProgram, skipWithout } from "../../../support/peers.js";
+import { temporaryFolder } from "../../../support/undo.js";
 
 const MAIN = fileURLToPath(new URL("../../../../control/main.js", import.meta.url));
 /** A folder whose files are known. */
@@ -77,8 +77,7 @@ test("fish completes the same", { skip: skipWithout("fish") }, () => {
 });
 
 test("zsh completes the same, typed at its prompt", { skip: skipWithout("zsh") }, (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-zsh-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(t);
   writeFileSync(join(folder, "_ringlun"), ringlun("completion", "zsh").stdout);
   // ^X shows the line as it is, and takes it away.
   writeFileSync(

@@ -15,7 +15,8 @@ import { type TestContext, test } from "node:test";
 import { ConfigurationFile } from "../../../../control/config/configuration-file.js";
 import { digestOf } from "../../../../control/config/load.js";
 import fc from "../../../support/fast-check.js";
-import { temporaryFolder, writeFiles } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
+import { writeFiles } from "./fixture.js";
 import { slip, slipped } from "./yaml-variants.js";
 
 const TEXT = `# what is served

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { demoConfiguration } from "../../../../control/config/demo.js";
-import { temporaryFolder } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
 
 test("the demo is what the outside may depend on", (t) => {
   const folder = temporaryFolder(t);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { readAllowedCpus } from "../../../../control/config/allowed-cpus.js";
-import { loadFaults, temporaryFolder, unmark, writeFiles, yaml } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
+import { loadFaults, unmark, writeFiles, yaml } from "./fixture.js";
 
 const CHAP = 'auth: { chap: [{ user: alice, secret: "initiator secret" }] }';
 const unit = (text: string) => yaml({ units: `{ vm0: ${text} }` });

@@ -1,18 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import type { Fault } from "../../../../control/config/fault.js";
 import { loadConfiguration } from "../../../../control/config/load.js";
 import type { Configuration } from "../../../../control/config/schema.js";
-
-/** A folder of its own for one test, removed after it. */
-export function temporaryFolder(test: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-config-"));
-  test.after(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
 
 /** Writes files under the folder; a name with a slash at its end makes a folder. */
 export function writeFiles(folder: string, files: Readonly<Record<string, string | Uint8Array>>): void {

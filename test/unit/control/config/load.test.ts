@@ -10,7 +10,8 @@ import { formatFaults } from "../../../../control/config/fault.js";
 import { apiSocketOf, loadConfiguration } from "../../../../control/config/load.js";
 import { parseConfiguration } from "../../../../control/config/parse.js";
 import fc from "../../../support/fast-check.js";
-import { loadFaults, loadSound, temporaryFolder, writeFiles, yaml } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
+import { loadFaults, loadSound, writeFiles, yaml } from "./fixture.js";
 
 /** One that there is. */
 const CPU = Number.parseInt(readAllowedCpus() ?? "", 10);

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { referenceTable } from "../../../../control/config/reference.js";
-import { loadSound, temporaryFolder, writeFiles } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
+import { loadSound, writeFiles } from "./fixture.js";
 
 const BEGIN = "<!-- keys: made from control/config/schema.ts -->\n";
 const END = "\n<!-- end of keys -->";

@@ -10,7 +10,7 @@ import {
   type StateFile,
   type StateFiles,
 } from "../../../../control/config/state-directory.js";
-import { temporaryFolder } from "./fixture.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { type Choose, failure, forEveryChoice, MemoryDisk } from "./memory-disk.js";
 
 const text = z.object({ text: z.string() });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { differences } from "../../../../control/config/difference.js";
@@ -9,13 +8,13 @@ import { loadConfiguration } from "../../../../control/config/load.js";
 import { readTlsFiles } from "../../../../control/config/tls-files.js";
 import { makeCertificate } from "../../../support/certificates.js";
 import { skipWithout } from "../../../support/peers.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { yaml } from "./fixture.js";
 
 const DAY_MS = 86_400_000;
 
 describe("certificate and key", { skip: skipWithout("openssl") }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-tls-"));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder({ after });
   const files = makeCertificate(folder);
   const other = makeCertificate(folder, "other");
   const write = (name: string, text: string | Buffer, mode = 0o600): string => {

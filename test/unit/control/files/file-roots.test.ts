@@ -4,15 +4,12 @@ import {
   closeSync,
   fstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -32,8 +29,7 @@ interface Place {
 }
 
 function place(undo: Undo): Place {
-  const base = mkdtempSync(join(tmpdir(), "ringlun-roots-"));
-  undo.add(() => rmSync(base, { recursive: true }));
+  const base = undo.folder();
   const [root, outside] = [join(base, "root"), join(base, "outside")];
   for (const path of [root, outside, join(root, "folder")]) mkdirSync(path);
   return { root, outside, folder: join(root, "folder") };

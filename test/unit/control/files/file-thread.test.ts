@@ -1,12 +1,12 @@
 /** A file system that does not answer keeps nobody waiting for ever, and nobody else at all. */
 import assert from "node:assert/strict";
-import { existsSync, fstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, fstatSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileThread, FileTimeoutError } from "../../../../control/files/file-thread.js";
 import { FILE_THREADS_STUCK_MAX, FILE_TIMEOUT_MS } from "../../../../control/limits.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { fileUnit } from "../support/fixtures.js";
 
 /** Keeps the process: the threads do not. */
@@ -14,12 +14,6 @@ const staying = setInterval(() => {}, 1000);
 after(() => clearInterval(staying));
 
 const HANGING = new URL("./hanging-worker.js", import.meta.url);
-
-function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-files-"));
-  context.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 /** Opens a unit that hangs, and moves the clock on when it does. */
 async function overdue(context: TestContext, files: FileThread, base: string): Promise<void> {
@@ -33,7 +27,7 @@ async function overdue(context: TestContext, files: FileThread, base: string): P
 }
 
 test("a job that is not answered in time is given up, and the next one is done; what it opens later is taken back", async (context) => {
-  const base = folder(context);
+  const base = temporaryFolder(context);
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const files = new FileThread(HANGING);
   await overdue(context, files, base);
@@ -53,7 +47,7 @@ function leadsTo(fd: string): string {
 }
 
 test("of threads that are not answered there are only so many", async (context) => {
-  const base = folder(context);
+  const base = temporaryFolder(context);
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const files = new FileThread(HANGING);
   for (let i = 0; i < FILE_THREADS_STUCK_MAX; i++) await overdue(context, files, base);
@@ -71,7 +65,7 @@ test("of threads that are not answered there are only so many", async (context) 
 });
 
 test("a unit that is opened there is open when the thread has ended, and refused with the reason", async (context) => {
-  const base = folder(context);
+  const base = temporaryFolder(context);
   const files = new FileThread();
   const path = join(base, "disk.img");
   const outcome = await files.run("open", fileUnit(path), 2, [base]);

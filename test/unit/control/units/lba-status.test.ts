@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { answerLbaStatus } from "../../../../control/units/lba-status.js";
 import { initialState } from "../../../../control/units/unit-state.js";
 import type { UnitRecord } from "../../../../dataplane/messages.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { unitRecord } from "../../../support/unit-record.js";
 
 const MIB = 2 ** 20;
@@ -14,8 +14,7 @@ const BLOCKS = (4 * MIB) / BLOCK;
 
 /** A unit of 4 MiB, with data in the second MiB and in one block of the third. */
 function sparseUnit(context: TestContext, changes: Partial<UnitRecord> = {}): UnitRecord {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-lba-status-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const path = join(folder, "disk.img");
   writeFileSync(path, "");
   truncateSync(path, 4 * MIB);

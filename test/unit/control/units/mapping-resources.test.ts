@@ -1,26 +1,15 @@
 import assert from "node:assert/strict";
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  statfsSync,
-  truncateSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, statfsSync, truncateSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { measureMappingResources } from "../../../../control/units/mapping-resources.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { fileUnitRecord } from "./slow-fixture.js";
 
 const MIB = 2 ** 20;
 
 test("of a sparse file what is written is used, also when the file has lost its name", async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-resources-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const path = join(folder, "disk.img");
   writeFileSync(path, "");
   truncateSync(path, 64 * MIB);

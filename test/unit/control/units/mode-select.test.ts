@@ -1,8 +1,5 @@
 /** MODE SELECT over several shards: what is done in which order. What a list may hold is tried in conformance/storage/mode-select. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { Broadcasts } from "../../../../control/broadcasts.js";
@@ -14,6 +11,7 @@ import { SlowCommands } from "../../../../control/units/slow-commands.js";
 import { UnitChanges } from "../../../../control/units/unit-changes.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer } from "../../../../dataplane/messages.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { AGREEMENT, FakeShards, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
 
 const WCE = 0x04;
@@ -39,8 +37,7 @@ class Setup {
   }
 
   static async start(context: TestContext): Promise<Setup> {
-    const folder = mkdtempSync(join(tmpdir(), "ringlun-mode-select-"));
-    context.after(() => rmSync(folder, { recursive: true }));
+    const folder = temporaryFolder(context);
     return new Setup(await StateDirectory.open(folder));
   }
 

@@ -1,7 +1,5 @@
 /** Commands as shards hand them to control, of several sessions on one unit, and what they have the shards change. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { StateDirectory } from "../../../../control/config/state-directory.js";
@@ -11,6 +9,7 @@ import { SlowCommands } from "../../../../control/units/slow-commands.js";
 import type { UnitChanges } from "../../../../control/units/unit-changes.js";
 import { Units } from "../../../../control/units/units.js";
 import type { ScsiAnswer, UnitChange, UnitRecord } from "../../../../dataplane/messages.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { unitRecord } from "../../../support/unit-record.js";
 import { AGREEMENT, INITIATOR, nullUnit, silent, TARGET } from "../support/fixtures.js";
 
@@ -89,7 +88,6 @@ export function describeSense(answer: ScsiAnswer): string {
 }
 
 export async function stateDirectory(context: TestContext): Promise<StateDirectory> {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-slow-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   return StateDirectory.open(join(folder, "state"));
 }

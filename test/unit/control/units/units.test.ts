@@ -6,32 +6,24 @@ import {
   fstatSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
-  rmSync,
   statfsSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { lockFile, TMPFS_MAGIC } from "io-uring-node";
 import { StatisticsMemory } from "../../../../control/statistics.js";
 import { UnitError, UnitInUseError } from "../../../../control/units/file-unit.js";
 import { Units } from "../../../../control/units/units.js";
+import { temporaryFolder } from "../../../support/undo.js";
 import { fileUnit, nullUnit, silent } from "../support/fixtures.js";
 
 const UUID = "00000000-0000-4000-8000-000000000000";
 const MIB = 1 << 20;
-
-function folder(context: TestContext, parent = tmpdir()): string {
-  const path = mkdtempSync(join(parent, "ringlun-units-"));
-  context.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 function units(context: TestContext): Units {
   const all = new Units(silent, new StatisticsMemory(2));
@@ -51,7 +43,7 @@ function refusal(open: () => unknown): string {
 
 describe("a file that is not there", () => {
   test("is created sparse and for its owner alone, where a size is given", (context) => {
-    const path = join(folder(context), "new.img");
+    const path = join(temporaryFolder(context), "new.img");
     const record = units(context).open(fileUnit(path), UUID);
     const { size, blocks, mode } = statSync(path);
     assert.deepEqual([size, blocks, mode & 0o777], [MIB, 0, 0o600]);
@@ -60,7 +52,7 @@ describe("a file that is not there", () => {
   });
 
   test("is refused where no size is given, or where it is to be read only", (context) => {
-    const path = join(folder(context), "new.img");
+    const path = join(temporaryFolder(context), "new.img");
     const all = units(context);
     assert.match(
       refusal(() => all.open(fileUnit(path, { sizeBytes: null }), UUID)),
@@ -71,7 +63,7 @@ describe("a file that is not there", () => {
       /does not exist/,
     );
     assert.ok(!existsSync(path));
-    const nowhere = join(folder(context), "no", "such", "folder");
+    const nowhere = join(temporaryFolder(context), "no", "such", "folder");
     assert.match(
       refusal(() => all.open(fileUnit(nowhere), UUID)),
       /ENOENT/,
@@ -81,7 +73,7 @@ describe("a file that is not there", () => {
 
 describe("size", () => {
   test("is the file's own where none is given, in whole blocks", (context) => {
-    const path = join(folder(context), "old.img");
+    const path = join(temporaryFolder(context), "old.img");
     writeFileSync(path, Buffer.alloc(10_000));
     assert.equal(
       units(context).open(fileUnit(path, { sizeBytes: null, blockLengthBytes: 4096 }), UUID).state.sizeBytes,
@@ -91,7 +83,7 @@ describe("size", () => {
   });
 
   test("grows to what is configured, keeping what is there", (context) => {
-    const path = join(folder(context), "old.img");
+    const path = join(temporaryFolder(context), "old.img");
     writeFileSync(path, "content");
     assert.equal(units(context).open(fileUnit(path), UUID).state.sizeBytes, MIB);
     assert.equal(statSync(path).size, MIB);
@@ -99,7 +91,7 @@ describe("size", () => {
   });
 
   test("that is taken back leaves what else has changed meanwhile", async (context) => {
-    const path = join(folder(context), "disk.img");
+    const path = join(temporaryFolder(context), "disk.img");
     const open = units(context);
     const { name, unitIndex, state } = open.open(fileUnit(path), UUID);
     const shrink = await open.grow(fileUnit(path, { sizeBytes: 2 * MIB }));
@@ -111,7 +103,7 @@ describe("size", () => {
   });
 
   test("never shrinks", (context) => {
-    const path = join(folder(context), "old.img");
+    const path = join(temporaryFolder(context), "old.img");
     writeFileSync(path, "");
     truncateSync(path, 2 * MIB);
     assert.match(
@@ -122,7 +114,7 @@ describe("size", () => {
   });
 
   test("of less than a block is none", (context) => {
-    const path = join(folder(context), "old.img");
+    const path = join(temporaryFolder(context), "old.img");
     writeFileSync(path, "content");
     assert.match(
       refusal(() => units(context).open(fileUnit(path, { sizeBytes: null }), UUID)),
@@ -138,7 +130,7 @@ describe("size", () => {
 
 describe("the lock", () => {
   test("keeps a second unit of this process off the same file, under whatever name", (context) => {
-    const path = join(folder(context), "a.img");
+    const path = join(temporaryFolder(context), "a.img");
     const all = units(context);
     all.open(fileUnit(path), UUID);
     linkSync(path, `${path}.link`);
@@ -155,7 +147,7 @@ describe("the lock", () => {
   });
 
   test("keeps another process off", (context) => {
-    const path = join(folder(context), "a.img");
+    const path = join(temporaryFolder(context), "a.img");
     units(context).open(fileUnit(path), UUID);
     const attempt = `
       const { Units } = await import(${JSON.stringify(new URL("../../../../control/units/units.js", import.meta.url))});
@@ -172,7 +164,7 @@ describe("the lock", () => {
   });
 
   test("is shared by readers, and gone with the unit", async (context) => {
-    const path = join(folder(context), "a.img");
+    const path = join(temporaryFolder(context), "a.img");
     writeFileSync(path, Buffer.alloc(MIB));
     const all = units(context);
     all.open(fileUnit(path, { name: "one", readOnly: true }), UUID);
@@ -194,7 +186,7 @@ describe("a file of which a killed process still has operations in flight", () =
     ["O_DIRECT", 2 ** 52, 0],
   ] as const) {
     test(`through ${through}: nobody has it before they are over`, async (context) => {
-      const path = join(folder(context, process.cwd()), "a.img");
+      const path = join(temporaryFolder(context, process.cwd()), "a.img");
       writeFileSync(path, Buffer.alloc(MIB));
       const left = openSync(path, "r+");
       assert.equal(lockFile(left, true, start, length), 0);
@@ -216,7 +208,7 @@ describe("a file of which a killed process still has operations in flight", () =
   }
 
   test("is not waited for any longer than such a process takes", async (context) => {
-    const path = join(folder(context), "a.img");
+    const path = join(temporaryFolder(context), "a.img");
     const all = units(context);
     all.open(fileUnit(path), UUID);
     await assert.rejects(all.openWhenFree(fileUnit(path, { name: "second" }), UUID), UnitInUseError);
@@ -225,7 +217,7 @@ describe("a file of which a killed process still has operations in flight", () =
 
 describe("cache", () => {
   test("direct has a second descriptor, for what is misaligned, where the file system has direct I/O", (context) => {
-    const path = join(folder(context, process.cwd()), "a.img");
+    const path = join(temporaryFolder(context, process.cwd()), "a.img");
     if (statfsSync(process.cwd()).type === TMPFS_MAGIC) {
       context.skip("the current folder is in memory: no direct I/O to be had");
       return;
@@ -245,7 +237,10 @@ describe("cache", () => {
       context.skip("there is no tmpfs at /dev/shm");
       return;
     }
-    const record = units(context).open(fileUnit(join(folder(context, "/dev/shm"), "a.img"), { cache: "direct" }), UUID);
+    const record = units(context).open(
+      fileUnit(join(temporaryFolder(context, "/dev/shm"), "a.img"), { cache: "direct" }),
+      UUID,
+    );
     assert.deepEqual([record.cache, record.alignmentBytes, record.inMemory], ["writeback", 1, true]);
     assert.equal(record.fd, record.bufferedFd);
     assert.equal(record.thin, true);
@@ -253,7 +248,7 @@ describe("cache", () => {
 
   test("writeback and writethrough are buffered", (context) => {
     for (const cache of ["writeback", "writethrough"] as const) {
-      const record = units(context).open(fileUnit(join(folder(context), "a.img"), { cache }), UUID);
+      const record = units(context).open(fileUnit(join(temporaryFolder(context), "a.img"), { cache }), UUID);
       assert.deepEqual([record.cache, record.alignmentBytes, record.fd === record.bufferedFd], [cache, 1, true]);
     }
   });
@@ -261,7 +256,7 @@ describe("cache", () => {
 
 /** A loop device over 8 MiB, or undefined: then the test has been skipped. */
 function loopDevice(context: TestContext, ...options: string[]): string | undefined {
-  const path = join(folder(context), "backing.img");
+  const path = join(temporaryFolder(context), "backing.img");
   writeFileSync(path, "");
   truncateSync(path, 8 * MIB);
   let device: string;
@@ -314,7 +309,7 @@ test("a device whose sectors are longer than the blocks is not thin: it would re
 });
 
 test("what is neither file nor device is refused", (context) => {
-  const path = folder(context);
+  const path = temporaryFolder(context);
   mkdirSync(join(path, "folder"));
   assert.match(
     refusal(() => units(context).open(fileUnit(join(path, "folder"), { readOnly: true }), UUID)),
@@ -328,7 +323,7 @@ test("what is neither file nor device is refused", (context) => {
 });
 
 test("a refused unit leaves no descriptor behind", (context) => {
-  const path = join(folder(context), "old.img");
+  const path = join(temporaryFolder(context), "old.img");
   writeFileSync(path, "");
   truncateSync(path, 2 * MIB);
   refusal(() => units(context).open(fileUnit(path), UUID));

@@ -1,7 +1,6 @@
 /** Files on libuv's threads: results as numbers, and nothing waits meanwhile. */
 import assert from "node:assert/strict";
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import {
@@ -19,10 +18,10 @@ import {
   seekHole,
   seekHoleAsync,
 } from "io-uring-node";
+import { temporaryFolder } from "../../../support/undo.js";
 import { Memory } from "./completions.js";
 
-const directory = mkdtempSync(join(tmpdir(), "io-uring-node-"));
-after(() => rmSync(directory, { recursive: true }));
+const directory = temporaryFolder({ after });
 
 function openNew(name: string): { fd: number; path: string } {
   const path = join(directory, name);

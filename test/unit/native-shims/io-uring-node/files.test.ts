@@ -1,7 +1,6 @@
 /** Synchronous files, memory and threads. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import {
@@ -31,10 +30,10 @@ import {
   threadId,
   writeBackError,
 } from "io-uring-node";
+import { temporaryFolder } from "../../../support/undo.js";
 import { Memory } from "./completions.js";
 
-const directory = mkdtempSync(join(tmpdir(), "io-uring-node-"));
-after(() => rmSync(directory, { recursive: true }));
+const directory = temporaryFolder({ after });
 
 function openNew(name: string): { fd: number; path: string } {
   const path = join(directory, name);

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -32,10 +31,10 @@ import {
   SQE_IO_LINK,
   SystemError,
 } from "io-uring-node";
+import { temporaryFolder } from "../../../support/undo.js";
 import { complete, current, Memory, resultOf } from "./completions.js";
 
-const directory = mkdtempSync(join(tmpdir(), "io-uring-node-"));
-after(() => rmSync(directory, { recursive: true }));
+const directory = temporaryFolder({ after });
 
 /** Runs `body` with a ring, and checks that closing it needs no cancelling unless `body` leaves something in flight. */
 function withRing(entries: number, body: (ring: Ring) => void, cqEntries?: number): void {

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -12,12 +11,12 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { eventfd, eventfdSignal, Ring } from "io-uring-node";
+import { temporaryFolder } from "../../../support/undo.js";
 import type { BusyOptions } from "./busy-worker.js";
 import { Memory } from "./completions.js";
 import type { DroppingOptions } from "./dropping-worker.js";
 
-const directory = mkdtempSync(join(tmpdir(), "io-uring-node-"));
-after(() => rmSync(directory, { recursive: true }));
+const directory = temporaryFolder({ after });
 
 /** A worker that is inside its loop; `options` say what it has in flight. */
 async function startBusy(options: BusyOptions): Promise<Worker> {

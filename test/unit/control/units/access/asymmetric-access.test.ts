@@ -1,7 +1,4 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Broadcasts } from "../../../../../control/broadcasts.js";
 import type { Configuration } from "../../../../../control/config/schema.js";
@@ -13,6 +10,7 @@ import { SlowCommands } from "../../../../../control/units/slow-commands.js";
 import { UnitChanges } from "../../../../../control/units/unit-changes.js";
 import { Units } from "../../../../../control/units/units.js";
 import type { ScsiAnswer, UnitChange } from "../../../../../dataplane/messages.js";
+import { temporaryFolder } from "../../../../support/undo.js";
 import {
   AGREEMENT,
   configuration,
@@ -29,8 +27,7 @@ const UUID = "0f6ef6a4-1c69-4d6f-9b0a-5b7b6f1f8c3e";
 
 /** A unit behind groups 1 and 2, one shard that confirms everything, and a session through each group. */
 async function serve(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-access-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const stateDirectory = await StateDirectory.open(folder);
   const groups = (state: "optimized" | "standby") => [
     portalGroup(),

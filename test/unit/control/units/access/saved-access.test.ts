@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { PathAccess } from "../../../../../control/config/schema.js";
 import { StateDirectory, StateError } from "../../../../../control/config/state-directory.js";
 import { reconfigured, withStates } from "../../../../../control/units/access/group-access.js";
 import { SavedAccess } from "../../../../../control/units/access/saved-access.js";
+import { temporaryFolder } from "../../../../support/undo.js";
 
 const UUID = "0f6ef6a4-1c69-4d6f-9b0a-5b7b6f1f8c3e";
 const FILE = `access-states-${UUID}.json`;
@@ -14,8 +14,7 @@ const FILE = `access-states-${UUID}.json`;
 const STANDBY = new Map([[1, { state: "standby", preferred: false }]]) satisfies ReadonlyMap<number, PathAccess>;
 
 async function open(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), "ringlun-access-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   return { folder, reopen: async () => new SavedAccess(await StateDirectory.open(folder)) };
 }
 

@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Allocation } from "../../../../../control/units/allocation/allocation.js";
 import { MemoryFileSystem, skipWithoutLoop } from "../../../../support/file-system.js";
+import { temporaryFolder } from "../../../../support/undo.js";
 
 const MIB = 2 ** 20;
 
-function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-allocation-"));
-  context.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 test("a file has all of its blocks when it is done", async (context) => {
-  const path = join(folder(context), "disk");
+  const path = join(temporaryFolder(context), "disk");
   const allocation = new Allocation(path, 65 * MIB);
   assert.deepEqual(await allocation.ended, { kind: "done" });
   assert.equal(allocation.doneBytes, 65 * MIB);
@@ -25,7 +19,7 @@ test("a file has all of its blocks when it is done", async (context) => {
 });
 
 test("one that is stopped leaves nothing", async (context) => {
-  const directory = folder(context);
+  const directory = temporaryFolder(context);
   const allocation = new Allocation(join(directory, "disk"), 1024 * MIB);
   allocation.stop();
   assert.deepEqual(await allocation.ended, { kind: "stopped" });
@@ -45,7 +39,7 @@ test("one for which there is no room leaves nothing, and says so", { skip: skipW
 });
 
 test("a file that is there is left alone", async (context) => {
-  const path = join(folder(context), "disk");
+  const path = join(temporaryFolder(context), "disk");
   writeFileSync(path, "somebody's");
   assert.equal((await new Allocation(path, MIB).ended).kind, "failed");
   assert.equal(statSync(path).size, 10);

@@ -1,7 +1,6 @@
 /** From a command to the shards and back: what is durable when, who is told, and what a nexus gets that logs in. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -20,6 +19,7 @@ import {
   COMMAND_CONFLICTS_RESERVE,
   COMMAND_CONFLICTS_WRITE_EXCLUSIVE,
 } from "../../../../../dataplane/scsi/command.js";
+import { temporaryFolder } from "../../../../support/undo.js";
 import { AGREEMENT, FakeShards, nullUnit, silent } from "../../support/fixtures.js";
 import {
   A,
@@ -123,8 +123,7 @@ class Setup {
 }
 
 function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-reservations-"));
-  context.after(() => rmSync(path, { recursive: true }));
+  const path = temporaryFolder(context);
   return join(path, "state");
 }
 

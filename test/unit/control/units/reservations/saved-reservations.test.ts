@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import * as nodeFiles from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import {
@@ -12,13 +11,13 @@ import {
 } from "../../../../../control/config/state-directory.js";
 import { SavedReservations } from "../../../../../control/units/reservations/saved-reservations.js";
 import { UNRESERVED } from "../../../../../control/units/reservations/state.js";
+import { temporaryFolder } from "../../../../support/undo.js";
 import { A, A2, ALL_TYPES, APTPL, B, CLEAR, REGISTER, Unit } from "./fixture.js";
 
 const UUID = "0f6ef6a4-1c69-4d6f-9b0a-5b7b6f1f8c3e";
 
 function folder(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "ringlun-reservations-"));
-  context.after(() => rmSync(path, { recursive: true }));
+  const path = temporaryFolder(context);
   return join(path, "state");
 }
 
