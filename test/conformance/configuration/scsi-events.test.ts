@@ -6,6 +6,7 @@ import { OPCODE_ASYNC_MESSAGE, type ReceivedPdu, TAG_NONE } from "../../support/
 import { RawInitiator } from "../../support/raw-initiator.js";
 import { assertWellFormedSense, senseOf } from "../../support/sense.js";
 import { type Places, RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { LOGICAL_UNIT_RESET } from "../../support/task-management.js";
 
 const SCSI_EVENT = 0;
 const UNIT_ATTENTION = 0x6;
@@ -15,7 +16,6 @@ const CAPACITY_DATA_HAS_CHANGED = 0x2a09;
 const BUS_DEVICE_RESET_FUNCTION_OCCURRED = 0x2903;
 const REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e;
 const LUN_LARGE = 300;
-const LOGICAL_UNIT_RESET = 5;
 
 interface Setting {
   readonly luns?: string;

@@ -12,13 +12,13 @@ import { ringlun } from "../../support/ringlun.js";
 import { MEDIUM_ERROR, senseOf, WRITE_ERROR } from "../../support/sense.js";
 import { serveUnits } from "../../support/served-units.js";
 import { type RunningTarget, TARGET_NAME } from "../../support/target.js";
+import { TASK_REASSIGN } from "../../support/task-management.js";
 import { Undo } from "../../support/undo.js";
 
 const MIB = 2 ** 20;
 const BLOCK = 512;
 const SIZE_BYTES = 16 * MIB;
 const SPACE_BYTES = 4 * MIB;
-const TASK_REASSIGN = 8;
 const SESSION = "{ errorRecoveryLevel: 2, defaultTime2Wait: 0, defaultTime2Retain: 20 }";
 /** Nobody knows which blocks. */
 const LOST = { key: MEDIUM_ERROR, code: WRITE_ERROR, information: undefined };

@@ -23,12 +23,11 @@ import {
   TAG_NONE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
+import { ABORT_TASK, TASK_REASSIGN } from "../../../support/task-management.js";
 import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, INITIATOR, send, setUp, startWrite, WRITE_US } from "./fixture.js";
 
 const CLOSE_CONNECTION = 1;
 const REMOVE_FOR_RECOVERY = 2;
-const ABORT_TASK = 1;
-const TASK_REASSIGN = 8;
 
 /** Byte 2 of the PDUs with this opcode. */
 function responsesOf(received: readonly Buffer[], opcode: number): number[] {

@@ -29,11 +29,11 @@ import {
   OPCODE_TASK_MANAGEMENT_RESPONSE,
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
+import { TASK_REASSIGN } from "../../../support/task-management.js";
 import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, send, setUp, WRITE_US } from "./fixture.js";
 
 const [SIMPLE, ORDERED] = [1, 2];
 const REMOVE_FOR_RECOVERY = 2;
-const TASK_REASSIGN = 8;
 const [COMPLETE, DOES_NOT_EXIST] = [0, 1];
 /** Byte check: the unit is compared with data of the initiator. */
 const BYTCHK = 2;
