@@ -44,7 +44,6 @@ test("RFC 7143 9.2: who has none, or a wrong one: 0201h", async () => {
 });
 
 test("discovery's secrets are for discovery alone", async () => {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
+  const initiator = await target.login();
   await initiator.ping();
 });

@@ -12,15 +12,9 @@ const target = startTarget(
   }),
 );
 
-async function logIn() {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
-  return initiator;
-}
-
 test("RFC 7143 Appendix C: SendTargets= and SendTargets=its own name: the target of the session, all its addresses", async () => {
   const { port, port2 } = target.running.places;
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const SendTargets of ["", TARGET_NAME]) {
     assert.deepEqual(
       [...(await initiator.text({ SendTargets }))],
@@ -33,14 +27,14 @@ test("RFC 7143 Appendix C: SendTargets= and SendTargets=its own name: the target
 });
 
 test("RFC 7143 Appendix C: of no other target is anything told", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const SendTargets of [OTHER, "iqn.2026-11.io.ringlun:nobody"]) {
     assert.deepEqual([...(await initiator.text({ SendTargets }))], []);
   }
 });
 
 test("RFC 7143 Appendix C: SendTargets=All is not supported, nor is what is no name: Reject, and the session goes on", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const SendTargets of ["All", "Alle", "a target"]) {
     const text = { opcode: OPCODE_TEXT_REQUEST, immediate: true, targetTransferTag: TAG_NONE };
     await initiator.send(text, encodeKeys({ SendTargets }));

@@ -54,8 +54,7 @@ test("RFC 7143 13.12: what the initiator declared binds the target, and 8192 whe
 });
 
 test("RFC 7143 13.12: a segment longer than the target declared ends the connection", async () => {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
+  const initiator = await target.login();
   assert.equal((await initiator.ping(Buffer.alloc(8192))).data.length, 8192);
   await initiator.send({ opcode: OPCODE_NOP_OUT, immediate: true, targetTransferTag: 0xffffffff }, Buffer.alloc(16385));
   assert.deepEqual(await initiator.receiveUntilClosed(), []);

@@ -64,6 +64,8 @@ ${top}
 export interface LoginTarget {
   readonly running: RunningTarget;
   connect(options?: ConnectOptions & { readonly port?: number }): Promise<RawInitiator>;
+  /** A session of its own with TARGET_NAME. */
+  login(keys?: Readonly<Record<string, string>>): Promise<RawInitiator>;
 }
 
 /**
@@ -88,13 +90,19 @@ export function startTarget(config: (places: Places) => string = configOf()): Lo
     const faults = log.filter((line) => /"level":[56]0|shard died/.test(line));
     assert.deepEqual({ code, faults }, { code: 0, faults: [] });
   });
+  const connect: LoginTarget["connect"] = async ({ port = running().port, ...options } = {}) => {
+    const initiator = await RawInitiator.connect(port, options);
+    initiators.push(initiator);
+    return initiator;
+  };
   return {
     get running() {
       return running();
     },
-    async connect({ port = running().port, ...options } = {}) {
-      const initiator = await RawInitiator.connect(port, options);
-      initiators.push(initiator);
+    connect,
+    async login(keys = {}) {
+      const initiator = await connect();
+      await initiator.login({ targetName: TARGET_NAME, keys });
       return initiator;
     },
   };

@@ -2,24 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
 import { assertSettles, HTTP, residentBytes, takeCensus } from "./census.js";
 import { configOf, startTarget } from "./fixture.js";
 
 const target = startTarget((places) => configOf({ top: HTTP(places.httpPort) })(places));
 const MIB = 1024 * 1024;
 
-async function logIn(): Promise<RawInitiator> {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
-  return initiator;
-}
-
 test("200 logins at once from one address: every one of them succeeds", async () => {
-  (await logIn()).destroy();
+  (await target.login()).destroy();
   await assertSettles(target.running, { ...(await takeCensus(target.running)), sessions: 0, connections: 0 });
   const before = await takeCensus(target.running);
-  const initiators = await Promise.all(Array.from({ length: 200 }, logIn));
+  const initiators = await Promise.all(Array.from({ length: 200 }, target.login));
   const { sessions } = await takeCensus(target.running);
   assert.equal(sessions, 200);
   await Promise.all(initiators.map((initiator) => initiator.ping()));
@@ -32,7 +25,7 @@ test("1,000 idle sessions: less than 64 MiB, all alive, and nothing is left of t
   const bytesBefore = await residentBytes(target.running);
   const initiators: RawInitiator[] = [];
   for (let batch = 0; batch < 10; batch++) {
-    initiators.push(...(await Promise.all(Array.from({ length: 100 }, logIn))));
+    initiators.push(...(await Promise.all(Array.from({ length: 100 }, target.login))));
   }
   const cost = (await residentBytes(target.running)) - bytesBefore;
   assert.ok(cost < 64 * MIB, `${(cost / MIB).toFixed(1)} MiB`);

@@ -17,7 +17,6 @@ import {
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
 import { startTarget } from "../login/fixture.js";
 
 const target = startTarget();
@@ -185,8 +184,7 @@ class Sequences {
 
 test("whatever comes in a negotiation sequence is answered once, in parts that fit, and takes effect at its end", async () => {
   const property = fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 8 }), async (requests) => {
-    const initiator = await target.connect();
-    await initiator.login({ targetName: TARGET_NAME });
+    const initiator = await target.login();
     const sequences = new Sequences(initiator);
     for (const each of requests) await sequences.run(each);
     initiator.destroy();

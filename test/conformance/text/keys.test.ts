@@ -7,12 +7,6 @@ import { startTarget } from "../login/fixture.js";
 
 const target = startTarget();
 
-async function logIn(): Promise<RawInitiator> {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
-  return initiator;
-}
-
 /** The text gets a Reject, reason Protocol Error, with the header of its request; then the session goes on. */
 async function isRejected(initiator: RawInitiator, data: Buffer): Promise<void> {
   const fields = { opcode: OPCODE_TEXT_REQUEST, immediate: true, targetTransferTag: TAG_NONE };
@@ -25,7 +19,7 @@ async function isRejected(initiator: RawInitiator, data: Buffer): Promise<void> 
 }
 
 test("RFC 7143 13: keys that are for the Login Phase are rejected in the Full Feature Phase", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const [key, value] of [
     ["HeaderDigest", "None"],
     ["MaxConnections", "1"],
@@ -45,14 +39,14 @@ test("RFC 7143 13: keys that are for the Login Phase are rejected in the Full Fe
 });
 
 test("RFC 7143 13.6, 13.8, 13.9: so are those that only a target sends", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const key of ["TargetAlias", "TargetAddress", "TargetPortalGroupTag"]) {
     await isRejected(initiator, encodeKeys({ [key]: "1" }));
   }
 });
 
 test("RFC 7143 6.4: a key twice in a request, or a reserved value, is rejected", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   await isRejected(
     initiator,
     encodeKeys([
@@ -72,14 +66,14 @@ test("RFC 7143 6.4: a key twice in a request, or a reserved value, is rejected",
 });
 
 test("RFC 7143 6.1: so is what is no text", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const text of ["SendTargets", "SendTargets=", "=\0", "\0", `${"k".repeat(64)}=1\0`, "A b=1\0"]) {
     await isRejected(initiator, Buffer.from(text));
   }
 });
 
 test("RFC 7143 6.2, 13.7: others are answered or taken without a word", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const keys = await initiator.text({ "X-com.example.key": "1", Later: "2", InitiatorAlias: "A host" });
   assert.deepEqual(
     [...keys],

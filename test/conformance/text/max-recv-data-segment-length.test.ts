@@ -11,17 +11,11 @@ import {
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
 import { configOf, startTarget } from "../login/fixture.js";
 
 // Of one shard, so that what is asked for on one connection is answered before what is asked for later on another.
 const target = startTarget(configOf({ top: "workers: 1" }));
-
-async function logIn(): Promise<RawInitiator> {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME, keys: { MaxRecvDataSegmentLength: "4096" } });
-  return initiator;
-}
+const logIn = () => target.login({ MaxRecvDataSegmentLength: "4096" });
 
 /** The longest Data-In segment of a read of 64 KiB. */
 async function longestOf(initiator: RawInitiator): Promise<number> {

@@ -13,17 +13,10 @@ import {
   TAG_NONE,
 } from "../../support/pdu.js";
 import type { RawInitiator } from "../../support/raw-initiator.js";
-import { TARGET_NAME } from "../../support/target.js";
 import { ABORT_TASK, FUNCTION_COMPLETE } from "../../support/task-management.js";
 import { startTarget } from "../login/fixture.js";
 
 const target = startTarget();
-
-async function logIn(): Promise<RawInitiator> {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME });
-  return initiator;
-}
 
 /** A Text Request that is rejected: a Leading Only key. */
 const REJECTED = encodeKeys({ MaxConnections: "1" });
@@ -38,7 +31,7 @@ async function send(initiator: RawInitiator, data: Buffer, fields = {}): Promise
 }
 
 test("RFC 7143 7.3: the CmdSN of a rejected Text Request is not taken; the next request plugs the gap", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const { cmdSN } = initiator.session;
   await send(initiator, REJECTED);
   assert.equal((await initiator.expect(OPCODE_REJECT)).expCmdSN, cmdSN);
@@ -56,7 +49,7 @@ test("RFC 7143 7.3: the CmdSN of a rejected Text Request is not taken; the next 
 });
 
 test("RFC 7143 7.3, 7.11: so does an ABORT TASK", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const { cmdSN } = initiator.session;
   const tag = await send(initiator, REJECTED);
   await initiator.expect(OPCODE_REJECT);
@@ -66,7 +59,7 @@ test("RFC 7143 7.3, 7.11: so does an ABORT TASK", async () => {
 });
 
 test("RFC 7143 4.2.2.1: what comes behind a Text Request is executed after it, and a request that comes twice once", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (let round = 0; round < 10; round++) {
     const { cmdSN } = initiator.session;
     const text = await send(initiator, TAKEN);
@@ -79,7 +72,7 @@ test("RFC 7143 4.2.2.1: what comes behind a Text Request is executed after it, a
 });
 
 test("RFC 7143 7.3: a part of a text that is rejected ahead of its turn leaves a gap when that has come", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const { cmdSN } = initiator.session;
   await send(initiator, TAKEN, { cmdSN: cmdSN + 1, flags: FLAG_CONTINUE, targetTransferTag: 7 });
   const last = await initiator.start({ cdb: testUnitReady(), fields: { cmdSN: cmdSN + 2 } });
@@ -96,7 +89,7 @@ test("RFC 7143 7.3: a part of a text that is rejected ahead of its turn leaves a
 });
 
 test("RFC 7143 11.5.1: a Text Request may be aborted while it is looked at; it has no answer then, or has had one", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (let round = 0; round < 10; round++) {
     const { cmdSN } = initiator.session;
     const referencedTaskTag = await send(initiator, TAKEN);

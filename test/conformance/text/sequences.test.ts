@@ -17,12 +17,6 @@ import { startTarget } from "../login/fixture.js";
 
 const target = startTarget();
 
-async function logIn(keys = {}): Promise<RawInitiator> {
-  const initiator = await target.connect();
-  await initiator.login({ targetName: TARGET_NAME, keys });
-  return initiator;
-}
-
 const TAG = 0x1234;
 
 async function send(initiator: RawInitiator, data: Buffer, flags: number, targetTransferTag: number, tag = TAG) {
@@ -74,7 +68,7 @@ async function fetchRest(initiator: RawInitiator, response: ReceivedPdu): Promis
 }
 
 test("RFC 7143 6.2, 11.10.2: text in parts is answered with nothing until it is whole", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const text = encodeKeys({ "X-com.example.a": "1", "X-com.example.b": "2" });
   for (const length of [1, 7, 30]) {
     const keys = await fetchRest(initiator, await sendInParts(initiator, text, length));
@@ -83,7 +77,7 @@ test("RFC 7143 6.2, 11.10.2: text in parts is answered with nothing until it is 
 });
 
 test("RFC 7143 11.11.1: F=0 is answered with F=0, and the sequence goes on", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const first = await exchange(initiator, encodeKeys({ "X-com.example.a": "1" }), 0, TAG_NONE);
   assert.deepEqual([first.final, first.keys.get("X-com.example.a")], [false, "NotUnderstood"]);
   const second = await exchange(initiator, encodeKeys({ "X-com.example.b": "1" }), 0, first.targetTransferTag);
@@ -93,7 +87,7 @@ test("RFC 7143 11.11.1: F=0 is answered with F=0, and the sequence goes on", asy
 });
 
 test("RFC 7143 6.4: F=1 with nothing to answer ends the exchange at once, with nothing", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   for (const keys of [{}, { InitiatorAlias: "A host" }]) {
     const response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
     assert.deepEqual([response.final, response.data.length], [true, 0]);
@@ -101,7 +95,7 @@ test("RFC 7143 6.4: F=1 with nothing to answer ends the exchange at once, with n
 });
 
 test("RFC 7143 6.4: a key again is a protocol error, however F comes and goes in the sequence", async () => {
-  const initiator = await logIn({ MaxRecvDataSegmentLength: "512" });
+  const initiator = await target.login({ MaxRecvDataSegmentLength: "512" });
   const keys = [["InitiatorAlias", "A host"], ...names(50).map((name) => [name, "1"])] as [string, string][];
   // The initiator is ready to end the sequence, and no longer when the rest of the answer comes.
   let response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
@@ -115,7 +109,7 @@ test("RFC 7143 6.4: a key again is a protocol error, however F comes and goes in
 
 test("RFC 7143 11.11.6: a long answer comes in parts, none longer than declared", async () => {
   for (const length of ["512", "8192", "16777215"]) {
-    const initiator = await logIn({ MaxRecvDataSegmentLength: length });
+    const initiator = await target.login({ MaxRecvDataSegmentLength: length });
     const text = encodeKeys(names(500).map((name) => [name, "1"]));
     const keys = await fetchRest(initiator, await sendInParts(initiator, text, 8192));
     assert.deepEqual([...keys.keys()], names(500));
@@ -123,7 +117,7 @@ test("RFC 7143 11.11.6: a long answer comes in parts, none longer than declared"
 });
 
 test("RFC 7143 6.1: as many keys as 8192 bytes can hold are answered, to an initiator that takes any length", async () => {
-  const initiator = await logIn({ MaxRecvDataSegmentLength: "16777215" });
+  const initiator = await target.login({ MaxRecvDataSegmentLength: "16777215" });
   const names = Array.from({ length: 1365 }, (_, index) => `K${index.toString(36).padStart(3, "0")}`);
   const text = encodeKeys(names.map((name) => [name, ""]));
   assert.ok(text.length <= 8192);
@@ -131,7 +125,7 @@ test("RFC 7143 6.1: as many keys as 8192 bytes can hold are answered, to an init
 });
 
 test("RFC 7143 11.10.4: a tag that is stale, unknown or another task's is rejected; so is one out of nothing", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   await send(initiator, Buffer.alloc(0), FLAG_FINAL, 0);
   await rejected(initiator);
   for (const [difference, tag] of [
@@ -148,7 +142,7 @@ test("RFC 7143 11.10.4: a tag that is stale, unknown or another task's is reject
 });
 
 test("RFC 7143 11.10.3: so is one with another I bit than the sequence began with", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const { targetTransferTag } = await exchange(initiator, encodeKeys({ "X-a": "1" }), 0, TAG_NONE);
   const request = { opcode: OPCODE_TEXT_REQUEST, initiatorTaskTag: TAG, flags: FLAG_FINAL, targetTransferTag };
   await initiator.send({ ...request, immediate: true });
@@ -159,7 +153,7 @@ test("RFC 7143 11.10.3: so is one with another I bit than the sequence began wit
 });
 
 test("RFC 7143 11.11.4: more text than there is room for is rejected, and forgotten", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   const part = Buffer.alloc(65536, "x");
   const { targetTransferTag } = await exchange(initiator, part, FLAG_CONTINUE, TAG_NONE);
   await send(initiator, Buffer.from("x"), FLAG_CONTINUE, targetTransferTag);
@@ -168,13 +162,13 @@ test("RFC 7143 11.11.4: more text than there is room for is rejected, and forgot
 });
 
 test("RFC 7143 11.10.2: C=1 with F=1 is a format error", async () => {
-  const initiator = await logIn();
+  const initiator = await target.login();
   await send(initiator, encodeKeys({ SendTargets: "" }), FLAG_FINAL | FLAG_CONTINUE, TAG_NONE);
   assert.deepEqual(await initiator.receiveUntilClosed(), []);
 });
 
 test("RFC 7143 6.4: text while the answer goes on is a protocol error", async () => {
-  const initiator = await logIn({ MaxRecvDataSegmentLength: "512" });
+  const initiator = await target.login({ MaxRecvDataSegmentLength: "512" });
   const keys = names(100).map((name) => [name, "1"] as const);
   const response = await exchange(initiator, encodeKeys(keys), FLAG_FINAL, TAG_NONE);
   assert.equal(response.final, false);
