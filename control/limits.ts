@@ -40,6 +40,12 @@ export const INITIATORS_COUNTED_MAX = 4096;
 /** Initiators of one unit that are told of a loss after they have come back; of more, those that logged in first are not. */
 export const INITIATORS_OF_UNIT_MAX = 4096;
 
+/**
+ * So long after the start what is lost may have been left in the page cache by a process that was killed: it is there for half a
+ * minute, and has to be written then.
+ */
+export const LEFT_BEHIND_MS = 600_000;
+
 /** Nexuses registered with one unit (PERSISTENT RESERVE OUT): one more is refused with INSUFFICIENT REGISTRATION RESOURCES. */
 export const REGISTRATIONS_PER_UNIT_MAX = 4096;
 

@@ -153,6 +153,23 @@ test("what cannot be made durable when the target ends is told when it is there 
   }
 });
 
+test("what a killed process has left in the page cache, and cannot be written, is told to everybody who comes back", {
+  skip: skipWithoutLoop(),
+}, async (context) => {
+  const undo = new Undo(context);
+  const target = await serve(undo);
+  const names = ["first", "second"].map((name) => `iqn.2026-11.io.ringlun:${name}`);
+  for (const name of names) await loseData(await connect(undo, target, {}, name));
+  await target.kill9();
+  await target.run();
+  // One after the other: the kernel tells the first flush alone.
+  for (const name of names) {
+    const back = await connect(undo, target, {}, name);
+    await assertLost(back);
+    await back.good({ cdb: synchronizeCache16() });
+  }
+});
+
 /** Takes the place of a connection that has gone without having acknowledged the last status that it got. */
 async function takePlace(undo: Undo, target: RunningTarget, gone: RawInitiator): Promise<RawInitiator> {
   gone.destroy();

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type * as z from "zod";
-import { INITIATORS_OF_UNIT_MAX } from "../../../../control/limits.js";
+import { INITIATORS_OF_UNIT_MAX, LEFT_BEHIND_MS } from "../../../../control/limits.js";
 import { UnheardLosses } from "../../../../control/units/unheard-losses.js";
 
 /** Documents as they are kept, and how often one was written or removed. */
 class Kept {
   readonly documents = new Map<string, unknown>();
   writes = 0;
+  nowMs = 1;
   failure: Error | undefined;
   readonly errors: unknown[] = [];
 
@@ -25,15 +26,23 @@ class Kept {
     this.documents.delete(name);
   }
 
+  /** Of a process that has served for so long that nothing is left behind by the one before. */
   async losses(...uuids: string[]): Promise<UnheardLosses> {
-    const losses = new UnheardLosses(this, { error: (error: unknown) => this.errors.push(error) });
+    const losses = await this.started(...uuids);
+    this.nowMs += LEFT_BEHIND_MS;
+    return losses;
+  }
+
+  async started(...uuids: string[]): Promise<UnheardLosses> {
+    const logger = { error: (error: unknown) => this.errors.push(error) };
+    const losses = new UnheardLosses(this, logger, () => this.nowMs);
     for (const uuid of uuids) await losses.load(uuid);
     return losses;
   }
 }
 
 test("an initiator is told until it has heard; one that has come, or come back, after the loss has nothing to hear", async () => {
-  const losses = await new Kept().losses();
+  const losses = await new Kept().losses("unit", "other unit");
   for (const name of ["lost", "hears", "leaves"]) assert.equal(losses.sees("unit", name), false);
   losses.sees("other unit", "lost");
   losses.left("unit", "leaves");
@@ -48,7 +57,7 @@ test("an initiator is told until it has heard; one that has come, or come back, 
 });
 
 test("no more initiators are kept than the limit says: the first go", async () => {
-  const losses = await new Kept().losses();
+  const losses = await new Kept().losses("unit", "other unit");
   for (let number = 0; number <= INITIATORS_OF_UNIT_MAX; number++) losses.sees("unit", `${number}`);
   losses.lost("unit");
   assert.equal(losses.sees("unit", `${INITIATORS_OF_UNIT_MAX}`), true);
@@ -103,4 +112,24 @@ test("where it cannot be kept, that is logged, and the next change tries again",
   losses.lost("unit");
   await losses.saved;
   assert.deepEqual([...kept.documents.values()], [{ initiators: ["lost"] }]);
+});
+
+test("what is lost soon after the start may be of initiators that have not been here since: they are told, once", async () => {
+  const kept = new Kept();
+  const losses = await kept.started("unit", "other unit");
+  for (const name of ["here", "leaves"]) losses.sees("unit", name);
+  losses.left("unit", "leaves");
+  kept.nowMs += LEFT_BEHIND_MS - 1;
+  losses.lost("unit");
+  kept.nowMs += LEFT_BEHIND_MS;
+  for (const name of ["here", "late"]) {
+    assert.equal(losses.sees("unit", name), true, name);
+    losses.heard("unit", name);
+    assert.equal(losses.sees("unit", name), false, name);
+  }
+  assert.equal(losses.sees("unit", "leaves"), false);
+  assert.equal(losses.sees("other unit", "late"), false);
+  assert.equal(losses.sees("unit", "later"), true);
+  await losses.saved;
+  assert.deepEqual([...kept.documents.values()], [{ initiators: ["later"] }]);
 });
