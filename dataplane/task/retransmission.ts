@@ -34,7 +34,6 @@ export class Retransmission {
     while (task.firstSlice !== null && isSent(task.firstSlice) && this.#endDataSN(task, task.firstSlice) <= dataSN) {
       this.#dropFirst(task);
     }
-    this.#engine.readOn(task);
   }
 
   /** Gives up the oldest data that the task keeps for retransmission. False: it keeps none. */

@@ -54,7 +54,7 @@ export function setUp(storageUs = WRITE_US, changes: Partial<SessionParametersRe
     random: new Latest(1),
     faults: { ...NO_FAULTS, storageDelayUsMax: storageUs, networkDelayUsMax: 1, turnUsMax: 1 },
   };
-  const unit = new SimulatedUnit(unitRecord({ unitIndex: 3, name: "unit" }));
+  const unit = new SimulatedUnit(unitRecord({ unitIndex: 3, name: "unit" }, 2 << 20));
   const machine = { units: [unit], arenaBytes: 24 << 20, sqEntries: 64, cqEntries: 128, fixedBuffers: true };
   const cluster = new Cluster(world, 1, machine, () => "");
   const [shard] = cluster.machines as [(typeof cluster.machines)[0]];
