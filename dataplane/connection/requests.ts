@@ -464,8 +464,9 @@ export class Requests {
     pdu.initiatorTaskTag = tag;
     pdu.response = response;
     // A Time2Retain of 0 says that "the target has already discarded the connection (and possibly the session) state along with the
-    // task states" (section 11.15.4).
-    if (isRetained) {
+    // task states" (section 11.15.4): so it is where the target stops, too.
+    const isOver = response === LOGOUT_RESPONSE_CLOSED && this.#shard.lifecycle.stopping;
+    if (isRetained && !isOver) {
       pdu.time2Wait = defaultTime2Wait;
       pdu.time2Retain = defaultTime2Retain;
     }

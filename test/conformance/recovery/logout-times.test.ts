@@ -2,8 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { write10 } from "../../support/cdb.js";
-import { FLAG_FINAL, OPCODE_LOGOUT_REQUEST, OPCODE_LOGOUT_RESPONSE, OPCODE_R2T } from "../../support/pdu.js";
-import type { RawInitiator } from "../../support/raw-initiator.js";
+import {
+  FLAG_FINAL,
+  OPCODE_ASYNC_MESSAGE,
+  OPCODE_LOGOUT_REQUEST,
+  OPCODE_LOGOUT_RESPONSE,
+  OPCODE_R2T,
+} from "../../support/pdu.js";
+import { RawInitiator } from "../../support/raw-initiator.js";
+import { RunningTarget, TARGET_NAME } from "../../support/target.js";
 import { TASK_DOES_NOT_EXIST } from "../../support/task-management.js";
 import { pattern, startTarget } from "../full-feature/fixture.js";
 import { join, reassign } from "./fixture.js";
@@ -20,18 +27,18 @@ const TIME2RETAIN = 20;
 
 const KEYS = { ErrorRecoveryLevel: "2", MaxConnections: "2" };
 
+/** [Response, Time2Wait, Time2Retain] */
+async function logout(connection: RawInitiator, reason: number, cid: number): Promise<number[]> {
+  await connection.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | reason, cid });
+  const pdu = await connection.expect(OPCODE_LOGOUT_RESPONSE);
+  return [pdu.response, pdu.field("time2Wait"), pdu.field("time2Retain")];
+}
+
 describe("times of a Logout Response (RFC 7143 sections 11.15.3, 11.15.4)", () => {
   const target = startTarget({
     session: `errorRecoveryLevel: 2, maxConnections: 2, defaultTime2Wait: ${TIME2WAIT}, defaultTime2Retain: ${TIME2RETAIN}`,
   });
   const keys = { ...KEYS, DefaultTime2Wait: String(TIME2WAIT), DefaultTime2Retain: String(TIME2RETAIN) };
-
-  /** [Response, Time2Wait, Time2Retain] */
-  async function logout(connection: RawInitiator, reason: number, cid: number): Promise<number[]> {
-    await connection.send({ opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | reason, cid });
-    const pdu = await connection.expect(OPCODE_LOGOUT_RESPONSE);
-    return [pdu.response, pdu.field("time2Wait"), pdu.field("time2Retain")];
-  }
 
   /** Two connections; a command waits for its data on the second one. */
   async function connections() {
@@ -64,6 +71,16 @@ describe("times of a Logout Response (RFC 7143 sections 11.15.3, 11.15.4)", () =
     const { first, second, tag } = await connections();
     assert.deepEqual(await logout(second, REMOVE_FOR_RECOVERY, 1), [CLOSED, TIME2WAIT, TIME2RETAIN]);
     assert.equal(await reassign(first, tag), 0);
+  });
+
+  it("of a connection that is removed for recovery while the target stops: nothing is retained", async () => {
+    const stopping = await RunningTarget.start({ session: "errorRecoveryLevel: 2, maxConnections: 2" });
+    const first = await RawInitiator.connect(stopping.port);
+    await first.login({ targetName: TARGET_NAME, keys });
+    const stopped = stopping.stop();
+    await first.expect(OPCODE_ASYNC_MESSAGE);
+    assert.deepEqual(await logout(first, REMOVE_FOR_RECOVERY, 0), [CLOSED, 0, 0]);
+    await stopped;
   });
 
   it("of a connection that there is not: both are 0, whatever is asked for", async () => {
