@@ -305,6 +305,8 @@ export class Lifecycle {
     session.failed.push(connection);
     connection.expiresUs = this.#expiry(session);
     for (const closer of connection.closers.splice(0)) closer.leave();
+    // Its last task was waited for by a TASK REASSIGN, and it has gone with that.
+    if (connection.state !== CONNECTION_FAILED) return;
     this.#shard.fences.gone(connection);
     if (connection.isRecoverable) return this.#recoverable(connection);
     const { connectionId, closeReason } = connection;

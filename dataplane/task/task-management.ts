@@ -69,7 +69,7 @@ export function manageTasks(shard: Shard, connection: Connection, pdu: TaskManag
   const request: TaskSetFunction = { session, connection, initiatorTaskTag: tag, cmdSN, respond: complete };
   switch (pdu.function) {
     case FUNCTION_TASK_REASSIGN:
-      return reassignTask(shard, connection, pdu, respond);
+      return reassignTask(shard, connection, pdu.referencedTaskTag, pdu.expDataSN, respond);
     case FUNCTION_TARGET_WARM_RESET:
       return resetTarget(shard, request);
     case FUNCTION_TARGET_COLD_RESET: {
@@ -167,9 +167,16 @@ function mayBe(session: Session, cmdSN: number, tag: number): boolean {
 }
 
 /** TASK REASSIGN (section 7.2.2): the response goes out before anything of the task does. */
-function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementRequestPdu, respond: Respond): void {
+function reassignTask(
+  shard: Shard,
+  connection: Connection,
+  referencedTaskTag: number,
+  expDataSN: number,
+  respond: Respond,
+): void {
   const session = connection.session!;
-  const { expDataSN, referencedTaskTag } = pdu;
+  // "a target MUST terminate and/or discard all of the active immediate commands" (section 7.14): it has waited, and is one of these.
+  if (connection.state !== CONNECTION_OPEN) return respond(FUNCTION_RESPONSE_REJECTED);
   if (session.parameters.errorRecoveryLevel < 2) return respond(FUNCTION_RESPONSE_REASSIGNMENT_NOT_SUPPORTED);
   if (session.refusals.has(referencedTaskTag)) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
   if (isNoCommand(session, referencedTaskTag)) return respond(FUNCTION_RESPONSE_REJECTED);
@@ -177,8 +184,16 @@ function reassignTask(shard: Shard, connection: Connection, pdu: TaskManagementR
   if (index < 0) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
   const task = shard.tasks.tasks[index]!;
   if (task.state === TASK_ABORTED) return respond(FUNCTION_RESPONSE_TASK_DOES_NOT_EXIST);
-  const { isRecoverable, state } = task.connection!;
-  if (!isRecoverable || state !== CONNECTION_FAILED) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
+  const { isRecoverable, loggedOut, state, closers } = task.connection!;
+  const isOver = state === CONNECTION_FAILED;
+  if (!isRecoverable || !(isOver || loggedOut)) return respond(FUNCTION_RESPONSE_TASK_STILL_ALLEGIANT);
+  if (!isOver) {
+    // It has logged itself out, so that its initiator may know already, while the kernel or the store still has something of it.
+    const ready = new Barrier(() => reassignTask(shard, connection, referencedTaskTag, expDataSN, respond));
+    ready.join();
+    closers.push(ready);
+    return ready.leave();
+  }
   respond(FUNCTION_RESPONSE_COMPLETE);
   shard.engine.retransmission.reassign(task, connection, expDataSN);
   shard.lifecycle.purge(session);

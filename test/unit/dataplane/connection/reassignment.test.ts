@@ -88,6 +88,25 @@ test("of a task whose connection is still being logged out: it is allegiant to t
   assert.equal(responseTo(received, 10), COMPLETE);
 });
 
+test("of a task whose connection has logged itself out, of which the store still has something: it waits for that", () => {
+  const { timeline, cluster, connect, hasLanded } = setUp(WRITE_US, SESSION);
+  const [first, { peer, received }] = [connect(0), connect(1)];
+  startWrite(first.peer, true);
+  const command = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | ORDERED, cdb: testUnitReady() };
+  send(first.peer, { ...command, initiatorTaskTag: 5, cmdSN: FIRST_CMD_SN, expStatSN: LOGGED_IN });
+  const startUs = timeline.nowUs;
+  cluster.turnUntil(() => timeline.nowUs >= startUs + 1000);
+  const cmdSN = FIRST_CMD_SN + 1;
+  const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0 };
+  send(first.peer, { ...logout, initiatorTaskTag: 8, cmdSN });
+  cluster.turnUntil(() => has(first.received, OPCODE_LOGOUT_RESPONSE));
+  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 9, cmdSN });
+  cluster.turnUntil(() => responseTo(received, 9) !== undefined);
+  assert.ok(hasLanded());
+  assert.equal(responseTo(received, 9), COMPLETE);
+  cluster.turnUntil(() => has(received, OPCODE_SCSI_RESPONSE));
+});
+
 test("of a task that is being aborted: it does not exist, and has no response", () => {
   const { timeline, cluster, shard, connect, hasLanded } = setUp(WRITE_US, SESSION);
   const [{ connectionId, ...first }, { peer, received }] = [connect(0), connect(1)];
