@@ -1,6 +1,7 @@
 /** A shard on a simulated kernel and clock, with connections that a test drives byte by byte, and a store that takes its time. */
+import { COMMAND_WINDOW, TASKS_MAX } from "../../../../dataplane/limits.js";
 import type { SessionParametersRecord } from "../../../../dataplane/messages.js";
-import { write10 } from "../../../support/cdb.js";
+import { testUnitReady, write10 } from "../../../support/cdb.js";
 import { buildHeader, FLAG_FINAL, FLAG_WRITE, type HeaderFields, OPCODE_SCSI_COMMAND } from "../../../support/pdu.js";
 import { Cluster } from "../../../support/simulation/cluster.js";
 import { NO_FAULTS } from "../../../support/simulation/faults.js";
@@ -125,4 +126,13 @@ export function announceWrite(peer: PeerSocket): void {
 function sendWrite(peer: PeerSocket, { flags, ...fields }: Omit<HeaderFields, "opcode"> & { flags: number }): void {
   const header = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | FLAG_WRITE | flags, ...fields };
   send(peer, { ...header, expectedDataTransferLength: DATA.length }, DATA);
+}
+
+/** Has so many sessions send commands that wait for the one before them that the shard has no task left. */
+export function takeAllTasks(connect: (cid: number, sessionId: number) => { readonly peer: PeerSocket }): void {
+  const ready = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | SIMPLE, cdb: testUnitReady() };
+  for (let left = TASKS_MAX, sessionId = 2; left > 0; left -= COMMAND_WINDOW - 1, sessionId++) {
+    const { peer } = connect(0, sessionId);
+    for (let i = 1; i < COMMAND_WINDOW; i++) send(peer, { ...ready, initiatorTaskTag: i, cmdSN: FIRST_CMD_SN + i });
+  }
 }

@@ -3,13 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { PAGE_BYTES } from "../../../../dataplane/arena.js";
 import { CONNECTION_FAILED } from "../../../../dataplane/connection/connection.js";
-import {
-  COMMAND_WINDOW,
-  CONNECTION_CREDIT_BYTES_MAX,
-  SLICE_BYTES_MAX,
-  TASK_SLICES_MAX,
-  TASKS_MAX,
-} from "../../../../dataplane/limits.js";
+import { CONNECTION_CREDIT_BYTES_MAX, SLICE_BYTES_MAX, TASK_SLICES_MAX } from "../../../../dataplane/limits.js";
 import { SCSI_STATUS_CHECK_CONDITION, SCSI_STATUS_GOOD } from "../../../../dataplane/wire/scsi-response.js";
 import { read10, testUnitReady, verify10, write10 } from "../../../support/cdb.js";
 import {
@@ -30,7 +24,7 @@ import {
 } from "../../../support/pdu.js";
 import type { PeerSocket } from "../../../support/simulation/socket.js";
 import { TASK_REASSIGN } from "../../../support/task-management.js";
-import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, send, setUp, WRITE_US } from "./fixture.js";
+import { announceWrite, BLOCK_BYTES, FIRST_CMD_SN, send, setUp, takeAllTasks, WRITE_US } from "./fixture.js";
 
 const [SIMPLE, ORDERED] = [1, 2];
 const REMOVE_FOR_RECOVERY = 2;
@@ -107,11 +101,7 @@ test("a WRITE whose first sequence has come: the R2T for the next one is sent ag
 test("one for which there was no task is forgotten: it does not exist, and its tag is free", () => {
   const { cluster, connect } = setUp(0, { ...SESSION, initialR2T: false });
   const ready = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | SIMPLE, cdb: testUnitReady() };
-  // All wait for the command before them.
-  for (let left = TASKS_MAX, sessionId = 2; left > 0; left -= COMMAND_WINDOW - 1, sessionId++) {
-    const { peer } = connect(0, sessionId);
-    for (let i = 1; i < COMMAND_WINDOW; i++) send(peer, { ...ready, initiatorTaskTag: i, cmdSN: FIRST_CMD_SN + i });
-  }
+  takeAllTasks(connect);
   for (const fields of [
     // It waits for its turn.
     { ...ready, cmdSN: FIRST_CMD_SN + 1 },
