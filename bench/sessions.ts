@@ -3,8 +3,8 @@
  * What the recovery and the connections of a session cost, one after the other in turns on one target:
  *
  *     - ErrorRecoveryLevel 2 against 0, when nothing fails: CPU time per I/O;
- *     - a session of 4 connections against one of 1, with as many commands in flight: rate and CPU time per I/O; and the same
- *       of bare TCP;
+ *     - a session of 4 connections against one of 1, with as many commands in flight on each, or in all: rate and CPU time per I/O;
+ *       and the latter of bare TCP;
  *     - a connection that breaks with 128 commands in flight: the time from the new login to the last status.
  *
  * node dist/bench/sessions.js [--pairs 40] [--seconds 0.25]
@@ -49,6 +49,11 @@ const LEVEL_2 = { keys: { ErrorRecoveryLevel: "2" } };
 const COMPARISONS: readonly Comparison[] = [
   { name: "4k read, depth 32: level 2 to level 0", base: READS, other: { ...READS, ...LEVEL_2 } },
   { name: "4k write, depth 32: level 2 to level 0", base: WRITES, other: { ...WRITES, ...LEVEL_2 } },
+  {
+    name: "4k read, 8 in flight on each: 4 connections to 1",
+    base: { ...READS, depth: 8 },
+    other: { ...READS, depth: 8, connections: 4 },
+  },
   {
     name: "4k read, 32 in flight: 4 connections to 1",
     base: READS,
