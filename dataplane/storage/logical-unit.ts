@@ -122,10 +122,11 @@ export class LogicalUnit {
 
   /**
    * A durable write has failed with this errno. A device without FUA is made to empty its cache for it, and that this has failed is told
-   * to the write alone: what is lost may be anybody's, as with a flush. Where all writes are durable nobody has anything there.
+   * to the write alone: what is lost may be anybody's, as with a flush. Where all writes are durable nobody has anything there, and a
+   * file in memory has no device.
    */
   noteFailedDurableWrite(errno: number): void {
-    if (errno === EIO && this.cache !== "writethrough") this.noteFailedFlush(errno);
+    if (errno === EIO && this.cache !== "writethrough" && !this.store.inMemory) this.noteFailedFlush(errno);
   }
 
   apply(state: UnitState): void {

@@ -28,8 +28,9 @@ class Scene {
   readonly #results = new Map<Task, number>();
 
   /** `failedFlushes`: what the shards of a process share. */
-  constructor(failedFlushes = allocateFailedFlushes(), cache: CacheMode = "writeback") {
+  constructor(failedFlushes = allocateFailedFlushes(), cache: CacheMode = "writeback", inMemory = false) {
     const store = {
+      inMemory,
       flush: () => PENDING,
       write: () => PENDING,
       takeLoss: () => {
@@ -287,12 +288,13 @@ describe("a durable write", () => {
     }
   });
 
-  test("for which there is no space is nothing to others, nor is one that fails where all writes are durable", () => {
-    for (const [cache, result] of [
-      ["direct", -errno.ENOSPC],
-      ["writethrough", -errno.EIO],
+  test("for which there is no space is nothing to others, nor is one that fails where all writes are durable, or no device is", () => {
+    for (const [cache, inMemory, result] of [
+      ["direct", false, -errno.ENOSPC],
+      ["writethrough", false, -errno.EIO],
+      ["direct", true, -errno.EIO],
     ] as const) {
-      const scene = new Scene(allocateFailedFlushes(), cache);
+      const scene = new Scene(allocateFailedFlushes(), cache, inMemory);
       const session = scene.session();
       assert.equal(scene.complete(scene.begin(session, OPERATION_WRITE, true), result), result);
       assert.equal(scene.flush(session), 0);
