@@ -314,9 +314,9 @@ export class TaskEngine implements Services {
     const task = slice.task!;
     slice.storeBusy = false;
     storeEnds(task, this.#shard.ring.nowUs);
+    if (result < 0 && task.durable) task.unit!.noteFailedDurableWrite(result);
     if (task.state !== TASK_ACTIVE) {
       this.gates.leaveSlice(task, slice);
-      if (result < 0 && task.durable) task.unit!.noteFailedDurableWrite(result);
       return this.settle(task);
     }
     if (task.transfer === TRANSFER_READ) this.#reads.completed(task, slice, result);

@@ -125,7 +125,6 @@ export class WriteTransfer {
     if (result <= 0) {
       this.#engine.gates.leaveSlice(task, slice);
       task.failure = result === 0 ? EIO : result;
-      if (result < 0 && task.durable) task.unit!.noteFailedDurableWrite(result);
       this.#failIfIdle(task);
       return;
     }
