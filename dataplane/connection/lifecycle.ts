@@ -304,13 +304,12 @@ export class Lifecycle {
     session.connections.splice(session.connections.indexOf(connection), 1);
     session.failed.push(connection);
     connection.expiresUs = this.#expiry(session);
-    for (const closer of connection.closers.splice(0)) closer.leave();
-    // Its last task was waited for by a TASK REASSIGN, and it has gone with that.
-    if (connection.state !== CONNECTION_FAILED) return;
     this.#shard.fences.gone(connection);
-    if (connection.isRecoverable) return this.#recoverable(connection);
-    const { connectionId, closeReason } = connection;
-    this.#shard.host.post({ type: "connectionFailed", connectionId, reason: closeReason });
+    const { connectionId, closeReason, closers } = connection;
+    if (connection.isRecoverable) this.#recoverable(connection);
+    else this.#shard.host.post({ type: "connectionFailed", connectionId, reason: closeReason });
+    // Last: a TASK REASSIGN that has waited takes its task away, and the connection may go with that.
+    for (const closer of closers.splice(0)) closer.leave();
   }
 
   /** Nothing is left of the connection. */

@@ -66,41 +66,42 @@ function responseTo(received: readonly Buffer[], tag: number): number | undefine
   return pdusOf(received).find((pdu) => pdu.opcode === OPCODE_TASK_MANAGEMENT_RESPONSE && pdu.tag === tag)?.response;
 }
 
-test("of a task whose connection is still being logged out: it is allegiant to that", () => {
+/** An immediate WRITE in the store's hands on the first connection, which is over with it when it has landed; behind it a command (tag 5), which is not. */
+function setUpWaiting() {
   const { timeline, cluster, connect, hasLanded } = setUp(WRITE_US, SESSION);
   const [first, { peer, received }] = [connect(0), connect(1)];
-  // It is over with its connection, when it has landed. What waits for it is not.
   startWrite(first.peer, true);
   const command = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | ORDERED, cdb: testUnitReady() };
   send(first.peer, { ...command, initiatorTaskTag: 5, cmdSN: FIRST_CMD_SN, expStatSN: LOGGED_IN });
   const startUs = timeline.nowUs;
   cluster.turnUntil(() => timeline.nowUs >= startUs + 1000);
-  const cmdSN = FIRST_CMD_SN + 1;
+  return { cluster, first, peer, received, hasLanded };
+}
+
+/** The first connection, by this one. */
+function logOutForRecovery(peer: PeerSocket): void {
   const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0 };
-  send(peer, { ...logout, initiatorTaskTag: 8, cmdSN });
-  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 9, cmdSN });
+  send(peer, { ...logout, initiatorTaskTag: 8, cmdSN: FIRST_CMD_SN + 1 });
+}
+
+test("of a task whose connection is still being logged out: it is allegiant to that", () => {
+  const { cluster, peer, received, hasLanded } = setUpWaiting();
+  logOutForRecovery(peer);
+  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 9, cmdSN: FIRST_CMD_SN + 1 });
   cluster.turnUntil(() => responseTo(received, 9) !== undefined);
   assert.ok(!hasLanded());
   assert.equal(responseTo(received, 9), STILL_ALLEGIANT);
   cluster.turnUntil(() => has(received, OPCODE_LOGOUT_RESPONSE));
-  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 10, cmdSN });
+  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 10, cmdSN: FIRST_CMD_SN + 1 });
   cluster.turnUntil(() => has(received, OPCODE_SCSI_RESPONSE));
   assert.equal(responseTo(received, 10), COMPLETE);
 });
 
 test("of a task whose connection has logged itself out, of which the store still has something: it waits for that", () => {
-  const { timeline, cluster, connect, hasLanded } = setUp(WRITE_US, SESSION);
-  const [first, { peer, received }] = [connect(0), connect(1)];
-  startWrite(first.peer, true);
-  const command = { opcode: OPCODE_SCSI_COMMAND, flags: FLAG_FINAL | ORDERED, cdb: testUnitReady() };
-  send(first.peer, { ...command, initiatorTaskTag: 5, cmdSN: FIRST_CMD_SN, expStatSN: LOGGED_IN });
-  const startUs = timeline.nowUs;
-  cluster.turnUntil(() => timeline.nowUs >= startUs + 1000);
-  const cmdSN = FIRST_CMD_SN + 1;
-  const logout = { opcode: OPCODE_LOGOUT_REQUEST, immediate: true, flags: FLAG_FINAL | REMOVE_FOR_RECOVERY, cid: 0 };
-  send(first.peer, { ...logout, initiatorTaskTag: 8, cmdSN });
+  const { cluster, first, peer, received, hasLanded } = setUpWaiting();
+  logOutForRecovery(first.peer);
   cluster.turnUntil(() => has(first.received, OPCODE_LOGOUT_RESPONSE));
-  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 9, cmdSN });
+  manage(peer, TASK_REASSIGN, 5, { initiatorTaskTag: 9, cmdSN: FIRST_CMD_SN + 1 });
   cluster.turnUntil(() => responseTo(received, 9) !== undefined);
   assert.ok(hasLanded());
   assert.equal(responseTo(received, 9), COMPLETE);
